@@ -1,0 +1,83 @@
+# From tokens to labels and to tables of the whole sweep.
+#
+# embed_vocabulary   a sentence embedding of every token text, once for each model
+# label_directions   coherence of each token list against two nulls; the controls are labelled the same way
+# collect_tables     results/tables: everything in one file of each kind, and the fractions interpretable
+
+
+rule embed_vocabulary:
+    input:
+        provenance="results/models/{model}/provenance.json",
+    output:
+        embeddings="results/embeddings/{model}.safetensors",
+    log:
+        "results/logs/embed_vocabulary/{model}.log",
+    benchmark:
+        "results/benchmarks/embed_vocabulary/{model}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code_hash("embed_vocabulary"),
+    script:
+        "../scripts/embed_vocabulary.py"
+
+
+rule label_directions:
+    input:
+        tokens="results/tokens/model={model}/setting={setting}/{matrix}.parquet",
+        random_unit="results/controls/model={model}/setting={setting}/{matrix}.random_unit.parquet",
+        embeddings="results/embeddings/{model}.safetensors",
+        provenance="results/models/{model}/provenance.json",
+    output:
+        labels="results/labels/model={model}/setting={setting}/{matrix}.coherence.parquet",
+        random_unit="results/controls/model={model}/setting={setting}/{matrix}.random_unit.coherence.parquet",
+    log:
+        "results/logs/label_directions/{model}/{setting}/{matrix}.coherence.log",
+    benchmark:
+        "results/benchmarks/label_directions/{model}/{setting}/{matrix}.coherence.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    params:
+        level=config["labellers"]["coherence"]["level"],
+        seed=config["seed"],
+        switches=switches_of,
+        code=code_hash("label_directions"),
+    script:
+        "../scripts/label_directions.py"
+
+
+rule collect_tables:
+    input:
+        spectra=over_sweep("results/spectra/model={model}/setting={setting}/{matrix}.parquet"),
+        tokens=over_sweep("results/tokens/model={model}/setting={setting}/{matrix}.parquet"),
+        labels=over_sweep("results/labels/model={model}/setting={setting}/{matrix}.coherence.parquet"),
+        control_labels=over_sweep(
+            "results/controls/model={model}/setting={setting}/{matrix}.random_unit.coherence.parquet"
+        ),
+    output:
+        spectra="results/tables/spectra.parquet",
+        tokens="results/tables/tokens.parquet",
+        labels="results/tables/labels.parquet",
+        fractions="results/tables/fractions.parquet",
+    log:
+        "results/logs/collect_tables/collect_tables.log",
+    benchmark:
+        "results/benchmarks/collect_tables/collect_tables.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        sweep=models_and_settings,
+        labelling_rule="q_value < {}".format(config["labellers"]["coherence"]["level"]),
+        code=code_hash("collect_tables"),
+    script:
+        "../scripts/collect_tables.py"

@@ -1,0 +1,18 @@
+"""Rule extract_weights: a model's raw weights in TransformerLens' shapes, once for all settings."""
+
+from pathlib import Path
+
+import torch
+
+from svdlens.job import run
+from svdlens.weights import extract_weights
+
+
+def main(smk):
+    torch.set_num_threads(smk.threads)
+    outputs = {group: Path(smk.output[group]) for group in ("attention", "mlp", "unembed")}
+    extract_weights(Path(smk.input.provenance).parent, outputs)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # noqa: F821

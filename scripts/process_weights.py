@@ -1,0 +1,20 @@
+"""Rule process_weights: all weights of a model as one setting wants them, for use outside svdlens."""
+
+from pathlib import Path
+
+import torch
+
+from svdlens.job import run
+from svdlens.settings import setting_from_names
+from svdlens.weights import WeightFile, processed_weights, save_tensors
+
+
+def main(smk):
+    torch.set_num_threads(smk.threads)
+    setting = setting_from_names(smk.wildcards.setting, smk.params.switches)
+    files = [WeightFile(Path(smk.input[group])) for group in ("attention", "mlp", "unembed")]
+    save_tensors(Path(smk.output.weights), processed_weights(*files, setting))
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # noqa: F821

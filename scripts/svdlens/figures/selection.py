@@ -1,0 +1,76 @@
+"""Choosing rows of a table by their keys, with an error that says what there is to choose from."""
+
+import pandas as pd
+
+from svdlens.errors import SvdlensError, did_you_mean
+
+FRACTION_COLUMNS = ["n", "k", "fraction", "low", "high", "control_fraction"]
+
+
+def select(frame: pd.DataFrame, figure: str, **wanted: object) -> pd.DataFrame:
+    """The rows of `frame` in which every column of `wanted` has the value given; None stands for an empty cell.
+
+    `figure` names the figure in the error. Raises SvdlensError when nothing is left, naming the first value that
+    emptied the selection and the values that the remaining rows have instead.
+    """
+    rows = frame
+    chosen: list[str] = []
+    for column, value in wanted.items():
+        matching = rows[rows[column].isna()] if value is None else rows[rows[column] == value]
+        if matching.empty:
+            where = f" among the rows with {', '.join(chosen)}" if chosen else ""
+            raise SvdlensError(
+                f"the figure {figure} has nothing to draw: no row has {column} {shown(value)}{where}. "
+                f"{existing(rows, column, value)}"
+            )
+        rows = matching
+        chosen.append(f"{column} {shown(value)}")
+    return rows
+
+
+def select_fractions(
+    frame: pd.DataFrame, figure: str, *, group: str, readout: str, labeller: str | None, rule: str | None
+) -> pd.DataFrame:
+    """Rows of the table of fractions for one group, read-out, labeller and rule: both sides, every kind, unit `row`.
+
+    `labeller` and `rule` may be None when the table holds only one. Raises SvdlensError when nothing fits or when
+    None leaves a choice open.
+    """
+    rows = select(frame, figure, unit="row", side="all", kind="all", group=group, readout=readout)
+    labeller = the_only(rows, figure, "labeller") if labeller is None else labeller
+    rows = select(rows, figure, labeller=labeller)
+    rule = the_only(rows, figure, "rule") if rule is None else rule
+    return select(rows, figure, rule=rule)
+
+
+def the_only(rows: pd.DataFrame, figure: str, column: str) -> str:
+    """The one value of `column`. Raises SvdlensError when there are more."""
+    values = list(dict.fromkeys(rows[column]))
+    if len(values) > 1:
+        raise SvdlensError(
+            f"the figure {figure} shows one {column}, but the table holds {', '.join(map(shown, values))}. "
+            f"Name the {column} to draw."
+        )
+    return str(values[0])
+
+
+def existing(rows: pd.DataFrame, column: str, value: object) -> str:
+    if rows.empty:
+        return "The table is empty: run the step that fills it again."
+    values = sorted({None if pd.isna(cell) else cell for cell in rows[column]}, key=lambda cell: (cell is None, cell))
+    hint = did_you_mean(value, [cell for cell in values if isinstance(cell, str)]) if isinstance(value, str) else ""
+    return f"Choose from {', '.join(map(shown, values))}.{hint}"
+
+
+def shown(value: object) -> str:
+    return "(none)" if value is None else repr(value) if isinstance(value, str) else str(value)
+
+
+def as_text(column: pd.Series) -> pd.Series:
+    """A dictionary-encoded column as plain text, so that values that the selection dropped are forgotten."""
+    return column.astype(str)
+
+
+def whole_numbers(column: pd.Series) -> pd.Series:
+    """A key column (layer, head, index) as whole numbers with gaps: an int16 column with nulls arrives as floats."""
+    return column.astype("Int64")

@@ -1,0 +1,164 @@
+"""What the figures share: the look, plain names for matrices and sides, and one way to save."""
+
+import csv as csv_format
+import logging
+import math
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
+
+from svdlens.files import atomic_path
+
+# The order in which matrices appear, and what they are called.
+MATRIX_NAMES = {
+    "ov": "attention OV",
+    "qk": "attention QK",
+    "mlp_in": "MLP in",
+    "mlp_gate": "MLP gate",
+    "mlp_out": "MLP out",
+}
+SIDE_NAMES = {"read": "read side", "write": "write side", "query": "query side", "key": "key side"}
+READOUT_NAMES = {
+    "W_U": "the unembedding (W_U)",
+    "W_E": "the embedding (W_E)",
+    "pinv_W_E": "the pseudo-inverse of the embedding (pinv_W_E)",
+}
+# Beside the colour every setting has its marker, so that no reader depends on the colour. All can be drawn open.
+MARKERS = "osD^v<>hp*d8H"
+
+LOOK = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.edgecolor": "0.4",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    # Names of models and settings come from the user and tokens from a vocabulary: a `$` in them is a `$`.
+    "text.parse_math": False,
+    "pdf.fonttype": 42,  # text in the pdf stays text: it can be searched and edited
+    "savefig.dpi": 150,
+}
+# Sizes in points, everything else in inches.
+TITLE_SIZE, CAPTION_SIZE = 11, 8
+TITLE_LINE, LEGEND_LINE, CAPTION_LINE = 0.2, 0.175, 0.155
+TITLE_CHARACTERS_PER_INCH, CAPTION_CHARACTERS_PER_INCH = 10, 15
+LEGEND_ENTRY = 1.4
+EDGE = 0.1
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """The look of every figure. It starts from matplotlib's defaults, whatever the user's matplotlibrc says."""
+    with matplotlib.style.context(["default", LOOK]):
+        yield
+
+
+def save_figure(figure: Figure, data: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
+    """Write the figure as `pdf` and `png` and the plotted numbers as `csv`: all three or none; then empty the figure.
+
+    The same figure and data give the same bytes. Text in the csv is quoted and otherwise untouched, so tokens such
+    as `null` are best read back with `pandas.read_csv(csv, keep_default_na=False, na_values={"score": [""]})`.
+    Raises SvdlensError when a file cannot be written.
+    """
+    # The writer of fonts reports every table of every font.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    # The files get their names when all three are complete.
+    with look(), atomic_path(pdf) as pdf_file, atomic_path(png) as png_file, atomic_path(csv) as csv_file:
+        # The panels are laid out once, so that both pictures have them in the same places.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        figure.savefig(
+            pdf_file, format="pdf", metadata={"Creator": "svdlens", "Producer": "matplotlib", "CreationDate": None}
+        )
+        figure.savefig(png_file, format="png", metadata={"Software": "svdlens"})
+        data.to_csv(csv_file, index=False, lineterminator="\n", quoting=csv_format.QUOTE_NONNUMERIC)
+    figure.clear()
+
+
+def matrix_name(matrix: str) -> str:
+    return MATRIX_NAMES.get(matrix, matrix)
+
+
+def readout_name(readout: str) -> str:
+    return READOUT_NAMES.get(readout, readout)
+
+
+def ordered_matrices(matrices: Iterable[str]) -> list[str]:
+    """The matrices that occur, in the order of MATRIX_NAMES, unknown ones last."""
+    known = list(MATRIX_NAMES)
+    present = list(dict.fromkeys(matrices))
+    return sorted(present, key=lambda matrix: known.index(matrix) if matrix in known else len(known))
+
+
+def setting_styles(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour and marker of each setting, by its place in `settings`; the palette is safe for colour-blind readers."""
+    import seaborn  # here, because it costs seconds and half of the figures do without
+
+    colours = list(seaborn.color_palette("colorblind"))
+    colours.append(colours.pop(8))  # yellow comes last: it is faint on white
+    return {
+        setting: {"color": colours[place % len(colours)], "marker": MARKERS[place % len(MARKERS)]}
+        for place, setting in enumerate(settings)
+    }
+
+
+def whole_number_ticks(axis: Axis, most: int = 8) -> None:
+    """Ticks of a counting axis (blocks, indices): whole numbers only."""
+    axis.set_major_locator(MaxNLocator(nbins=most, integer=True, min_n_ticks=1))
+
+
+def frame_figure(figure: Figure, title: str, caption: str, handles: Sequence[Artist] = ()) -> float:
+    """Put the title and the legend of `handles` above the panels and the caption below them.
+
+    The figure grows by the space that these take; a constrained layout keeps the panels between them. Returns the
+    height of the strip below the panels in inches.
+    """
+    width = figure.get_figwidth()
+    title_lines = textwrap.wrap(title, int(width * TITLE_CHARACTERS_PER_INCH))
+    caption_lines = textwrap.wrap(caption, int(width * CAPTION_CHARACTERS_PER_INCH))
+    # All of these are inches: the strips keep their size in a figure of any size.
+    columns = max(1, min(len(handles), int(width / LEGEND_ENTRY)))
+    legend_height = LEGEND_LINE * math.ceil(len(handles) / columns) + (0.1 if handles else 0)
+    title_height = EDGE + TITLE_LINE * len(title_lines)
+    above = title_height + legend_height + EDGE
+    below = EDGE + CAPTION_LINE * len(caption_lines) + EDGE
+    height = figure.get_figheight() + above + below
+    figure.set_figheight(height)
+    left = EDGE / width
+    figure.text(left, 1 - EDGE / height, "\n".join(title_lines), va="top", fontsize=TITLE_SIZE)
+    figure.text(
+        left, EDGE / height, "\n".join(caption_lines), va="bottom", fontsize=CAPTION_SIZE, color="0.3", linespacing=1.35
+    )
+    if handles:
+        legend = figure.legend(
+            handles=handles, ncols=columns, loc="upper left", bbox_to_anchor=(left, 1 - title_height / height),
+            borderaxespad=0, borderpad=0.2,
+        )  # fmt: skip
+        legend.set_in_layout(False)
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(rect=(0, below / height, 1, 1 - (above + below) / height))
+    return below

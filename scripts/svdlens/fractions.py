@@ -1,0 +1,78 @@
+"""Fractions interpretable, with their intervals and controls (table fractions of docs/design.md)."""
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
+
+CONFIDENCE = 0.95
+GROUPS = {"all": [], "layer": ["layer"], "head": ["layer", "head"], "index": ["index"]}
+KINDS = ("all", "semantic", "grammatical", "orthographic")
+# Frequency and glitch lists can be coherent, and are still not interpretable.
+NOT_INTERPRETABLE = ("frequency", "glitch")
+
+
+def counted_rows(labels: pd.DataFrame) -> pd.DataFrame:
+    """Rows with status ok, and whether each is interpretable, counted over both sides too (side "all")."""
+    rows = labels[labels["status"] == "ok"].copy()
+    rows["found"] = rows["interpretable"].fillna(False).astype(bool) & ~rows["kind"].isin(NOT_INTERPRETABLE)
+    return pd.concat([rows.assign(side="all"), rows])
+
+
+def count(rows: pd.DataFrame, keys: list[str], unit: str) -> pd.DataFrame:
+    """n and k for each combination of `keys`, where a unit is a row or a direction of which either sign will do."""
+    if unit == "either":
+        direction = [*dict.fromkeys([*keys, "side", "layer", "head", "index", "original_side"])]
+        rows = rows.groupby(direction, dropna=False, as_index=False)["found"].any()
+    grouped = rows.groupby(keys, dropna=False)["found"] if keys else rows.assign(one=0).groupby("one")["found"]
+    return grouped.agg(n="size", k="sum").reset_index()
+
+
+def fractions_of(labels: pd.DataFrame, controls: pd.DataFrame, rule: str) -> pd.DataFrame:
+    """All fractions of one model, setting, matrix, labeller and read-out.
+
+    `labels` and `controls` have the label columns; the fraction of the controls (labelled the same way, same unit
+    and kind) stands beside each. Intervals: Wilson for fractions, Newcombe's hybrid for the excess over controls.
+    """
+    labels = labels.assign(original_side=labels["side"])
+    controls = controls.assign(original_side=controls["side"])
+    rows = counted_rows(labels)
+    control_rows = counted_rows(controls).query("side == 'all'")
+    pieces = []
+    for kind in KINDS:
+        of_kind = rows.assign(found=rows["found"] & ((rows["kind"] == kind) | (kind == "all")))
+        control_kind = control_rows.assign(
+            found=control_rows["found"] & ((control_rows["kind"] == kind) | (kind == "all"))
+        )
+        for unit in ("row", "either"):
+            control_count = count(control_kind, [], unit)
+            for group, keys in GROUPS.items():
+                if group == "head" and rows["head"].isna().all():
+                    continue
+                piece = count(of_kind, ["side", *keys], unit).assign(kind=kind, unit=unit, group=group)
+                has_controls = len(control_count) > 0
+                piece["control_n"] = control_count["n"].iloc[0] if has_controls else 0
+                piece["control_k"] = control_count["k"].iloc[0] if has_controls else 0
+                pieces.append(piece)
+    table = pd.concat(pieces, ignore_index=True)
+    for name in ("layer", "head", "index"):
+        if name not in table:
+            table[name] = np.nan
+    return with_intervals(table).assign(rule=rule)
+
+
+def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Fractions and their intervals from the counts n, k, control_n and control_k."""
+    alpha = 1 - CONFIDENCE
+    table = table.copy()
+    table["fraction"] = table["k"] / table["n"]
+    table["low"], table["high"] = proportion_confint(table["k"], table["n"], alpha=alpha, method="wilson")
+    known = table["control_n"] > 0
+    n_controls = table["control_n"].where(known, 1)
+    table["control_fraction"] = (table["control_k"] / n_controls).where(known)
+    control_low, control_high = proportion_confint(table["control_k"], n_controls, alpha=alpha, method="wilson")
+    table["excess"] = table["fraction"] - table["control_fraction"]
+    # Newcombe 1998, method 10.
+    below = np.hypot(table["fraction"] - table["low"], control_high - table["control_fraction"])
+    above = np.hypot(table["high"] - table["fraction"], table["control_fraction"] - control_low)
+    table["excess_low"], table["excess_high"] = table["excess"] - below, table["excess"] + above
+    return table.drop(columns=["control_n", "control_k"])

@@ -1,0 +1,51 @@
+"""How a script of scripts/ becomes a job: log file, one clear message for what the user can put right."""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from svdlens.errors import SvdlensError
+from svdlens.files import write_failure
+
+Item = TypeVar("Item")
+
+
+def run(main: Callable[[Any], None], smk: Any) -> None:
+    """Run `main(smk)` as a job of the workflow. `smk` has the attributes of Snakemake's script object.
+
+    What the libraries log goes to smk.log. A SvdlensError becomes one message on the terminal and in the log and
+    exit status 1; anything else is a defect of svdlens and keeps its traceback.
+    """
+    # Only the fetch rules may touch the network, and they lift this themselves.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    log = str(smk.log) or os.devnull
+    logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.captureWarnings(True)
+    try:
+        main(smk)
+    except SvdlensError as error:
+        fail(log, str(error))
+    except OSError as error:
+        reason = write_failure(error)
+        if reason is None or error.filename is None:
+            raise
+        fail(log, f"cannot write {error.filename}: {reason}; then run again, what is finished is kept.")
+
+
+def fail(log: str, message: str) -> None:
+    with Path(log).open("a", encoding="utf-8") as file:
+        file.write(f"{traceback.format_exc()}\n")
+    print(f"\nsvdlens: {message}\n", file=sys.stderr)
+    sys.exit(1)
+
+
+def progress(items: Iterable[Item], description: str, total: int | None = None) -> Iterable[Item]:
+    """A progress bar that appears after a few seconds, and never off a terminal."""
+    return tqdm(items, desc=description, total=total, delay=3, disable=not sys.stderr.isatty(), leave=False)
