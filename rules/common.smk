@@ -71,13 +71,18 @@ def check_configuration(config):
         raise WorkflowError(f"configuration: {error}")
 
 
+def check_results_is_no_file():
+    """Snakemake would break off with a traceback while it builds the DAG."""
+    place = Path("results").absolute()
+    if place.exists() and not place.is_dir():
+        raise WorkflowError(f"{place} is a file, and results go into a directory of that name. Move the file away.")
+
+
 def check_results_directory():
     """Snakemake reports a directory that it cannot write to job by job; once, and first, is kinder."""
     place = Path("results").absolute()
     while not place.exists():
         place = place.parent
-    if not place.is_dir():
-        raise WorkflowError(f"{place} is a file, and results go into a directory of that name. Move the file away.")
     if not os.access(place, os.W_OK):
         raise WorkflowError(
             f"{place} is read-only, and results/ goes there. Give yourself the right to write (chmod), or run in "
@@ -115,11 +120,12 @@ def code_hash(script):
                         queue.append(found)
     digest = hashlib.sha256()
     for path in sorted(path for path in seen if library in path.parents):
-        digest.update(path.name.encode() + b"\0" + hashlib.sha256(seen[path]).digest())
+        digest.update(b"%s\0%s" % (path.name.encode(), hashlib.sha256(seen[path]).digest()))
     return digest.hexdigest()[:16]
 
 
 check_configuration(config)
+check_results_is_no_file()
 
 SWEEP = config["sweep"]
 
@@ -152,8 +158,8 @@ def weights_of(wildcards):
 
 def svd_of(wildcards):
     setting = setting_from_names(wildcards.setting, config["settings"][wildcards.setting])
-    key = "/".join(f"{name}={value}" for name, value in svd_key(setting, wildcards.matrix).items())
-    return f"results/svd/model={wildcards.model}/{key}/{wildcards.matrix}.safetensors"
+    path = "results/svd/model={}/read_gain={read_gain}/read_center={read_center}/write_center={write_center}/{}.safetensors"
+    return path.format(wildcards.model, wildcards.matrix, **svd_key(setting, wildcards.matrix))
 
 
 def over_sweep(pattern):

@@ -73,12 +73,14 @@ def decompose_layer(
                 f"{matrix} of layer {layer} has {int((~part.isfinite()).sum())} weights that are NaN or infinite; "
                 "an SVD needs finite ones. Take a checkpoint without them."
             )
-    if len(parts) == 2:
+    if matrix in HEAD_MATRICES:
         # Each matrix in memory of its own: LAPACK's last bits depend on how its input is aligned.
-        tasks = [(decompose_product, first.clone(), second.clone()) for first, second in zip(*parts, strict=True)]
+        futures = [
+            pool.submit(decompose_product, first.clone(), second.clone(), directions)
+            for first, second in zip(*parts, strict=True)
+        ]
     else:
-        tasks = [(decompose_dense, parts[0])]
-    futures = [pool.submit(function, *arguments, directions) for function, *arguments in tasks]
+        futures = [pool.submit(decompose_dense, parts[0], directions)]
     return [fix_signs(future.result(), matrix) for future in futures]
 
 

@@ -38,14 +38,15 @@ def minilm_directory() -> Path:
 
 @torch.inference_mode()
 def embed_texts(texts: list[str], threads: int) -> Float[np.ndarray, "n 384"]:
-    """Mean-pooled, normalised embeddings. Surrounding spaces do not count; a text without any letters still has one."""
+    """Mean-pooled, normalised embeddings. Surrounding spaces and case do not count."""
     from transformers import AutoModel, AutoTokenizer
 
     torch.set_num_threads(threads)
     directory = minilm_directory()
     tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
     network = AutoModel.from_pretrained(directory, trust_remote_code=False, use_safetensors=True).eval()
-    distinct = sorted({text.strip() for text in texts}, key=lambda text: (len(text), text))
+    # The network knows no capitals, so case variants are one text.
+    distinct = sorted({text.strip().lower() for text in texts}, key=lambda text: (len(text), text))
     rows = {text: row for row, text in enumerate(distinct)}
     embedded = np.empty((len(distinct), network.config.hidden_size), dtype=np.float32)
     for start in progress(range(0, len(distinct), BATCH), "embedding the vocabulary"):
@@ -56,4 +57,4 @@ def embed_texts(texts: list[str], threads: int) -> Float[np.ndarray, "n 384"]:
         mask = batch["attention_mask"][:, :, None].to(hidden.dtype)
         mean = (hidden * mask).sum(1) / mask.sum(1)
         embedded[start : start + BATCH] = torch.nn.functional.normalize(mean, dim=1).numpy()
-    return embedded[[rows[text.strip()] for text in texts]]
+    return embedded[[rows[text.strip().lower()] for text in texts]]

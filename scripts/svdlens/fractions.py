@@ -12,17 +12,17 @@ NOT_INTERPRETABLE = ("frequency", "glitch")
 
 
 def counted_rows(labels: pd.DataFrame) -> pd.DataFrame:
-    """Rows with status ok, and whether each is interpretable, counted over both sides too (side "all")."""
-    rows = labels[labels["status"] == "ok"].copy()
-    rows["found"] = rows["interpretable"].fillna(False).astype(bool) & ~rows["kind"].isin(NOT_INTERPRETABLE)
-    return pd.concat([rows.assign(side="all"), rows])
+    """Rows with status ok, and whether each is `found` interpretable."""
+    rows = labels[labels["status"] == "ok"]
+    found = rows["interpretable"].fillna(False).astype(bool) & ~rows["kind"].isin(NOT_INTERPRETABLE)
+    return rows.assign(found=found, original_side=rows["side"])
 
 
 def count(rows: pd.DataFrame, keys: list[str], unit: str) -> pd.DataFrame:
     """n and k for each combination of `keys`, where a unit is a row or a direction of which either sign will do."""
     if unit == "either":
         direction = [*dict.fromkeys([*keys, "side", "layer", "head", "index", "original_side"])]
-        rows = rows.groupby(direction, dropna=False, as_index=False)["found"].any()
+        rows = rows.groupby(direction, dropna=False)["found"].any().reset_index()
     grouped = rows.groupby(keys, dropna=False)["found"] if keys else rows.assign(one=0).groupby("one")["found"]
     return grouped.agg(n="size", k="sum").reset_index()
 
@@ -33,10 +33,8 @@ def fractions_of(labels: pd.DataFrame, controls: pd.DataFrame, rule: str) -> pd.
     `labels` and `controls` have the label columns; the fraction of the controls (labelled the same way, same unit
     and kind) stands beside each. Intervals: Wilson for fractions, Newcombe's hybrid for the excess over controls.
     """
-    labels = labels.assign(original_side=labels["side"])
-    controls = controls.assign(original_side=controls["side"])
-    rows = counted_rows(labels)
-    control_rows = counted_rows(controls).query("side == 'all'")
+    rows, control_rows = counted_rows(labels), counted_rows(controls)
+    rows = pd.concat([rows.assign(side="all"), rows])
     pieces = []
     for kind in KINDS:
         of_kind = rows.assign(found=rows["found"] & ((rows["kind"] == kind) | (kind == "all")))

@@ -71,7 +71,8 @@ def label_columns(
 ) -> dict[str, object]:
     """A list is named by its three most central tokens; evidence are all tokens closer to the rest than average."""
     labels: list[str | None] = []
-    kinds, evidence = [], []
+    kinds: list[str] = []
+    evidence: list[list[str]] = []
     interpretable = [None if np.isnan(value) else bool(value < level) for value in q]
     for row, tokens in enumerate(members):
         if not interpretable[row]:

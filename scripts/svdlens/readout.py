@@ -34,7 +34,9 @@ def top_tokens(
     found: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {+1: [], -1: []}
     for tile in directions.split(rows_at_once):
         scores = tile @ W_U
-        if not scores.isfinite().all():
+        highest, lowest = scores.topk(k, dim=1).values, scores.topk(k, dim=1, largest=False).values
+        # topk counts NaN as the largest of all, so nothing that is not finite escapes.
+        if not (highest.isfinite().all() and lowest.isfinite().all()):
             raise SvdlensError(
                 "a score (direction x W_U) is NaN or infinite; the weights must be finite. Take a checkpoint "
                 "without such values."
@@ -43,8 +45,8 @@ def top_tokens(
         # k best is scored again, by itself.
         slack = 1e-12 * tile.norm(dim=1, keepdim=True) * columns.norm(dim=1).max()
         for sign, threshold in (
-            (+1, scores.topk(k, dim=1).values[:, -1:] - slack),
-            (-1, scores.topk(k, dim=1, largest=False).values[:, -1:] + slack),
+            (+1, highest[:, -1:] - slack),
+            (-1, lowest[:, -1:] + slack),
         ):
             candidates = scores >= threshold if sign > 0 else scores <= threshold
             for row, direction in zip(candidates, tile, strict=True):

@@ -61,8 +61,8 @@ class WeightFile:
         return 1 + max(int(name.split(".")[1]) for name in self.names if name.startswith("blocks."))
 
 
-def factors(weights: WeightFile, matrix: str, layer: int, setting: Setting) -> tuple[Tensor, Tensor] | tuple[Tensor]:
-    """The processed factors whose product, in the convention x @ W, is the matrix (or, for ov and qk, one per head).
+def factors(weights: WeightFile, matrix: str, layer: int, setting: Setting) -> list[Tensor]:
+    """The processed factors whose product, in the convention x @ W, is the matrix (for ov and qk, one per head).
 
     ov: W_V [n_heads, d_model, d_head], W_O [n_heads, d_head, d_model]. qk: W_Q, W_K^T likewise.
     mlp_in: W_in [d_model, d_mlp]. mlp_out: W_out [d_mlp, d_model]. float64.
@@ -71,14 +71,14 @@ def factors(weights: WeightFile, matrix: str, layer: int, setting: Setting) -> t
     if matrix == "ov":
         gain = weights[f"{block}.ln1.w"]
         W_V = process_reading(weights[f"{block}.attn.W_V"], gain, setting)
-        return W_V, process_writing(weights[f"{block}.attn.W_O"], setting)
+        return [W_V, process_writing(weights[f"{block}.attn.W_O"], setting)]
     if matrix == "qk":
         gain = weights[f"{block}.ln1.w"]
         W_Q = process_reading(weights[f"{block}.attn.W_Q"], gain, setting)
-        return W_Q, process_reading(weights[f"{block}.attn.W_K"], gain, setting).mT
+        return [W_Q, process_reading(weights[f"{block}.attn.W_K"], gain, setting).mT]
     if matrix == "mlp_in":
-        return (process_reading(weights[f"{block}.mlp.W_in"], weights[f"{block}.ln2.w"], setting),)
-    return (process_writing(weights[f"{block}.mlp.W_out"], setting),)
+        return [process_reading(weights[f"{block}.mlp.W_in"], weights[f"{block}.ln2.w"], setting)]
+    return [process_writing(weights[f"{block}.mlp.W_out"], setting)]
 
 
 def unembed(weights: WeightFile, setting: Setting) -> Tensor:
@@ -98,6 +98,6 @@ def processed_weights(
         tensors[f"{block}.attn.W_V"], tensors[f"{block}.attn.W_O"] = factors(attention, "ov", layer, setting)
         W_Q, W_K_T = factors(attention, "qk", layer, setting)
         tensors[f"{block}.attn.W_Q"], tensors[f"{block}.attn.W_K"] = W_Q, W_K_T.mT
-        (tensors[f"{block}.mlp.W_in"],) = factors(mlp, "mlp_in", layer, setting)
-        (tensors[f"{block}.mlp.W_out"],) = factors(mlp, "mlp_out", layer, setting)
+        [tensors[f"{block}.mlp.W_in"]] = factors(mlp, "mlp_in", layer, setting)
+        [tensors[f"{block}.mlp.W_out"]] = factors(mlp, "mlp_out", layer, setting)
     return {name: tensor.float().contiguous() for name, tensor in tensors.items()}

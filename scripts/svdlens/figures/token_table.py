@@ -87,7 +87,7 @@ def token_table_data(
 
 
 def draw_token_table(data: pd.DataFrame) -> Figure:
-    """The table of token_table_data as a figure: one panel per sign, + above −, a row per direction, best token on the left."""
+    """The table of token_table_data as a figure: one panel for each sign, a row for each direction, best token left."""
     signs = sorted(data["sign"].unique(), reverse=True)
     indices = sorted(data["index"].unique())
     ranks = int(data["rank"].max())

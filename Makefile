@@ -1,0 +1,53 @@
+# make run            the whole pipeline on the bundled models
+# make sweep-bundled  the same in all nine settings
+# make test           every test
+# make lint           style, types and the workflow's own checks
+# make models         train the bundled models again (hours; needs Debian's wordnet-base)
+# make lock           new versions of every package
+
+PYTHON ?= python3
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake --profile profiles/demo
+MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
+
+.PHONY: run sweep-bundled test lint models lock
+.DELETE_ON_ERROR:
+
+run: .venv/installed
+	@$(SNAKEMAKE)
+	@echo; echo "Tables: results/tables/*.parquet    Figures: results/figures/*.png"
+
+sweep-bundled: .venv/installed
+	@$(SNAKEMAKE) --configfile profiles/demo/sweep.yaml profiles/demo/nine_settings.yaml
+	@echo; echo "Tables: results/tables/*.parquet    Figures: results/figures/*.png"
+
+test: .venv/installed
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+	$(BIN)/mypy scripts/svdlens
+
+models: .venv/installed
+	for model in $(MODELS); do $(BIN)/python resources/training/train_models.py --model $$model || exit 1; done
+	$(BIN)/python resources/training/measure_models.py
+
+.venv/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"svdlens needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Name another one: make run PYTHON=python3.11")'
+	@echo "Installing the environment into .venv (once, a few minutes)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+# torch is named in full: without a version, pip takes a build with gigabytes of CUDA where a CPU build is at hand.
+lock:
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet torch==2.13.0 pip --upgrade
+	$(BIN)/pip install --quiet . --group test
+	(echo "# Every package of the environment at a fixed version. Made by \`make lock\` from pyproject.toml."; \
+	 $(BIN)/pip freeze --exclude svdlens --exclude pip | sed 's/^\(torch==[0-9.]*\).*/\1/') > requirements.lock
+	touch .venv/installed
