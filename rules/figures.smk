@@ -6,12 +6,20 @@
 # plot_fraction_by_model    fraction interpretable by model, whole sweep
 
 
+report: "report/workflow.rst"
+
+
 rule plot_token_table:
     input:
         tokens="results/tokens/model={model}/setting={setting}/{matrix}.parquet",
     output:
         pdf="results/figures/{model}/{setting}/token_table_{matrix}_{place}.pdf",
-        png="results/figures/{model}/{setting}/token_table_{matrix}_{place}.png",
+        png=report(
+            "results/figures/{model}/{setting}/token_table_{matrix}_{place}.png",
+            caption="report/token_table.rst",
+            category="Token tables",
+            labels={"model": "{model}", "setting": "{setting}", "matrix": "{matrix}", "place": "{place}"},
+        ),
         csv="results/figures/{model}/{setting}/token_table_{matrix}_{place}.csv",
     log:
         "results/logs/plot_token_table/{model}/{setting}/{matrix}_{place}.log",
@@ -39,7 +47,12 @@ rule plot_spectra:
         spectra="results/spectra/model={model}/setting={setting}/{matrix}.parquet",
     output:
         pdf="results/figures/{model}/{setting}/spectra_{matrix}.pdf",
-        png="results/figures/{model}/{setting}/spectra_{matrix}.png",
+        png=report(
+            "results/figures/{model}/{setting}/spectra_{matrix}.png",
+            caption="report/spectra.rst",
+            category="Spectra",
+            labels={"model": "{model}", "setting": "{setting}", "matrix": "{matrix}"},
+        ),
         csv="results/figures/{model}/{setting}/spectra_{matrix}.csv",
     log:
         "results/logs/plot_spectra/{model}/{setting}/{matrix}.log",
@@ -61,7 +74,11 @@ rule plot_fraction_by_block:
         fractions="results/tables/fractions.parquet",
     output:
         pdf="results/figures/fraction_by_block.pdf",
-        png="results/figures/fraction_by_block.png",
+        png=report(
+            "results/figures/fraction_by_block.png",
+            caption="report/fraction_by_block.rst",
+            category="Fraction interpretable",
+        ),
         csv="results/figures/fraction_by_block.csv",
     log:
         "results/logs/plot_fraction_by_block/plot_fraction_by_block.log",
@@ -87,7 +104,11 @@ rule plot_fraction_by_model:
         fractions="results/tables/fractions.parquet",
     output:
         pdf="results/figures/fraction_by_model.pdf",
-        png="results/figures/fraction_by_model.png",
+        png=report(
+            "results/figures/fraction_by_model.png",
+            caption="report/fraction_by_model.rst",
+            category="Fraction interpretable",
+        ),
         csv="results/figures/fraction_by_model.csv",
     log:
         "results/logs/plot_fraction_by_model/plot_fraction_by_model.log",

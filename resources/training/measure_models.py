@@ -3,10 +3,11 @@
 Mean coherence (svdlens.coherence: MiniLM, mean cosine within the first 15 distinct tokens, mean of the vocabulary
 taken out) of the first 40 directions of MLP-out and the first 8 of each OV head on the write side, both signs, raw
 weights, read through W_U; against 1,000 random unit directions through the same W_U, and against the same network
-before training through its own W_U. Writes resources/models/coherence.csv and sampled_directions.csv, and prints
-both as Markdown for the model card.
+before training through its own W_U. Writes coherence.csv, sampled_directions.csv and, with both as tables,
+measured.md into resources/models/.
 """
 
+import json
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -121,8 +122,34 @@ def main() -> None:
     table.to_csv(MODELS_DIRECTORY / "coherence.csv", index=False)
     sampled = pd.concat(samples)[["model", "matrix", "layer", "head", "index", "sign", "coherence", "tokens"]].round(3)
     sampled.to_csv(MODELS_DIRECTORY / "sampled_directions.csv", index=False)
-    print(table.to_markdown(index=False))
-    print(sampled.to_markdown(index=False))
+    training = pd.DataFrame(
+        {name: json.loads((MODELS_DIRECTORY / name / "training.json").read_text()) for name in MODELS}
+    )
+    lines = [
+        "# What the bundled models learned",
+        "",
+        "Written by `resources/training/measure_models.py`; its docstring says what is measured.",
+        "",
+        "## Training",
+        "",
+        training.to_markdown(),
+        "",
+        "Loss curves: `loss.csv` of each model.",
+        "",
+        "## Coherence of singular directions",
+        "",
+        "Means with 95 % intervals over rows (a direction with one sign). `beyond_random_95`: share of rows above the",
+        "95 % quantile of the random directions of the same model.",
+        "",
+        table.to_markdown(index=False),
+        "",
+        "## Ten rows of each model",
+        "",
+        f"Drawn at random (seed {SEED}) from all rows measured above, not chosen. Head -1: an MLP.",
+        "",
+        sampled.to_markdown(index=False),
+    ]
+    (MODELS_DIRECTORY / "measured.md").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,9 +41,10 @@ def run(main: Callable[[Any], None], smk: Any) -> None:
 
 
 def fail(log: str, message: str) -> None:
-    with Path(log).open("a", encoding="utf-8") as file:
-        file.write(f"{traceback.format_exc()}\n")
     print(f"\nsvdlens: {message}\n", file=sys.stderr)
+    # On a full disk there is no room for the log either.
+    with suppress(OSError), Path(log).open("a", encoding="utf-8") as file:
+        file.write(f"{traceback.format_exc()}\n")
     sys.exit(1)
 
 
