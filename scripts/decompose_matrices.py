@@ -1,6 +1,5 @@
 """Rule decompose_matrices: singular values and vectors of every matrix of one kind in a model."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -8,6 +7,7 @@ import torch
 from svdlens.decompose import decompose_layer, stack_layers
 from svdlens.job import progress, run
 from svdlens.settings import PATH_SWITCHES, Setting
+from svdlens.threads import single_threaded_pool
 from svdlens.weights import WeightFile, save_tensors
 
 
@@ -17,7 +17,7 @@ def main(smk):
     matrix = smk.wildcards.matrix
     setting = Setting(**{switch: smk.wildcards[switch] == "on" for switch in PATH_SWITCHES})
     weights = WeightFile(Path(smk.input.weights))
-    with ThreadPoolExecutor(smk.threads) as pool:
+    with single_threaded_pool(smk.threads) as pool:
         layers = progress(range(weights.layers), f"SVD of {matrix}")
         stacked = stack_layers(
             (decompose_layer(weights, matrix, layer, setting, smk.params.directions, pool) for layer in layers), matrix

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 from safetensors.numpy import load_file, save_file
-from shared_data import shared
 
+from shared_data import shared
 from tiny import tiny_weights
 
 PROJECT = Path(__file__).parents[1]

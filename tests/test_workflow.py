@@ -1,0 +1,290 @@
+"""The workflow run to its end on a tiny model: its tables, its bytes, and what it repeats when something changes."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tiny import make_tiny_gpt2
+from workflow import TINY, Workflow, environment, messages, mounted, new_workflow
+
+pytest_plugins = ["workflow_fixtures"]
+
+CATEGORY = pa.dictionary(pa.int16(), pa.string())
+SIDES = {"ov": {"read", "write"}, "mlp_in": {"read"}, "mlp_out": {"write"}}
+
+# The contract for tables as docs/design.md has it, written out once more: the columns are public.
+KEYS = {"matrix": CATEGORY, "layer": pa.int16(), "head": pa.int16(), "index": pa.int16()}
+ROW_KEYS = KEYS | {"side": CATEGORY, "sign": pa.int8(), "readout": CATEGORY}
+SPECTRA = KEYS | {
+    "value": pa.float32(),
+    "energy": pa.float64(),
+    "gap": pa.float64(),
+    "block": pa.int16(),
+    "block_spread": pa.float64(),
+    "sign_margin": pa.float64(),
+    "stability_noise": pa.float64(),
+    "stability_float32": pa.float64(),
+}
+TOKENS = ROW_KEYS | {
+    "token_ids": pa.list_(pa.int32()),
+    "tokens": pa.list_(pa.string()),
+    "scores": pa.list_(pa.float32()),
+}
+LABELS = ROW_KEYS | {
+    "labeller": CATEGORY,
+    "label": pa.string(),
+    "kind": CATEGORY,
+    "labelled": pa.bool_(),
+    "verified": pa.bool_(),
+    "interpretable": pa.bool_(),
+    "score": pa.float64(),
+    "p_value": pa.float64(),
+    "q_value": pa.float64(),
+    "p_direction": pa.float64(),
+    "q_direction": pa.float64(),
+    "evidence": pa.list_(pa.string()),
+    "n_concepts": pa.int8(),
+    "status": CATEGORY,
+}
+CONTROL = {"control": CATEGORY}
+HIVE = {"model": CATEGORY, "setting": CATEGORY}
+TABLES = {
+    "spectra/model=tiny/setting=raw/{}.parquet": SPECTRA,
+    "tokens/model=tiny/setting=raw/{}.parquet": TOKENS,
+    "controls/model=tiny/setting=raw/{}.random_unit.parquet": CONTROL | TOKENS,
+    "labels/model=tiny/setting=raw/{}.coherence.parquet": LABELS,
+    "controls/model=tiny/setting=raw/{}.random_unit.coherence.parquet": CONTROL | LABELS,
+}
+SWEEP_TABLES = {"spectra": HIVE | SPECTRA, "tokens": HIVE | TOKENS, "labels": HIVE | LABELS}
+
+FRACTIONS = {"collect_tables", "plot_fraction_by_block", "plot_fraction_by_model"}
+FROM_TOKENS = {"project_directions", "plot_token_table", "label_directions"} | FRACTIONS
+FROM_SVD = {"decompose_matrices", "tabulate_spectra", "plot_spectra"} | FROM_TOKENS
+
+
+def read(path: Path) -> pa.Table:
+    """The file alone: nothing from the names of its directories."""
+    return pq.ParquetFile(path).read()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("matrix", SIDES)
+def test_tables_keep_the_contract(matrix: str, finished: Workflow) -> None:
+    # Users' code goes by these paths, columns and types.
+    found = {pattern: read(finished.results / pattern.format(matrix)) for pattern in TABLES}
+    for pattern, columns in TABLES.items():
+        assert dict(zip(found[pattern].schema.names, found[pattern].schema.types, strict=True)) == columns, pattern
+    spectra, tokens, controls, labels, control_labels = (table.to_pandas() for table in found.values())
+
+    # One layer; two heads of rank 8, or one matrix of rank 16: every singular value is there, largest first.
+    assert (len(spectra), len(tokens)) == (16, 16 * 2 * len(SIDES[matrix]))
+    assert set(spectra["layer"]) == {0}
+    assert set(spectra["head"].dropna()) == ({0, 1} if matrix == "ov" else set())
+    assert set(tokens["side"]) == SIDES[matrix]
+    assert set(tokens["matrix"]) == set(spectra["matrix"]) == {matrix}
+    # Every direction is read on each of its sides with both signs, once.
+    keys = list(ROW_KEYS)
+    assert not tokens.duplicated(keys).any()
+    signs = tokens.groupby(["side", "head", "index"], dropna=False, observed=True)["sign"].agg(set)
+    assert all(sign == {1, -1} for sign in signs)
+    assert len(controls) == 2 * 50  # random_directions of the configuration
+    # Labels are of the same rows in the same order.
+    assert labels[keys].equals(tokens[keys])
+    assert control_labels[keys].equals(controls[keys])
+
+    for table in (tokens, controls):
+        ids, scores = np.stack(table["token_ids"]), np.stack(table["scores"])
+        assert ids.shape == (len(table), 50)
+        assert (ids >= 0).all()
+        assert (ids < 320).all()
+        assert all(len(set(row)) == 50 for row in ids.tolist())
+        assert (np.diff(scores, axis=1) <= 0).all()
+
+
+@pytest.mark.slow
+def test_tables_of_the_sweep_have_model_and_setting(finished: Workflow) -> None:
+    for name, columns in SWEEP_TABLES.items():
+        whole = read(finished.results / f"tables/{name}.parquet")
+        assert dict(zip(whole.schema.names, whole.schema.types, strict=True)) == columns
+        pattern = next(pattern for pattern in TABLES if pattern.startswith(name))
+        parts = [read(finished.results / pattern.format(matrix)).to_pylist() for matrix in SIDES]
+        rows = [{"model": "tiny", "setting": "raw"} | row for part in parts for row in part]
+        # Compared as text, where NaN is NaN.
+        assert list(map(str, whole.to_pylist())) == list(map(str, rows))
+
+
+@pytest.mark.slow
+def test_metadata_tell_the_origin_and_nothing_of_the_machine(finished: Workflow) -> None:
+    source = finished.directory / "source/model.safetensors"
+    weights = {"model.safetensors": hashlib.sha256(source.read_bytes()).hexdigest()}
+    for path in sorted(finished.results.rglob("*.parquet")):
+        metadata = pq.read_metadata(path)
+        facts = json.loads(metadata.metadata[b"svdlens"])
+        assert facts["schema_version"] == 1
+        sources = facts["sources"] if path.parent.name == "tables" else {path.name: facts}
+        assert len(sources) == (3 if path.parent.name == "tables" else 1)
+        for origin in sources.values():
+            assert (origin["model"], origin["revision"], origin["setting"]) == ("tiny", None, [])
+            assert origin["weights_sha256"] == weights
+            assert re.fullmatch(r"[0-9a-f]{16}", origin["code"])
+
+    texts = {name: content for name, content in finished.artefacts().items() if name.endswith((".csv", ".json"))}
+    texts |= {
+        str(path): json.dumps({str(key): str(value) for key, value in pq.read_metadata(path).metadata.items()}).encode()
+        for path in finished.results.rglob("*.parquet")
+    }
+    assert "models/tiny/provenance.json" in texts
+    for name, content in texts.items():
+        assert not re.search(rb"20\d\d-\d\d-\d\d|\d\d:\d\d:\d\d", content), f"a time in {name}"
+        if not name.endswith(".csv"):  # tokens may spell anything
+            assert not re.search(rf"\b{re.escape(socket.gethostname())}\b".encode(), content), f"the host in {name}"
+    for name, content in finished.artefacts().items():
+        for place in (finished.directory, finished.project):
+            assert str(place).encode() not in content, f"a path in {name}"
+
+
+@pytest.mark.slow
+def test_two_clean_runs_give_the_same_bytes(finished: Workflow, project: Path, tmp_path: Path) -> None:
+    # Other directory, other time, other number of threads.
+    other = new_workflow(project, tmp_path / "other")
+    other.finish("--cores", "1")
+    first, second = finished.artefacts(), other.artefacts()
+    assert first.keys() == second.keys()
+    assert {Path(name).suffix for name in first} >= {".parquet", ".csv", ".pdf", ".png"}
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+@pytest.mark.slow
+def test_a_second_run_has_nothing_to_do(finished: Workflow) -> None:
+    run = finished.finish()
+    assert "Nothing to be done" in run.printed
+    assert not run.jobs
+
+
+# What is changed in the configuration, and the rules that depend on it. A rule too few is a stale result, a rule too
+# many hours of work.
+CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "block_tolerance": ({"block_tolerance": 0.05}, {"tabulate_spectra", "plot_spectra"} | FRACTIONS),
+    "level": ({"labellers": {"coherence": {"level": 0.1}}}, {"label_directions"} | FRACTIONS),
+    "token_table_tokens": ({"figures": {"token_table_tokens": 5}}, {"plot_token_table"}),
+    "tokens": ({"tokens": 30}, FROM_TOKENS),
+    "random_directions": ({"random_directions": 40}, FROM_TOKENS),
+    "seed": ({"seed": 1}, FROM_TOKENS),
+    "directions": ({"directions": 4}, FROM_SVD),
+    "a model that is not swept": ({"models": {"other": {"path": "elsewhere"}}}, set()),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_repeats_what_depends_on_it(change: str, finished: Workflow) -> None:
+    config, rules = CHANGES[change]
+    assert finished.finish("--dry-run", config=config).rules == rules
+
+
+@pytest.mark.slow
+def test_a_further_setting_or_table_adds_jobs_and_repeats_no_svd(finished: Workflow) -> None:
+    # `unembed` shares every SVD with `raw`; the three projections and what follows are new.
+    wider = finished.finish("--dry-run", config={"sweep": {"settings": ["raw", "unembed"]}})
+    new = {"project_directions": 3, "tabulate_spectra": 3, "label_directions": 3, "plot_spectra": 3}
+    assert wider.counts == new | {"plot_token_table": 1} | dict.fromkeys(FRACTIONS, 1)
+    assert all("setting=raw" not in job.description for job in wider.jobs if job.rule in new)
+
+    tables = [*TINY["token_tables"], {"matrix": "mlp_in", "layer": 0}]
+    another = finished.finish("--dry-run", config={"models": {"tiny": {"token_tables": tables}}})
+    assert another.counts == {"plot_token_table": 1}
+
+
+def copy_of(finished: Workflow, directory: Path, leave_out: str) -> Workflow:
+    """Snakemake knows the copy's files by their paths, relative, and by their times, which are kept."""
+    ignore = shutil.ignore_patterns(leave_out, "changed.yaml")
+    return Workflow(finished.project, shutil.copytree(finished.directory, directory, ignore=ignore))
+
+
+@pytest.mark.slow
+def test_a_changed_model_repeats_everything(finished: Workflow, tmp_path: Path) -> None:
+    workflow = copy_of(finished, tmp_path / "copy", leave_out="logs")
+    make_tiny_gpt2(workflow.directory / "source", seed=1)
+    rules = {"fetch_model", "extract_weights", "embed_vocabulary"} | FROM_SVD
+    assert workflow.finish("--dry-run").rules == rules
+
+
+@pytest.mark.slow
+def test_without_the_raw_weights_a_change_after_the_svd_repeats_the_svd(finished: Workflow, tmp_path: Path) -> None:
+    # The price of deleting them: extract_weights writes all weights, so for Snakemake all that was made from them is
+    # stale. What needs no weights is still not dearer.
+    workflow = copy_of(finished, tmp_path / "copy", leave_out="weights")
+    assert workflow.finish("--dry-run", config={"tokens": 30}).rules == {"extract_weights"} | FROM_SVD
+    assert workflow.finish("--dry-run", config=CHANGES["level"][0]).rules == CHANGES["level"][1]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_bytes(finished: Workflow, tiny: Workflow) -> None:
+    # As when a machine goes down: no process has time to tidy up. Killed once the first SVD is there and others are
+    # on their way.
+    command = tiny.command("--cores", "2", "tokens")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env=environment(), start_new_session=True, **quiet)
+    deadline = time.monotonic() + 300
+    while not list(tiny.results.glob("svd/**/[!.]*.safetensors")):
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+    # Whatever has its final name is whole.
+    wanted, left = finished.artefacts(), tiny.artefacts()
+    whole = {name: content for name, content in left.items() if not Path(name).name.startswith(".")}
+    assert whole == {name: wanted[name] for name in whole}
+
+    # Snakemake's lock is still there, and it says how to take it away.
+    locked = tiny.run("tokens")
+    assert locked.status != 0
+    assert "--unlock" in locked.printed
+    tiny.finish("tokens", "--unlock")
+    resumed = tiny.finish("tokens")
+    assert "fetch_model" not in resumed.rules
+    after = {name: content for name, content in tiny.artefacts().items() if not Path(name).name.startswith(".")}
+    stages = ("models/", "svd/", "tokens/", "controls/")
+    expected = {name for name in wanted if name.startswith(stages) and ".coherence." not in name}
+    assert after.keys() == expected
+    assert [name for name in after if after[name] != wanted[name]] == []
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_late_keeps_what_is_finished(finished: Workflow, tmp_path: Path) -> None:
+    # A finished sweep on a disk without any room, and a further setting, which has the same SVDs.
+    workflow = copy_of(finished, tmp_path / "run", leave_out="results")
+    before, wider = finished.artefacts(), {"sweep": {"settings": ["raw", "unembed"]}}
+    with mounted(workflow.results, "size=16m"):
+        shutil.copytree(finished.results, workflow.results, dirs_exist_ok=True)
+        filler = workflow.results / "filler"
+        filler.write_bytes(bytes(shutil.disk_usage(workflow.results).free))
+        run = workflow.run("spectra", config=wider)
+        assert run.status != 0
+        assert messages(run)
+        assert all("the disk is full. Free some space" in message for message in messages(run)), run.printed
+        filler.unlink()
+        assert workflow.artefacts() == before  # no less, and no halves beside it
+        assert workflow.finish("spectra", config=wider).counts == {"tabulate_spectra": 3}
+
+
+@pytest.mark.slow
+def test_a_report_can_be_made(finished: Workflow, tmp_path: Path) -> None:
+    finished.finish("--report", str(tmp_path / "report.html"))
+    report = (tmp_path / "report.html").read_text("utf-8")
+    assert all(rule in report for rule in FROM_SVD)

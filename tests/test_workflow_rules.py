@@ -1,0 +1,182 @@
+"""How the workflow is built: names, sizes, imports, which rules an edit reaches, what the paper's sweep asks for."""
+
+import ast
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflow import PROJECT, Workflow
+
+pytest_plugins = ["workflow_fixtures"]
+
+SCRIPTS = sorted(path.stem for path in (PROJECT / "scripts").glob("*.py"))
+LIBRARY = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "scripts/svdlens").rglob("*.py"))
+RULE = re.compile(r"^rule (\w+):\n((?:(?: {4}.*)?\n)+)", re.MULTILINE)
+
+# Modules and scripts that touch only tables start in a fraction of the time that torch takes to import.
+WITHOUT_TORCH = [
+    *("svdlens." + name for name in ("coherence", "fractions", "labels", "settings", "spectra", "tables")),
+    *(f"svdlens.figures.{path.stem}" for path in (PROJECT / "scripts/svdlens/figures").glob("[!_]*.py")),
+    *(name for name in SCRIPTS if name.startswith(("plot_", "collect_", "label_", "tabulate_"))),
+]
+
+# Imports each script in a process of its own, forked from one that has the heavy libraries already, and prints which
+# modules of svdlens it took.
+IMPORTS = """
+import importlib, json, os, sys
+import matplotlib.figure, pandas, pyarrow.parquet, safetensors, scipy.stats, torch
+for script in sys.argv[1:]:
+    if os.fork() == 0:
+        importlib.import_module(script)
+        files = [module.__file__ for name, module in sys.modules.items() if name.split(".")[0] == "svdlens"]
+        os.write(1, (json.dumps([script, files]) + "\\n").encode())
+        os._exit(0)
+    assert os.wait()[1] == 0, script
+"""
+
+
+def rules() -> dict[str, str]:
+    """Every rule with a script: name and body."""
+    texts = [path.read_text("utf-8") for path in sorted((PROJECT / "rules").glob("*.smk"))]
+    return {match[1]: match[2] for text in texts for match in RULE.finditer(text)}
+
+
+def python(*arguments: str) -> str:
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=PROJECT / "scripts", capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def importers() -> dict[str, set[str]]:
+    """For each module of the library the scripts that import it, directly or not, as Python finds it."""
+    lines = python("-c", IMPORTS, *SCRIPTS).splitlines()
+    imported = {
+        script: {str(Path(file).relative_to(PROJECT)) for file in files} for script, files in map(json.loads, lines)
+    }
+    assert sorted(imported) == SCRIPTS
+    return {module: {script for script in SCRIPTS if module in imported[script]} for module in LIBRARY}
+
+
+def code_hash_of(project: Path) -> Callable[[str], str]:
+    """code_hash of rules/common.smk, which needs nothing else from there."""
+    text = (project / "rules/common.smk").read_text("utf-8")
+    source = re.search(r"^def code_hash\(.*?(?=^\S)", text, re.MULTILINE | re.DOTALL)[0]
+    names = {"PROJECT": project, "ast": ast, "hashlib": hashlib}
+    exec(source, names)
+    return names["code_hash"]
+
+
+@pytest.mark.slow
+def test_the_code_hash_changes_for_those_who_import_a_module(project: Path, importers: dict[str, set[str]]) -> None:
+    # Snakemake does not see imports; a script that the hash forgets would leave stale results behind.
+    code_hash = code_hash_of(project)
+    before = {script: code_hash(script) for script in SCRIPTS}
+    for module, scripts in importers.items():
+        source = (project / module).read_bytes()
+        (project / module).write_bytes(source + b"\n# edited\n")
+        changed = {script for script in SCRIPTS if code_hash(script) != before[script]}
+        (project / module).write_bytes(source)
+        assert changed == scripts, module
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "edited", ["scripts/svdlens/coherence.py", "scripts/svdlens/figures/selection.py", "scripts/plot_spectra.py"]
+)
+def test_an_edit_repeats_the_rules_that_use_the_code(
+    edited: str, finished: Workflow, importers: dict[str, set[str]]
+) -> None:
+    path = finished.project / edited
+    expected = importers.get(edited, {path.stem})
+    source = path.read_bytes()
+    path.write_bytes(source + b"\n# edited\n")
+    try:
+        run = finished.finish("--dry-run")
+    finally:
+        path.write_bytes(source)
+    assert run.directly("Params have changed") | run.directly("Code has changed") == expected
+
+
+def test_the_paper_asks_for_no_svd_twice(project: Path, tmp_path: Path) -> None:
+    # From config.yaml as it is, with no model at hand and no network.
+    (tmp_path / "tiny.yaml").write_text("{}")
+    run = Workflow(project, tmp_path).finish("--dry-run")
+    sweep = yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))["sweep"]
+    assert sweep["models"] == ["gpt2-small", "gpt2-medium", "gpt2-large"]
+    assert len(sweep["settings"]) == 9
+    # Of nine settings only so many differ for each kind of matrix.
+    svd = re.findall(r"output: results/svd/model=([\w-]+)/\S*?(\w+)\.safetensors", run.printed)
+    distinct = {"ov": 5, "mlp_in": 3, "mlp_out": 2}
+    assert Counter(svd) == {(model, matrix): n for model in sweep["models"] for matrix, n in distinct.items()}
+    each = 3 * 9 * 3  # models, settings, kinds of matrices
+    expected = {"fetch_model": 3, "extract_weights": 3, "embed_vocabulary": 3, "collect_tables": 1}
+    expected |= dict.fromkeys(["tabulate_spectra", "project_directions", "label_directions"], each)
+    assert {rule: run.counts[rule] for rule in expected} == expected
+
+
+TARGETS = {"models": {"fetch_model"}}
+TARGETS["weights"] = TARGETS["models"] | {"extract_weights", "process_weights"}
+TARGETS["spectra"] = TARGETS["models"] | {"extract_weights", "decompose_matrices", "tabulate_spectra"}
+TARGETS["tokens"] = TARGETS["models"] | {"extract_weights", "decompose_matrices", "project_directions"}
+TARGETS["labels"] = TARGETS["tokens"] | {"embed_vocabulary", "label_directions"}
+TARGETS["tables"] = TARGETS["spectra"] | TARGETS["labels"] | {"collect_tables"}
+TARGETS["figures"] = TARGETS["tables"] | {rule for rule in rules() if rule.startswith("plot_")}
+TARGETS["all"] = TARGETS["figures"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_target_asks_for_its_rules(target: str, tiny: Workflow) -> None:
+    assert tiny.finish("--dry-run", target).rules == TARGETS[target]
+
+
+def test_snakemake_finds_nothing_to_criticise(tiny: Workflow) -> None:
+    run = tiny.run("--lint")
+    assert run.status == 0, run.printed
+    assert "good condition" in run.printed
+
+
+def test_a_rule_its_script_its_log_and_its_benchmark_have_one_name() -> None:
+    assert sorted(rules()) == SCRIPTS
+    for name, body in rules().items():
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)+", name), name
+        assert re.findall(r"script:\s+\"(.*)\"", body) == [f"../scripts/{name}.py"]
+        for directive in ("log", "benchmark"):
+            assert re.findall(rf"{directive}:\s+\"(.*?/.*?/.*?)/", body) == [f"results/{directive}s/{name}"]
+        assert f'code=code_hash("{name}")' in body
+        assert not re.search(r"^ {4}(run|shell|group):|lambda", body, re.MULTILINE), name
+    # Python would take a script for the library's module of that name.
+    assert not set(SCRIPTS) & {Path(module).stem for module in LIBRARY}
+
+
+def test_snakefile_and_scripts_are_short_and_scripts_have_one_form() -> None:
+    assert len((PROJECT / "Snakefile").read_text("utf-8").splitlines()) < 60
+    for name in SCRIPTS:
+        source = (PROJECT / f"scripts/{name}.py").read_text("utf-8")
+        tree = ast.parse(source)
+        assert len(source.splitlines()) < 45, name
+        assert ast.get_docstring(tree), name
+        assert [node.name for node in tree.body if isinstance(node, ast.FunctionDef)] == ["main"], name
+        # Snakemake puts lines before it, so an import from there is a SyntaxError.
+        assert "from __future__" not in source, name
+
+
+def test_the_library_knows_neither_snakemake_nor_a_command_line() -> None:
+    for module in LIBRARY:
+        source = (PROJECT / module).read_text("utf-8")
+        assert not re.search(r"^\s*(import|from) (snakemake|argparse)\b", source, re.MULTILINE), module
+
+
+@pytest.mark.slow
+def test_what_touches_only_tables_does_not_import_torch() -> None:
+    code = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n"
+    code += "    if 'torch' in sys.modules:\n        sys.exit(f'{name} imports torch')"
+    python("-c", code, *WITHOUT_TORCH)

@@ -1,0 +1,26 @@
+"""Fixtures of the tests of the workflow, for a module that says `pytest_plugins = ["workflow_fixtures"]`."""
+
+from pathlib import Path
+
+import pytest
+
+from workflow import Workflow, copy_project, new_workflow
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture
+def tiny(project: Path, tmp_path: Path) -> Workflow:
+    """A tiny model, nothing computed yet."""
+    return new_workflow(project, tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def finished(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """A finished sweep; only for tests that leave it as it is."""
+    workflow = new_workflow(project, tmp_path_factory.mktemp("finished"))
+    workflow.finish()
+    return workflow
