@@ -8,6 +8,7 @@ measured.md into resources/models/.
 """
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import torch
 from tokenizers import Tokenizer
 from train_models import MODELS, SEED, initial_model, save_model
 from train_tokenizer import save_tokenizer
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from svdlens.coherence import centred, coherence, first_distinct, token_groups
 from svdlens.decompose import decompose_layer
@@ -132,7 +135,7 @@ def main() -> None:
         "",
         "## Training",
         "",
-        training.to_markdown(),
+        training.to_markdown(disable_numparse=True),
         "",
         "Loss curves: `loss.csv` of each model.",
         "",
