@@ -16,7 +16,7 @@ rule decompose_matrices:
         "results/benchmarks/decompose_matrices/{model}/{read_gain}_{read_center}_{write_center}_{matrix}.tsv"
     conda:
         "../environment.yml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=6000,
         runtime=120,

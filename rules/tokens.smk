@@ -18,7 +18,7 @@ rule project_directions:
         "results/benchmarks/project_directions/{model}/{setting}/{matrix}.tsv"
     conda:
         "../environment.yml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=6000,
         runtime=120,

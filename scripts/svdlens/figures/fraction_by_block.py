@@ -105,7 +105,7 @@ def draw_fraction_by_block(data: pd.DataFrame, *, controls: int) -> Figure:
 def fraction_caption(data: pd.DataFrame, interval_mark: str, control_mark: str, controls: int) -> str:
     """What a figure of fractions must say: the read-out, the labeller and its rule, the intervals, the controls."""
     first = data.iloc[0]
-    control = f" {control_mark.capitalize()}: {controls:,} random unit directions read the same way."
+    control = f" {control_mark.capitalize()}: {controls:,} random unit directions, read and labelled the same way."
     return (
         f"A row is one sign of one singular direction on one side, read through {readout_name(first['readout'])}; "
         f"labeller {first['labeller']}, rule {first['rule']}. {interval_mark}: Wilson 95 % intervals."
