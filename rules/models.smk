@@ -5,6 +5,7 @@
 # extract_weights   one file each for attention, MLP and unembedding, float32, TransformerLens' shapes; no setting yet
 # process_weights   all weights as one setting wants them, for use outside svdlens (`snakemake weights`)
 
+
 # Runs where snakemake was started: the nodes of many clusters have no network.
 localrules:
     fetch_model,
