@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from svdlens.job import run
 from svdlens.provenance import table_facts
 from svdlens.readout import random_unit_directions, top_tokens
-from svdlens.settings import HEAD_MATRICES, RESIDUAL_SIDES, setting_from_names
+from svdlens.settings import RESIDUAL_SIDES, matrix_places, setting_from_names
 from svdlens.tables import CONTROLS, TOKENS, write_table
 from svdlens.token_lists import token_columns
 from svdlens.vocabulary import read_vocabulary
@@ -24,10 +24,7 @@ def main(smk):
     texts = read_vocabulary(Path(smk.input.provenance).parent)
     svd = load_file(smk.input.svd)
 
-    n_layers = len(svd["values"])
-    n_heads = svd["values"].shape[1] if matrix in HEAD_MATRICES else 1
-    layers = [layer for layer in range(n_layers) for _ in range(n_heads)]
-    heads = [head if matrix in HEAD_MATRICES else None for _ in range(n_layers) for head in range(n_heads)]
+    layers, heads = matrix_places(svd["values"].shape, matrix)
     found = {side: top_tokens(svd[array].flatten(0, -2), W_U, k) for side, array in RESIDUAL_SIDES[matrix].items()}
     columns = token_columns(found, texts, matrix, layers, heads, readout="W_U")
     write_table(Path(smk.output.tokens), columns, TOKENS, facts)
@@ -35,7 +32,7 @@ def main(smk):
     # One random direction serves every side: the read-out does not know which side it is given.
     directions = random_unit_directions(smk.params.n_random, len(W_U), smk.params.seed)
     read = top_tokens(directions, W_U, k)
-    columns = token_columns(dict.fromkeys(["all"], read), texts, matrix, [None], [None], readout="W_U")
+    columns = token_columns({"all": read}, texts, matrix, [None], [None], readout="W_U")
     columns["control"] = ["random_unit"] * len(columns["matrix"])
     write_table(Path(smk.output.random_unit), columns, CONTROLS, facts)
 

@@ -6,7 +6,7 @@ from safetensors.numpy import load_file
 
 from svdlens.job import run
 from svdlens.provenance import table_facts
-from svdlens.settings import HEAD_MATRICES, SIGN_SIDE
+from svdlens.settings import SIGN_SIDE, matrix_places
 from svdlens.spectra import spectra_columns
 from svdlens.tables import SPECTRA, write_table
 
@@ -16,14 +16,13 @@ def main(smk):
     matrix = smk.wildcards.matrix
     svd = load_file(smk.input.svd)
     values, deciding = svd["values"], svd[SIGN_SIDE[matrix]]
-    n_layers = len(values)
-    n_heads = values.shape[1] if matrix in HEAD_MATRICES else 1
+    layers, heads = matrix_places(values.shape, matrix)
     columns = spectra_columns(
-        values.reshape(n_layers * n_heads, -1),
-        deciding.reshape(n_layers * n_heads, *deciding.shape[-2:]),
-        layers=[layer for layer in range(n_layers) for _ in range(n_heads)],
-        heads=[head if matrix in HEAD_MATRICES else None for _ in range(n_layers) for head in range(n_heads)],
-        matrix=matrix,
+        values.reshape(len(layers), -1),
+        deciding.reshape(len(layers), *deciding.shape[-2:]),
+        layers,
+        heads,
+        matrix,
         tolerance=smk.params.block_tolerance,
     )
     write_table(Path(smk.output.spectra), columns, SPECTRA, facts)

@@ -258,8 +258,9 @@ def hub_address() -> str:
 
 def ways_out(model: str) -> str:
     return (
-        f"Without the hub there are two ways: write the directory of a local copy as models.{model}.path in "
-        f"config.yaml, or run `make run`, which uses the bundled models and needs no network."
+        f"Without the hub there are two ways: in config.yaml, replace repo, revision and sha256 of models.{model} by "
+        f"`path:` with the directory of a local copy; or run `make run`, which uses the bundled models and needs no "
+        f"network."
     )
 
 

@@ -7,7 +7,7 @@ A setting is six switches. The three flags of TransformerLens stand for them:
     center_unembed          vocab_center
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from svdlens.errors import SvdlensError, did_you_mean
@@ -72,6 +72,14 @@ def setting_from_names(name: str, switches: Iterable[str]) -> Setting:
             )
         chosen.update(FLAGS.get(switch, (switch,)))
     return Setting(**dict.fromkeys(chosen, True))
+
+
+def matrix_places(shape: Sequence[int], matrix: str) -> tuple[list[int], list[int | None]]:
+    """Layer and head of each matrix of an SVD file, in its order; `shape` is that of its `values`. MLPs: head None."""
+    if matrix in HEAD_MATRICES:
+        places = [(layer, head) for layer in range(shape[0]) for head in range(shape[1])]
+        return [layer for layer, _ in places], [head for _, head in places]
+    return list(range(shape[0])), [None for _ in range(shape[0])]
 
 
 def svd_key(setting: Setting, matrix: str) -> dict[str, str]:
