@@ -56,7 +56,10 @@ def the_only(rows: pd.DataFrame, figure: str, column: str) -> str:
 
 def existing(rows: pd.DataFrame, column: str, value: object) -> str:
     if rows.empty:
-        return "The table is empty: run the step that fills it again."
+        return (
+            "The table is empty. Fractions are empty when no token list could be labelled: see the column status of "
+            "the labels."
+        )
     values = sorted({None if pd.isna(cell) else cell for cell in rows[column]}, key=lambda cell: (cell is None, cell))
     hint = did_you_mean(value, [cell for cell in values if isinstance(cell, str)]) if isinstance(value, str) else ""
     return f"Choose from {', '.join(map(shown, values))}.{hint}"
