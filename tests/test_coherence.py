@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import kstest
+from scipy.stats import false_discovery_control, kstest
 
 from svdlens.coherence import (
     FEWEST_TOKENS,
@@ -124,6 +124,20 @@ def test_evidence_and_name_come_from_the_planted_cluster():
         assert set(rows["label"][row].split(" / ")) <= {text.strip() for text in cluster}
     unfound = [row for row in range(220) if not rows["interpretable"][row]]
     assert all(rows["label"][row] is None and rows["kind"][row] == "none" and not evidence[row] for row in unfound)
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(0, 5))
+def test_q_values_are_those_of_scipy(counts, missing):
+    # Few distinct values, so that ties are frequent; rows without a p-value do not count.
+    p = np.array([*counts, *[np.nan] * missing]) / 50
+    p = np.random.default_rng(len(counts)).permutation(p)
+    q = q_values(p)
+    assert np.array_equal(np.isnan(q), np.isnan(p))
+    assert q[~np.isnan(p)] == pytest.approx(false_discovery_control(p[~np.isnan(p)]))
+
+
+def test_without_any_p_value_there_is_no_q_value():
+    assert np.isnan(q_values(np.array([np.nan, np.nan]))).all()
 
 
 def test_controls_pass_at_the_same_p_value_as_rows():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from svdlens.fractions import fractions_of
+from svdlens.fractions import fractions_of, wilson_interval
 
 
 def labels(seed: int = 0, layers: int = 3, heads: int | None = 2, indices: int = 5, sides=("read", "write")):
@@ -80,6 +80,15 @@ def test_intervals_agree_with_statsmodels():
         expected = confint_proportions_2indep(row["k"], row["n"], 40, 200, method="newcomb", compare="diff")
         assert row["excess"] == pytest.approx(row["fraction"] - 0.2)
         assert (row["excess_low"], row["excess_high"]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 1000])
+def test_wilson_interval_at_the_edges(n):
+    for k in {0, 1, n - 1, n}:
+        expected = proportion_confint(k, n, method="wilson")
+        found = wilson_interval(pd.Series([k]), pd.Series([n]))
+        assert [one.iloc[0] for one in found] == pytest.approx(list(expected), abs=1e-12)
+        assert 0 <= found[0].iloc[0] <= k / n <= found[1].iloc[0] <= 1
 
 
 def test_without_controls_there_is_no_excess():
