@@ -160,7 +160,8 @@ def test_metadata_tell_the_origin_and_nothing_of_the_machine(finished: Workflow)
 def test_two_clean_runs_give_the_same_bytes(finished: Workflow, project: Path, tmp_path: Path) -> None:
     # Other directory, other time, other number of threads.
     other = new_workflow(project, tmp_path / "other")
-    other.finish("--cores", "1")
+    run = other.finish("--cores", "1")
+    assert "%|" not in run.printed, "a progress bar off a terminal"
     first, second = finished.artefacts(), other.artefacts()
     assert first.keys() == second.keys()
     assert {Path(name).suffix for name in first} >= {".parquet", ".csv", ".pdf", ".png"}

@@ -84,8 +84,7 @@ def use_network() -> None:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["HF_HUB_DISABLE_SYMLINKS"] = "1"
     os.environ["HF_HUB_DISABLE_XET"] = "1"
-    if not sys.stderr.isatty():
-        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "0" if sys.stderr.isatty() else "1"
     from huggingface_hub.utils.logging import get_logger
 
     # Its warnings go where those of other libraries go, into the log of the job, and not to the terminal.

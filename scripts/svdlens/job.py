@@ -26,6 +26,8 @@ def run(main: Callable[[Any], None], smk: Any) -> None:
     # Only the fetch rules may touch the network, and they lift this themselves.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Bars of the libraries flash up for milliseconds; ours are shown where there is something to wait for.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     log = str(smk.log) or os.devnull
     logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.captureWarnings(True)
