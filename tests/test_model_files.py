@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from fetch_model import main
 from svdlens.errors import SvdlensError
 from svdlens.model_files import check_model_directory, model_file_names
-from tiny import make_tiny_gpt2
+from tiny import make_tiny, make_tiny_gpt2
 
 
 def edit_config(**changes: object) -> Callable[[Path], None]:
@@ -135,15 +135,18 @@ def add_token(directory: Path) -> None:
     tokenizer.save(str(directory / "tokenizer.json"))
 
 
-def smaller_vocabulary(directory: Path) -> None:
-    (directory / "tokenizer.json").unlink()
-    (directory / "vocab.json").write_text(json.dumps({str(i): i for i in range(300)}))
-    (directory / "merges.txt").write_text("")
+def vocabulary_of(ids: Iterable[int]) -> Callable[[Path], None]:
+    def write(directory: Path) -> None:
+        (directory / "tokenizer.json").unlink()
+        (directory / "vocab.json").write_text(json.dumps({str(id): id for id in ids}))
+        (directory / "merges.txt").write_text("")
+
+    return write
 
 
-def hole_in_vocabulary(directory: Path) -> None:
-    smaller_vocabulary(directory)
-    (directory / "vocab.json").write_text(json.dumps({str(i): i for i in [*range(319), 400]}))
+def many_rows(directory: Path) -> None:
+    edit_config(vocab_size=1400)(directory)
+    edit_tensors(lambda t: t.update({"wte.weight": np.ones((1400, 16), dtype=np.float32)}))(directory)
 
 
 FIX_CONFIG = "Restore the config.json"
@@ -233,9 +236,156 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "half a tokenizer": (remove_tokenizer, "vocab.json and merges.txt", "Add the tokenizer"),
     "tokenizer broken": (overwrite("tokenizer.json", "{}"), "tokenizer.json is no tokenizer", "copy it again"),
     "tokenizer too large": (add_token, "321 tokens", "W_U has 320 rows"),
-    "tokenizer too small": (smaller_vocabulary, "300 tokens", "cut W_U to its first 300 rows"),
-    "hole in the tokenizer": (hole_in_vocabulary, "320 tokens with ids up to 400", "Use the tokenizer"),
+    "tokenizer of another model": (many_rows, "320 tokens with ids up to 319", "cut W_U to its first 320 rows"),
+    "a token without a row": (vocabulary_of([*range(319), 400]), "320 tokens with ids up to 400", "Use the tokenizer"),
+    "a negative id": (vocabulary_of([*range(319), -1]), "320 tokens", "Use the tokenizer"),
+    "tokenizer empty": (vocabulary_of([]), "0 tokens with ids up to None", "Use the tokenizer"),
+    "mixture of experts": (
+        edit_config(model_type="mixtral", architectures=["MixtralForCausalLM"]),
+        "model_type 'mixtral', a mixture of experts",
+        "Use a dense model",
+    ),
+    "mixture of experts by its name": (edit_config(model_type="qwen3_moe"), "'qwen3_moe', a mixture", "dense model"),
+    "mixture of experts by a key": (edit_config(n_routed_experts=64), "and n_routed_experts = 64", "dense model"),
+    "quantised by config.json": (
+        edit_config(quantization_config={"quant_method": "gptq", "bits": 4}),
+        "quantization_config ('gptq')",
+        "Use the weights that are not quantised",
+    ),
+    "unsupported, but close": (
+        edit_config(model_type="gpt_neo", architectures=["GPTNeoForCausalLM"]),
+        "'gpt_neo' with architectures ['GPTNeoForCausalLM'], which is not supported",
+        "Did you mean 'gpt_neox'?",
+    ),
+    "another architecture than config.yaml says": (
+        edit_config(model_type="llama", architectures=["LlamaForCausalLM"]),
+        "model_type 'llama', but for config.yaml it is 'gpt2'",
+        "Write `architecture: llama` under models.mine in config.yaml",
+    ),
 }
+
+
+WRONG_LLAMA: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "shared heads": (
+        edit_config(num_key_value_heads=3),
+        "num_attention_heads = 4 and num_key_value_heads = 3, but num_attention_heads must be a multiple",
+        FIX_CONFIG,
+    ),
+    "more key heads than query heads": (edit_config(num_key_value_heads=8), "num_key_value_heads = 8", FIX_CONFIG),
+    "other shared heads": (
+        edit_config(num_key_value_heads=1),
+        "'layers.0.self_attn.k_proj.weight' is [8, 16]",
+        "[num_key_value_heads head_dim, hidden_size] = [4, 16]",
+    ),
+    "no shared heads": (edit_config(num_key_value_heads=None), "'layers.0.self_attn.k_proj.weight' is [8", "[16, 16]"),
+    "no heads": (edit_config(num_attention_heads=None), "num_attention_heads = None, not a whole number", FIX_CONFIG),
+    "head_dim": (edit_config(head_dim=8), "'layers.0.self_attn.q_proj.weight' is [16", "_heads head_dim, hidden_s"),
+    "width and heads": (edit_config(hidden_size=18), "hidden_size = 18 and num_attention_heads = 4", FIX_CONFIG),
+    "untied without an unembedding": (
+        edit_tensors(lambda t: t.pop("lm_head.weight")),
+        "'lm_head.weight' is missing from the weights of a LlamaForCausalLM with num_hidden_layers = 2",
+        "save_pretrained",
+    ),
+    "biases that are not there": (
+        edit_config(attention_bias=True),
+        "'layers.0.self_attn.k_proj.bias' and 7 more",
+        "save_pretrained",
+    ),
+    "biases that should not be there": (
+        edit_tensors(lambda t: t.update({"model.layers.1.self_attn.q_proj.bias": np.ones(16, dtype=np.float32)})),
+        "'layers.1.self_attn.q_proj.bias' is no part of a LlamaForCausalLM with this config.json",
+        "save the model again",
+    ),
+    "declared gpt2": (
+        edit_config(model_type="gpt2", architectures=["GPT2LMHeadModel"]),
+        "'gpt2', but",
+        ": gpt2` under",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def sound_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny("llama", tmp_path_factory.mktemp("sound") / "tiny")
+
+
+@pytest.mark.parametrize("case", WRONG_LLAMA)
+def test_a_wrong_model_with_shared_heads_is_refused(case: str, sound_llama: Path, tmp_path: Path) -> None:
+    spoil, value, fix = WRONG_LLAMA[case]
+    directory = shutil.copytree(sound_llama, tmp_path / "tiny")
+    assert check_model_directory(directory, "mine", "llama") == 0
+    spoil(directory)
+    with pytest.raises(SvdlensError) as error:
+        check_model_directory(directory, "mine", "llama")
+    assert str(error.value).startswith("model 'mine' in ")
+    assert value in str(error.value)
+    assert fix in str(error.value)
+
+
+def test_keys_that_config_json_may_lack_are_filled_in_as_transformers_does(sound_llama: Path, tmp_path: Path) -> None:
+    directory = shutil.copytree(sound_llama, tmp_path / "tiny")
+    config = json.loads((directory / "config.json").read_text())
+    for key in ("head_dim", "attention_bias", "mlp_bias", "tie_word_embeddings"):
+        config.pop(key)
+    (directory / "config.json").write_text(json.dumps(config))
+    assert check_model_directory(directory, "mine", "llama") == 0
+    (directory / "config.json").write_text(json.dumps(config | {"head_dim": None}))
+    assert check_model_directory(directory, "mine", "llama") == 0
+
+
+def test_an_architecture_that_there_is_not_is_named(sound_llama: Path) -> None:
+    with pytest.raises(SvdlensError, match=r"models\.mine\.architecture .* 'lama'.*Did you mean 'llama'\?"):
+        check_model_directory(sound_llama, "mine", "lama")
+
+
+def test_a_gpt_neox_without_biases_is_refused(tmp_path: Path) -> None:
+    directory = make_tiny("gpt_neox", tmp_path / "tiny", attention_bias=False)
+    with pytest.raises(SvdlensError, match="attention_bias = False, but svdlens reads a GPTNeoXForCausalLM only"):
+        check_model_directory(directory, "mine", "gpt_neox")
+
+
+def with_old_buffers(*names: str) -> Callable[[Path], None]:
+    return edit_tensors(lambda t: t.update({name: np.full(3, np.nan, dtype=np.float32) for name in names}))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "names"),
+    [
+        ("gpt_neox", ["gpt_neox.layers.0.attention.bias", "gpt_neox.layers.1.attention.rotary_emb.inv_freq"]),
+        ("llama", ["model.layers.0.self_attn.rotary_emb.inv_freq"]),
+        ("bert", ["embeddings.position_ids"]),
+    ],
+)
+def test_what_old_versions_saved_and_is_no_weight_does_no_harm(
+    architecture: str, names: list[str], tmp_path: Path
+) -> None:
+    directory = make_tiny(architecture, tmp_path / "tiny")
+    with_old_buffers(*names)(directory)
+    assert check_model_directory(directory, "mine", architecture) == 0
+
+
+def with_prefix_and_without_pooler(tensors: dict[str, np.ndarray]) -> None:
+    for name in list(tensors):
+        tensors[f"bert.{name}"] = tensors.pop(name)
+    for name in ("bert.pooler.dense.weight", "bert.pooler.dense.bias"):
+        tensors.pop(name)
+
+
+def test_an_encoder_may_have_a_prefix_and_no_pooler(tmp_path: Path) -> None:
+    directory = make_tiny("bert", tmp_path / "tiny")
+    edit_tensors(with_prefix_and_without_pooler)(directory)
+    assert check_model_directory(directory, "mine", "bert") == 0
+
+
+@pytest.mark.parametrize(("ids", "padding"), [(range(300), 20), ([*range(10), 319], 0), ([*range(10), 299], 20)])
+def test_rows_without_a_token_are_padding_after_the_last_and_holes_before(
+    ids: list[int], padding: int, directory: Path, tmp_path: Path
+) -> None:
+    vocabulary_of(ids)(directory)
+    assert check_model_directory(directory, "mine") == padding
+    main(job(directory, tmp_path / "results"))
+    provenance = json.loads((tmp_path / "results" / "models" / "mine" / "provenance.json").read_text())
+    assert provenance["padding_rows"] == padding
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,11 @@ import pytest
 import torch
 import yaml
 
+from svdlens.architectures import ARCHITECTURES
 from svdlens.decompose import decompose_dense, decompose_product
 from svdlens.errors import SvdlensError
 from svdlens.readout import random_unit_directions, top_tokens
-from svdlens.settings import FLAGS, RESIDUAL_SIDES, Setting, setting_from_names, svd_key
+from svdlens.settings import FLAGS, RESIDUAL_SIDES, SIGN_SIDE, SVD_SWITCHES, Setting, setting_from_names, svd_key
 from svdlens.weights import GROUPS, WeightFile, extract_weights, factors, processed_weights, unembed
 from tiny import make_tiny_gpt2
 
@@ -27,7 +28,7 @@ NAMES = ["embed.W_E", "unembed.W_U"] + [
     for name in ("attn.W_Q", "attn.W_K", "attn.W_V", "attn.W_O", "mlp.W_in", "mlp.W_out")
 ]
 SWITCHES = [field.name for field in fields(Setting)]
-MATRICES = list(RESIDUAL_SIDES)
+MATRICES = list(ARCHITECTURES["gpt2"].matrices)
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +152,13 @@ def test_the_key_of_an_svd_names_exactly_the_switches_that_change_its_matrix(
         assert (svd_key(setting, matrix) == svd_key(Setting(), matrix)) == same, switch
         assert list(svd_key(setting, matrix)) == ["read_gain", "read_center", "write_center"]
         assert svd_key(setting, matrix).get(switch, "off") == ("on" if switch in touched else "off")
+
+
+def test_the_gate_is_read_like_the_other_matrix_of_an_mlp_that_reads() -> None:
+    """Its numbers are in test_architectures.py: GPT-2 has none."""
+    for table in (SVD_SWITCHES, SIGN_SIDE, RESIDUAL_SIDES):
+        assert table["mlp_gate"] == table["mlp_in"]
+        assert set(table) == {matrix for entry in ARCHITECTURES.values() for matrix in entry.matrices}
 
 
 # --- invariances of the read-out

@@ -3,12 +3,14 @@
 import functools
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from shared_data import shared
+from svdlens.embedding import minilm_directory
 from svdlens.errors import SvdlensError
 from svdlens.vocabulary import byte_alphabet, read_vocabulary
 from tiny import END_OF_TEXT, tiny_tokenizer
@@ -122,6 +124,102 @@ def test_a_tokenizer_of_whole_words_is_decoded_by_itself(tmp_path: Path) -> None
     tokenizer = Tokenizer(models.WordLevel({"Ġ": 0, "fire": 1, "é": 2}, unk_token="Ġ"))
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     assert read_vocabulary(tmp_path) == ["Ġ", "fire", "é"]
+
+
+def test_added_tokens_of_a_byte_level_tokenizer_keep_their_spaces(tmp_path: Path) -> None:
+    """GPT-NeoX has runs of spaces and Qwen2 markers of turns among them."""
+    tokenizer = tiny_tokenizer(300)
+    added = ["  ", " " * 24, "<|im_start|>", "\n\n", "<é>"]
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in added])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    assert read_vocabulary(tmp_path)[300:] == added
+
+
+CORPUS = ["the fire burns the house, and the fires burned", "a house of the fireman é火"] * 20
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+
+
+def llama_tokenizer() -> Tokenizer:
+    """As Llama's: a space is ▁, bytes that no piece has are pieces of their own, decoding drops the first space."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    tokenizer.decoder = decoders.Sequence(steps)
+    words = [word for line in CORPUS for word in line.split()]
+    special = ["<unk>", "<s>", "</s>", *BYTES]
+    tokenizer.train_from_iterator(words, trainers.BpeTrainer(vocab_size=310, special_tokens=special))
+    # Trained as special tokens, for want of another way; in real files the bytes are ordinary pieces.
+    state = json.loads(tokenizer.to_str())
+    state["added_tokens"] = state["added_tokens"][:3]
+    return Tokenizer.from_str(json.dumps(state))
+
+
+def gemma_tokenizer() -> Tokenizer:
+    """As Gemma's: the same without the dropped space, and runs of ▁ among the added tokens."""
+    tokenizer = llama_tokenizer()
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.add_tokens([AddedToken("▁▁", normalized=False), AddedToken("\n\n", normalized=False)])
+    return tokenizer
+
+
+def unigram_tokenizer() -> Tokenizer:
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.train_from_iterator(
+        CORPUS, trainers.UnigramTrainer(vocab_size=60, special_tokens=["<unk>", "</s>"], unk_token="<unk>")
+    )
+    return tokenizer
+
+
+@pytest.mark.parametrize("make", [llama_tokenizer, gemma_tokenizer, unigram_tokenizer])
+def test_a_token_after_sentencepiece_is_its_share_of_the_decoded_text(
+    make: Callable[[], Tokenizer], tmp_path: Path
+) -> None:
+    """After another token the library drops no space, so what a token adds to "a" is its text."""
+    tokenizer = make()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    texts = read_vocabulary(tmp_path)
+    assert {" ", " fire", "e", "</s>"} <= set(texts)
+    assert len(texts) == tokenizer.get_vocab_size()
+    before = tokenizer.token_to_id("a")
+    for id, text in enumerate(texts):
+        added = tokenizer.decode([before, id], skip_special_tokens=False).removeprefix(tokenizer.decode([before]))
+        assert text == added or (added == "�" and text.startswith("\\x"))
+    assert not any("▁" in text for text in texts)
+
+
+def test_byte_pieces_become_their_byte(tmp_path: Path) -> None:
+    tokenizer = gemma_tokenizer()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    texts = read_vocabulary(tmp_path)
+    assert texts[tokenizer.token_to_id("<0x0A>")] == "\n"
+    assert texts[tokenizer.token_to_id("<0x41>")] == "A"
+    assert texts[tokenizer.token_to_id("<0xE7>")] == "\\xe7"
+    assert texts[tokenizer.token_to_id("▁▁")] == "  "
+    assert texts[tokenizer.token_to_id("\n\n")] == "\n\n"
+
+
+def test_continuations_of_wordpiece_are_told_from_words(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=90, special_tokens=["[UNK]", "[CLS]"]))
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    texts = read_vocabulary(tmp_path)
+    assert texts[:2] == ["[UNK]", "[CLS]"]
+    assert {"the", "fire", "##s", ","} <= set(texts)
+    assert len(set(texts)) == len(texts)
+    # What stands first in a text is decoded alone, and there the library writes the ## too.
+    assert texts == [tokenizer.decode([id], skip_special_tokens=False) for id in range(len(texts))]
+
+
+def test_the_vocabulary_of_minilm() -> None:
+    texts = read_vocabulary(minilm_directory())
+    assert len(texts) == 30_522
+    assert (texts[0], texts[101], texts[2543], texts[2075]) == ("[PAD]", "[CLS]", "fire", "##ing")
+    assert not any(" " in text for text in texts)
 
 
 def test_no_tokenizer_is_an_error_that_names_the_files(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A GPT-2 that is small enough to make in a test, with nothing in it that is zero, one or symmetric by accident."""
+"""Models that are small enough to make in a test, with nothing in them that is zero, one or symmetric by accident."""
 
 import itertools
 import json
@@ -56,6 +56,60 @@ def make_tiny_gpt2(
     (directory / "tokenizer_config.json").write_text(json.dumps(settings, indent=2))
     tiny_tokenizer(vocabulary).save(str(directory / "tokenizer.json"))
     return directory
+
+
+SIZES = {"hidden_size": 16, "num_attention_heads": 4, "intermediate_size": 24, "max_position_embeddings": 32}
+# Two query heads for each key and value head, and heads that are wider or narrower than hidden_size / heads.
+GROUPED = SIZES | {"num_key_value_heads": 2}
+TINY = {
+    "gpt2": ("GPT2LMHeadModel", {"n_embd": 16, "n_head": 4, "n_inner": 24, "n_positions": 32}),
+    "gpt_neox": ("GPTNeoXForCausalLM", SIZES),
+    "llama": ("LlamaForCausalLM", GROUPED),
+    "qwen2": ("Qwen2ForCausalLM", GROUPED),
+    "gemma": ("GemmaForCausalLM", GROUPED | {"head_dim": 6}),
+    "gemma2": ("Gemma2ForCausalLM", GROUPED | {"head_dim": 2}),
+    "bert": ("BertModel", SIZES),
+}
+
+
+def make_tiny(
+    architecture: str,
+    directory: Path,
+    layers: int = 2,
+    vocabulary: int = 320,
+    padding_rows: int = 0,
+    dtype: str = "float32",
+    seed: int = 0,
+    **config: object,
+) -> Path:
+    """Write a random model of any architecture, saved by transformers; return `directory`.
+
+    The tokenizer is that of make_tiny_gpt2, with `vocabulary` tokens; the embedding has `padding_rows` more rows.
+    `config` are further keys of config.json.
+    """
+    import torch
+    import transformers
+
+    name, sizes = TINY[architecture]
+    model_class = getattr(transformers, name)
+    numbers = {"num_hidden_layers": layers, "vocab_size": vocabulary + padding_rows, "pad_token_id": 0}
+    model = model_class(model_class.config_class(**{**sizes, **numbers, **config}))
+    generator = torch.Generator().manual_seed(seed)
+    for parameter_name, parameter in sorted(model.named_parameters()):
+        is_gain = "norm" in parameter_name.lower() or "ln_" in parameter_name
+        middle = 1.0 if is_gain and parameter_name.endswith("weight") and not architecture.startswith("gemma") else 0.0
+        parameter.data = middle + 0.3 * torch.randn(parameter.shape, generator=generator)
+    model.tie_weights()
+    model.to(getattr(torch, dtype)).save_pretrained(directory)
+    save_tokenizer(vocabulary, directory)
+    return directory
+
+
+def save_tokenizer(vocabulary: int, directory: Path) -> None:
+    settings = dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), END_OF_TEXT)
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings, indent=2))
+    tiny_tokenizer(vocabulary).save(str(directory / "tokenizer.json"))
 
 
 def tiny_weights(layers: int, width: int, vocabulary: int, positions: int, seed: int) -> dict[str, np.ndarray]:

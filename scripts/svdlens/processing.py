@@ -11,10 +11,14 @@ from svdlens.settings import Setting
 
 
 def process_reading(
-    weight: Float[Tensor, "... d_model d_inner"], gain: Float[Tensor, " d_model"], setting: Setting
+    weight: Float[Tensor, "... d_model d_inner"], gain: Float[Tensor, " d_model"] | None, setting: Setting
 ) -> Float[Tensor, "... d_model d_inner"]:
-    """W_Q, W_K, W_V or W_in as the setting wants it; `gain` is that of the layer norm before it."""
+    """W_Q, W_K, W_V, W_in or W_gate as the setting wants it.
+
+    `gain` is that of the norm before it, None where the setting does not ask for it.
+    """
     if setting.read_gain:
+        assert gain is not None
         weight = weight * gain[:, None]
     if setting.read_center:
         weight = weight - weight.mean(dim=-2, keepdim=True)
@@ -31,10 +35,11 @@ def process_writing(
 
 
 def process_unembed(
-    W_U: Float[Tensor, "d_model d_vocab"], gain: Float[Tensor, " d_model"], setting: Setting
+    W_U: Float[Tensor, "d_model d_vocab"], gain: Float[Tensor, " d_model"] | None, setting: Setting
 ) -> Float[Tensor, "d_model d_vocab"]:
-    """W_U as the setting wants it; `gain` is that of the final layer norm."""
+    """W_U as the setting wants it; `gain` is that of the final norm, None where the setting does not ask for it."""
     if setting.unembed_gain:
+        assert gain is not None
         W_U = W_U * gain[:, None]
     if setting.unembed_center:
         W_U = W_U - W_U.mean(dim=0, keepdim=True)

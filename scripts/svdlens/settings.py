@@ -24,6 +24,7 @@ SVD_SWITCHES = {
     "ov": ("read_gain", "read_center", "write_center"),
     "qk": ("read_gain", "read_center"),
     "mlp_in": ("read_gain", "read_center"),
+    "mlp_gate": ("read_gain", "read_center"),
     "mlp_out": ("write_center",),
 }
 HEAD_MATRICES = ("ov", "qk")  # one matrix for each head; the others have one for each layer
@@ -32,12 +33,13 @@ PATH_SWITCHES = ("read_gain", "read_center", "write_center")
 
 # The side whose largest coordinate decides the sign (docs/design.md): the one in the residual stream, and where
 # both are, the one that writes (ov) or asks (qk).
-SIGN_SIDE = {"ov": "right", "qk": "left", "mlp_in": "left", "mlp_out": "right"}
+SIGN_SIDE = {"ov": "right", "qk": "left", "mlp_in": "left", "mlp_gate": "left", "mlp_out": "right"}
 # The sides of each matrix that live in the residual stream and can be read as tokens, and where they are in an SVD.
 RESIDUAL_SIDES = {
     "ov": {"read": "left", "write": "right"},
     "qk": {"query": "left", "key": "right"},
     "mlp_in": {"read": "left"},
+    "mlp_gate": {"read": "left"},
     "mlp_out": {"write": "right"},
 }
 
