@@ -2,7 +2,9 @@
 #
 # decompose_matrices   left, values, right of all matrices of one kind; one file for all settings that share it: the
 #                      path has just the switches that touch the matrix, the others are off
-# tabulate_spectra     every singular value with energy, gap, block and sign margin, one table for each setting
+#                      with how stable each vector is under noise and in float32. On a GPU with
+#                      `--set-resources decompose_matrices:gpu=1`
+# tabulate_spectra     every singular value with energy, gap, block, sign margin and stability, one table for a setting
 
 
 rule decompose_matrices:
@@ -20,8 +22,11 @@ rule decompose_matrices:
     resources:
         mem_mb=6000,
         runtime=120,
+        gpu=0,
     params:
         directions=config["directions"],
+        weight_noise=config["weight_noise"],
+        seed=config["seed"],
         code=code_hash("decompose_matrices"),
     script:
         "../scripts/decompose_matrices.py"

@@ -12,8 +12,8 @@ from svdlens.tables import SPECTRA, write_table
 
 
 def main(smk):
-    facts = table_facts(smk.input.provenance, setting=sorted(smk.params.switches), code=smk.params.code)
     matrix = smk.wildcards.matrix
+    facts = table_facts(smk.input.provenance, matrix, setting=sorted(smk.params.switches), code=smk.params.code)
     svd = load_file(smk.input.svd)
     values, deciding = svd["values"], svd[SIGN_SIDE[matrix]]
     layers, heads = matrix_places(values.shape, matrix)
@@ -24,6 +24,7 @@ def main(smk):
         heads,
         matrix,
         tolerance=smk.params.block_tolerance,
+        **{name: svd[name].reshape(len(layers), -1) for name in ("stability_noise", "stability_float32")},
     )
     write_table(Path(smk.output.spectra), columns, SPECTRA, facts)
 

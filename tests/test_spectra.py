@@ -129,13 +129,18 @@ def test_sign_margin_is_the_smallest_change_that_flips(seed):
 
 
 def test_columns_have_one_row_for_each_value_in_order() -> None:
-    """Two layers of two heads, three values, two stored vectors: everything by an explicit loop."""
+    """Two layers of two heads, three values, two stored vectors: everything by an explicit loop.
+
+    Of what is said of vectors nothing is said beyond the stored ones, nor in the null space: of the last matrix, all
+    but the first value are in it.
+    """
     generator = np.random.default_rng(0)
     values = np.sort(generator.random((4, 3)))[:, ::-1] + 0.1
-    values[3, 2] = 0.0
+    values[3, 1:] = 0.0
     deciding = generator.standard_normal((4, 2, 5))
+    stability = {name: generator.random((4, 2)) for name in ("stability_noise", "stability_float32")}
     layers, heads = [0, 0, 1, 1], [0, 1, 0, 1]
-    columns = spectra_columns(values, deciding, layers, heads, "ov", TOLERANCE)
+    columns = spectra_columns(values, deciding, layers, heads, "ov", TOLERANCE, **stability)
     row = 0
     for matrix in range(4):
         described = describe_spectrum(values[matrix], TOLERANCE)
@@ -147,8 +152,10 @@ def test_columns_have_one_row_for_each_value_in_order() -> None:
                 np.testing.assert_equal(columns[name][row], getattr(described, name)[index])
             block = described.block[index]
             assert columns["block"][row] == (None if block < 0 else block)
-            margin = sign_margins(deciding[matrix])[index] if index < 2 else np.nan
+            known = index < 2 and block >= 0
+            margin = sign_margins(deciding[matrix])[index] if known else np.nan
             np.testing.assert_equal(columns["sign_margin"][row], margin)
-            assert columns["stability_noise"][row] is columns["stability_float32"][row] is None
+            for name, numbers in stability.items():
+                np.testing.assert_equal(columns[name][row], numbers[matrix, index] if known else np.nan)
             row += 1
     assert {len(column) for column in columns.values()} == {row}

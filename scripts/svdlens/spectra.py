@@ -64,14 +64,26 @@ def spectra_columns(
     heads: list[int | None],
     matrix: str,
     tolerance: float,
+    stability_noise: Float[np.ndarray, "matrices k"],
+    stability_float32: Float[np.ndarray, "matrices k"],
 ) -> dict[str, object]:
-    """Columns of the spectra table for all matrices of one kind; `deciding` are the vectors that fix the signs."""
+    """Columns of the spectra table for all matrices of one kind; `deciding` are the vectors that fix the signs.
+
+    What is said of vectors is empty beyond the stored ones, and for those of the null space.
+    """
     n_matrices, rank = values.shape
     described = [describe_spectrum(row, tolerance) for row in values]
-    margins = np.full((n_matrices, rank), np.nan)
-    for row, vectors in enumerate(deciding):
-        margins[row, : len(vectors)] = sign_margins(vectors)
-    nothing = [None] * (n_matrices * rank)
+    alive = np.stack([one.block >= 0 for one in described])
+    of_vectors = {
+        "sign_margin": np.stack([sign_margins(vectors) for vectors in deciding]),
+        "stability_noise": stability_noise,
+        "stability_float32": stability_float32,
+    }
+    padded = {}
+    for name, known in of_vectors.items():
+        padded[name] = np.full((n_matrices, rank), np.nan)
+        padded[name][:, : known.shape[1]] = known
+        padded[name][~alive] = np.nan
     blocks = np.concatenate([one.block for one in described])
     return {
         "matrix": [matrix] * (n_matrices * rank),
@@ -83,7 +95,5 @@ def spectra_columns(
         "gap": np.concatenate([one.gap for one in described]),
         "block": [None if number < 0 else int(number) for number in blocks],
         "block_spread": np.concatenate([one.block_spread for one in described]),
-        "sign_margin": margins.reshape(-1),
-        "stability_noise": nothing,
-        "stability_float32": nothing,
+        **{name: known.reshape(-1) for name, known in padded.items()},
     }
