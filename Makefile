@@ -1,6 +1,7 @@
-# make run            the whole pipeline on the bundled models
+# make run            the whole pipeline on the models that need no download
 # make sweep-bundled  the same in all nine settings
 # make test           every test
+# make bench          time and memory beside TransformerLens and plain torch (minutes; leave the machine alone)
 # make lint           style, types and the workflow's own checks
 # make models         train the bundled models again (hours; needs Debian's wordnet-base)
 # make lock           new versions of every package
@@ -10,7 +11,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/demo
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled test lint models lock
+.PHONY: run sweep-bundled test bench lint models lock
 .DELETE_ON_ERROR:
 
 run: .venv/installed
@@ -23,6 +24,9 @@ sweep-bundled: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/bench.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .
