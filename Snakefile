@@ -25,12 +25,12 @@ rule all:
 
 rule models:
     input:
-        expand("results/models/{model}/provenance.json", model=SWEEP["models"]),
+        over_sweep("results/models/{model}/provenance.json"),
 
 
 rule weights:
     input:
-        expand("results/weights/{model}/{setting}.safetensors", model=SWEEP["models"], setting=SWEEP["settings"]),
+        over_sweep("results/weights/{model}/{setting}.safetensors"),
 
 
 rule spectra:

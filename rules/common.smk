@@ -14,8 +14,19 @@ from snakemake.exceptions import WorkflowError
 PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT / "scripts"))
 
+from svdlens.architectures import ARCHITECTURES, DEFAULT, check_choices
 from svdlens.errors import SvdlensError, did_you_mean
+from svdlens.packages import package_directory
 from svdlens.settings import HEAD_MATRICES, SVD_SWITCHES, setting_from_names, svd_key
+
+
+def choice(model, key):
+    """The settings, matrices or readouts of a model: its own, or else those of the sweep."""
+    return config["models"][model].get(key, config["sweep"][key])
+
+
+def architecture(model):
+    return config["models"][model].get("architecture", DEFAULT)
 
 
 def check_schema(config):
@@ -37,22 +48,30 @@ def check_schema(config):
 
 
 def check_names(config):
-    """The first name in the sweep that no catalogue has, or model without one source, as a sentence."""
-    for catalogue, kind in (("models", "model"), ("settings", "setting")):
-        for name in config["sweep"][catalogue]:
+    """The first name in the sweep, or of a model's own settings, that is in no catalogue, as a sentence."""
+    chosen = [(catalogue, f"sweep.{catalogue}", config["sweep"][catalogue]) for catalogue in ("models", "settings")]
+    for model, entry in config["models"].items():
+        chosen.append(("settings", f"models.{model}.settings", entry.get("settings", [])))
+    for catalogue, place, names in chosen:
+        for name in names:
             if name not in config[catalogue]:
                 known = list(config[catalogue])
                 return (
-                    f"sweep.{catalogue}: {name!r} is no {kind}. In the catalogue `{catalogue}`: "
+                    f"{place}: {name!r} is no {catalogue.removesuffix('s')}. In the catalogue `{catalogue}`: "
                     f"{', '.join(known)}.{did_you_mean(name, known)}"
                 )
+    return None
+
+
+def check_models(config):
+    """The first model of the catalogue without one source, or with a table of tokens of no matrix, as a sentence."""
     for name, model in config["models"].items():
-        sources = [key for key in ("repo", "path", "bundled") if key in model]
+        sources = [key for key in ("repo", "path", "bundled", "package") if key in model]
         if len(sources) != 1 or ("repo" in model) != ("revision" in model):
             return (
                 f"models.{name}: has {', '.join(sources) or 'no source'}; a model has just one of `repo` (with "
-                "`revision`), `path`, or `bundled`. In a second configuration file, give a changed model a new name: "
-                "mappings are merged."
+                "`revision`), `path`, `bundled`, or `package`. In a second configuration file, give a changed model a "
+                "new name: mappings are merged."
             )
         for table in model.get("token_tables", []):
             if ("head" in table) != (table["matrix"] in HEAD_MATRICES):
@@ -61,12 +80,14 @@ def check_names(config):
 
 
 def check_configuration(config):
-    problem = check_schema(config) or check_names(config)
+    problem = check_schema(config) or check_names(config) or check_models(config)
     if problem:
         raise WorkflowError(f"configuration: {problem}")
     try:
-        for name, switches in config["settings"].items():
-            setting_from_names(name, switches)
+        settings = {name: setting_from_names(name, switches) for name, switches in config["settings"].items()}
+        for model in config["sweep"]["models"]:
+            chosen = {name: settings[name] for name in choice(model, "settings")}
+            check_choices(model, architecture(model), chosen, choice(model, "matrices"), choice(model, "readouts"))
     except SvdlensError as error:
         raise WorkflowError(f"configuration: {error}")
 
@@ -132,50 +153,89 @@ SWEEP = config["sweep"]
 
 # --- file names ---
 
-WEIGHT_GROUPS = {"ov": "attention", "qk": "attention", "mlp_in": "mlp", "mlp_out": "mlp"}
+WEIGHT_GROUPS = {"ov": "attention", "qk": "attention", "mlp_in": "mlp", "mlp_gate": "mlp", "mlp_out": "mlp"}
 FIGURE_FORMATS = ["pdf", "png", "csv"]
 SWEEP_FIGURES = ["fraction_by_block", "fraction_by_model"]
 TABLES = ["spectra", "tokens", "labels", "fractions"]
 
 
 def model_files(wildcards):
-    """The files of a local or bundled model, so that a change of one fetches it again; none for the hub."""
+    """The files of a model on this machine, so that a change of one fetches it again; none for the hub."""
     source = config["models"][wildcards.model]
     if "repo" in source:
         return []
-    directory = Path(source["path"]) if "path" in source else bundled_directory(source["bundled"])
+    if "package" in source:
+        directory = directory_in_package(source["package"])
+    else:
+        directory = Path(source["path"]) if "path" in source else bundled_directory(source["bundled"])
     # A directory that is not there is fetch_model's to explain.
-    return sorted(str(path) for path in directory.glob("*") if path.is_file()) if directory.is_dir() else []
+    found = directory is not None and directory.is_dir()
+    return sorted(str(path) for path in directory.glob("*") if path.is_file()) if found else []
 
 
 def bundled_directory(name):
     return Path(os.path.relpath(PROJECT / "resources/models" / name))
 
 
+def directory_in_package(name):
+    """The directory with the model that an installed package carries, or None."""
+    try:
+        top = package_directory(name, "a model")
+    except SvdlensError:
+        return None
+    return top / "model" if (top / "model/config.json").exists() else top
+
+
 def weights_of(wildcards):
     return f"results/weights/{wildcards.model}/{WEIGHT_GROUPS[wildcards.matrix]}.safetensors"
 
 
-def svd_of(wildcards):
+def setting_of(wildcards):
+    """The setting of a file; one asked for by its path may be outside of the sweep, which is checked above."""
     setting = setting_from_names(wildcards.setting, config["settings"][wildcards.setting])
+    matrices = [wildcards.matrix] if "matrix" in wildcards.keys() else []
+    try:
+        check_choices(
+            wildcards.model,
+            architecture(wildcards.model),
+            {wildcards.setting: setting},
+            matrices,
+            readouts_of(wildcards),
+        )
+    except SvdlensError as error:
+        raise WorkflowError(f"configuration: {error}")
+    return setting
+
+
+def svd_of(wildcards):
     path = "results/svd/model={}/read_gain={read_gain}/read_center={read_center}/write_center={write_center}/{}.safetensors"
-    return path.format(wildcards.model, wildcards.matrix, **svd_key(setting, wildcards.matrix))
+    return path.format(wildcards.model, wildcards.matrix, **svd_key(setting_of(wildcards), wildcards.matrix))
+
+
+def combinations():
+    """Every (model, setting, matrix) of the sweep, in that order."""
+    return [
+        (model, setting, matrix)
+        for model in SWEEP["models"]
+        for setting in choice(model, "settings")
+        for matrix in choice(model, "matrices")
+    ]
 
 
 def over_sweep(pattern):
-    """`pattern` for every model, setting and matrix of the sweep, in that order."""
-    return expand(pattern, model=SWEEP["models"], setting=SWEEP["settings"], matrix=SWEEP["matrices"])
+    """`pattern` for every combination, in that order; each path once where it leaves the matrix or setting out."""
+    paths = [pattern.format(model=model, setting=setting, matrix=matrix) for model, setting, matrix in combinations()]
+    return list(dict.fromkeys(paths))
 
 
 def token_table_figures():
     """Every file of the token tables that the configuration asks for and the sweep covers."""
     return [
-        f"results/figures/{model}/{setting}/token_table_{table['matrix']}_L{table['layer']}{head}.{format}"
-        for model in SWEEP["models"]
+        f"results/figures/{model}/{setting}/token_table_{matrix}_L{table['layer']}{head}.{format}"
+        for model, setting, matrix in combinations()
         for table in config["models"][model].get("token_tables", [])
-        if table["matrix"] in SWEEP["matrices"]
+        if table["matrix"] == matrix
         for head in [f"_H{table['head']}" if "head" in table else ""]
-        for setting in SWEEP["settings"]
         for format in FIGURE_FORMATS
     ]
 
@@ -191,14 +251,30 @@ def all_figures():
 
 def model_source(wildcards):
     """The model's source as the catalogue has it, without what it does not say about the weights."""
-    source = {key: value for key, value in config["models"][wildcards.model].items() if key != "token_tables"}
+    about_results = ("settings", "matrices", "readouts", "token_tables")
+    source = {key: value for key, value in config["models"][wildcards.model].items() if key not in about_results}
+    source["architecture"] = architecture(wildcards.model)
     if "bundled" in source:
         source["bundled"] = str(bundled_directory(source["bundled"]))
     return source
 
 
 def switches_of(wildcards):
+    setting_of(wildcards)
     return config["settings"][wildcards.setting]
+
+
+def readouts_of(wildcards):
+    return choice(wildcards.model, "readouts")
+
+
+def first_readout_of(wildcards):
+    return readouts_of(wildcards)[0]
+
+
+def rotary_of(wildcards):
+    """Whether the model has rotary position embeddings, for captions."""
+    return ARCHITECTURES[architecture(wildcards.model)].rotary
 
 
 def layer_of(wildcards):
@@ -211,7 +287,7 @@ def head_of(wildcards):
 
 def models_and_settings(wildcards):
     """[model, setting] of each file in an over_sweep list."""
-    return [[model, setting] for model in SWEEP["models"] for setting in SWEEP["settings"] for _ in SWEEP["matrices"]]
+    return [[model, setting] for model, setting, _ in combinations()]
 
 
 wildcard_constraints:

@@ -34,7 +34,8 @@ rule plot_token_table:
         layer=layer_of,
         head=head_of,
         side=None,
-        readout="W_U",
+        readout=first_readout_of,
+        rotary=rotary_of,
         directions=config["figures"]["token_table_directions"],
         tokens=config["figures"]["token_table_tokens"],
         code=code_hash("plot_token_table"),
@@ -64,6 +65,7 @@ rule plot_spectra:
         mem_mb=2000,
         runtime=10,
     params:
+        rotary=rotary_of,
         code=code_hash("plot_spectra"),
     script:
         "../scripts/plot_spectra.py"
@@ -90,7 +92,6 @@ rule plot_fraction_by_block:
         mem_mb=2000,
         runtime=10,
     params:
-        readout="W_U",
         labeller="coherence",
         labelling_rule=None,
         controls=config["random_directions"],
@@ -120,7 +121,6 @@ rule plot_fraction_by_model:
         mem_mb=2000,
         runtime=10,
     params:
-        readout="W_U",
         labeller="coherence",
         labelling_rule=None,
         controls=config["random_directions"],

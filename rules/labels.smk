@@ -1,7 +1,8 @@
 # From tokens to labels and to tables of the whole sweep.
 #
 # embed_vocabulary   a sentence embedding of every token text, once for each model
-# label_directions   coherence of each token list against two nulls; the controls are labelled the same way
+# label_directions   coherence of each token list against two nulls of its read-out; the controls are labelled the same
+#                    way
 # collect_tables     results/tables: everything in one file of each kind, and the fractions interpretable
 
 

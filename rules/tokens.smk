@@ -1,7 +1,8 @@
 # From singular vectors to tokens.
 #
-# project_directions   the highest scoring tokens of each direction in the residual stream, both signs, through W_U;
-#                      and of random unit directions through the same W_U, the control of every fraction
+# project_directions   the highest scoring tokens of each direction in the residual stream, both signs, through each
+#                      read-out of the model; and of random unit directions through the same, the control of every
+#                      fraction
 
 
 rule project_directions:
@@ -24,6 +25,7 @@ rule project_directions:
         runtime=120,
     params:
         switches=switches_of,
+        readouts=readouts_of,
         tokens=config["tokens"],
         n_random=config["random_directions"],
         seed=config["seed"],

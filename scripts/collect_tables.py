@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from svdlens.fractions import fractions_of
+from svdlens.fractions import fractions_of_readouts
 from svdlens.job import run
 from svdlens.tables import FRACTIONS, LABELS, SPECTRA, TOKENS, concatenate_tables, read_metadata, write_table
 
@@ -24,8 +24,8 @@ def main(smk):
     ):
         rows = pq.ParquetFile(labels).read().to_pandas()
         control_rows = pq.ParquetFile(controls).read().to_pandas()
-        piece = fractions_of(rows, control_rows, smk.params.labelling_rule)
-        constants = {name: rows[name].iloc[0] for name in ("matrix", "readout", "labeller")}
+        piece = fractions_of_readouts(rows, control_rows, smk.params.labelling_rule)
+        constants = {name: rows[name].iloc[0] for name in ("matrix", "labeller")}
         pieces.append(piece.assign(model=model, setting=setting, **constants))
         facts[f"{model}/{setting}/{Path(labels).name}"] = read_metadata(labels)
     table = pd.concat(pieces, ignore_index=True)

@@ -2,32 +2,29 @@
 
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
-from safetensors.numpy import load_file
+from safetensors import safe_open
 
 from svdlens.job import run
-from svdlens.labels import label_by_coherence
+from svdlens.labels import label_tables
 from svdlens.provenance import table_facts
-from svdlens.tables import CONTROL_LABELS, LABELS, ROW_KEYS, write_table
+from svdlens.tables import CONTROL_LABELS, LABELS, write_table
 from svdlens.vocabulary import read_vocabulary
 
 
 def main(smk):
-    facts = table_facts(smk.input.provenance, setting=sorted(smk.params.switches), code=smk.params.code)
-    texts = read_vocabulary(Path(smk.input.provenance).parent)
-    embeddings = load_file(smk.input.embeddings)["embeddings"]
-    tables = [pq.ParquetFile(path).read() for path in (smk.input.tokens, smk.input.random_unit)]
-    rows, controls = (np.stack(table["token_ids"].to_numpy()) for table in tables)
-    labelled = label_by_coherence(rows, controls, texts, embeddings, smk.params.level, smk.params.seed)
+    matrix, switches = smk.wildcards.matrix, sorted(smk.params.switches)
+    facts = table_facts(smk.input.provenance, matrix, setting=switches, code=smk.params.code)
+    with safe_open(smk.input.embeddings, framework="numpy") as file:
+        embeddings, network = file.get_tensor("embeddings"), file.metadata()["minilm_sha256"]
+    # A model labelled by itself: its labels are no independent evidence.
+    facts["labeller_network"] = network in facts["weights_sha256"].values()
 
-    keys = [name for name, _ in ROW_KEYS]
-    for table, columns, path, schema in zip(
-        tables, labelled, (smk.output.labels, smk.output.random_unit), (LABELS, CONTROL_LABELS), strict=True
-    ):
-        names = [*keys, "control"] if schema is CONTROL_LABELS else keys
-        columns |= {name: table[name].combine_chunks() for name in names}
-        write_table(Path(path), columns, schema, facts)
+    texts = read_vocabulary(Path(smk.input.provenance).parent)
+    tokens, controls = (pq.ParquetFile(path).read() for path in (smk.input.tokens, smk.input.random_unit))
+    columns, control_columns = label_tables(tokens, controls, texts, embeddings, smk.params.level, smk.params.seed)
+    write_table(Path(smk.output.labels), columns, LABELS, facts)
+    write_table(Path(smk.output.random_unit), control_columns, CONTROL_LABELS, facts)
 
 
 if __name__ == "__main__":

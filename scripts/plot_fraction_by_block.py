@@ -1,7 +1,7 @@
 """Draw the share of interpretable rows by block, for the whole sweep.
 
 input: fractions (table of fractions of the sweep)    output: pdf, png, csv
-params: readout, labeller, labelling_rule (None: the only one of the table), controls (number of random directions)
+params: labeller, labelling_rule (None: the only one of the table), controls (number of random directions)
 """
 
 import pandas as pd
@@ -9,12 +9,16 @@ import pandas as pd
 from svdlens.figures.fraction_by_block import draw_fraction_by_block, fraction_by_block_data
 from svdlens.figures.style import save_figure
 from svdlens.job import run
+from svdlens.provenance import labeller_networks
 
 
 def main(smk):
     frame = pd.read_parquet(smk.input.fractions)
     data = fraction_by_block_data(
-        frame, readout=smk.params.readout, labeller=smk.params.labeller, rule=smk.params.labelling_rule
+        frame,
+        labeller_networks=labeller_networks(smk.input.fractions),
+        labeller=smk.params.labeller,
+        rule=smk.params.labelling_rule,
     )
     figure = draw_fraction_by_block(data, controls=smk.params.controls)
     save_figure(figure, data, smk.output.pdf, smk.output.png, smk.output.csv)

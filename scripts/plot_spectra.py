@@ -2,6 +2,7 @@
 
 input: spectra (table of spectra of one model, setting and matrix)    output: pdf, png, csv
 wildcards: model, setting, matrix
+params: rotary (whether the model has rotary position embeddings)
 """
 
 import pandas as pd
@@ -16,7 +17,7 @@ def main(smk):
     columns = ["matrix", "layer", "head", "index", "value"]
     frame = pd.read_parquet(smk.input.spectra, partitioning=None, columns=columns)
     data = spectra_data(frame, model=smk.wildcards.model, setting=smk.wildcards.setting, matrix=smk.wildcards.matrix)
-    save_figure(draw_spectra(data), data, smk.output.pdf, smk.output.png, smk.output.csv)
+    save_figure(draw_spectra(data, rotary=smk.params.rotary), data, smk.output.pdf, smk.output.png, smk.output.csv)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 input: tokens (table of tokens of one model, setting and matrix)    output: pdf, png, csv
 wildcards: model, setting, matrix
-params: layer, head (None for an MLP), side (None: the residual side), readout, directions, tokens
+params: layer, head (None for an MLP), side (None: the residual side), readout, rotary (whether
+    the model has rotary position embeddings), directions, tokens
 """
 
 from svdlens.figures.style import save_figure
@@ -24,7 +25,7 @@ def main(smk):
         directions=smk.params.directions,
         tokens=smk.params.tokens,
     )
-    save_figure(draw_token_table(data), data, smk.output.pdf, smk.output.png, smk.output.csv)
+    save_figure(draw_token_table(data, rotary=smk.params.rotary), data, smk.output.pdf, smk.output.png, smk.output.csv)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import matplotlib
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from matplotlib.collections import LineCollection
 from statsmodels.stats.proportion import proportion_confint
@@ -20,6 +22,7 @@ from svdlens.figures.fraction_by_model import draw_fraction_by_model, fraction_b
 from svdlens.figures.spectra import NULL_SPACE, draw_spectra, spectra_data
 from svdlens.figures.style import save_figure
 from svdlens.figures.token_table import LONGEST_TOKEN, draw_token_table, shown_token, token_table_data
+from svdlens.tables import with_metadata
 
 SETTINGS = ["raw", "fold", "write", "unembed", "fold_write", "fold_unembed", "write_unembed", "tl_default", "post2022"]
 DEPTHS = {"tiny-2l": 2, "small-4l": 4, "medium_6l": 6}
@@ -107,6 +110,13 @@ def fractions_frame(depths=None, settings=SETTINGS[:1], labellers=("minilm",), c
     return frame.astype({**keys, **dict.fromkeys(("matrix", "readout", "labeller", "rule"), "category")})
 
 
+def mixed_frame():
+    """A model of three settings read through W_U first, and one of one setting read through W_E alone."""
+    three = fractions_frame({"three": 4}, SETTINGS[:3])
+    one = fractions_frame({"own": 3}, SETTINGS[1:2])
+    return pd.concat([three, one[one["readout"] == "W_E"]], ignore_index=True)
+
+
 def token_data(frame=None, **choice):
     """token_table_data with a choice that fits tokens_frame()."""
     fitting = {"model": "m", "setting": "raw", "matrix": "ov", "layer": 1, "head": 0, "readout": "W_U", "tokens": 26}
@@ -114,23 +124,23 @@ def token_data(frame=None, **choice):
 
 
 def block_figure(**frame):
-    data = fraction_by_block_data(fractions_frame(**frame), readout="W_U")
+    data = fraction_by_block_data(fractions_frame(**frame), labeller_networks={"own"})
     return data, draw_fraction_by_block(data, controls=1000)
 
 
 def model_figure(**frame):
-    data = fraction_by_model_data(fractions_frame(**frame), readout="W_U")
+    data = fraction_by_model_data(fractions_frame(**frame), labeller_networks={"own"})
     return data, draw_fraction_by_model(data, controls=1000)
 
 
 def spectra_figure(matrix="ov"):
     data = spectra_data(spectra_frame(matrix), model="m", setting="raw", matrix=matrix)
-    return data, draw_spectra(data)
+    return data, draw_spectra(data, rotary=False)
 
 
 def token_figure(**choice):
     data = token_data(**choice)
-    return data, draw_token_table(data)
+    return data, draw_token_table(data, rotary=False)
 
 
 FIGURES = {
@@ -242,9 +252,76 @@ def test_fractions_of_zero_one_and_nothing_are_drawn(tmp_path):
         (fraction_by_block_data, draw_fraction_by_block),
         (fraction_by_model_data, draw_fraction_by_model),
     ):
-        data = choose(frame, readout="W_U")
+        data = choose(frame, labeller_networks=set())
         save(draw(data, controls=1000), data, tmp_path)
         assert pd.read_csv(tmp_path / "figure.csv")["fraction"].isna().sum() == data["fraction"].isna().sum() > 0
+
+
+# Models that differ in settings and read-outs
+
+
+def drawn_lines(axes):
+    return [line for line in axes.lines if len(line.get_xdata())]
+
+
+@pytest.mark.parametrize("choose", [fraction_by_block_data, fraction_by_model_data])
+def test_the_first_readout_of_each_model_is_drawn(choose):
+    frame = fractions_frame({"both": 2, "other": 3})
+    data = choose(frame, labeller_networks=set())
+    assert set(data["readout"]) == {"W_U"} and len(data) == len(data.drop_duplicates(["model", "matrix", *layer(data)]))
+    # The order of the table decides.
+    turned = pd.concat([frame[frame["readout"] == "W_E"], frame[frame["readout"] == "W_U"]])
+    assert set(choose(turned, labeller_networks=set())["readout"]) == {"W_E"}
+    assert dict(choose(mixed_frame(), labeller_networks=set())[["model", "readout"]].values) == {
+        "three": "W_U",
+        "own": "W_E",
+    }
+
+
+def layer(data):
+    return ["layer"] if "layer" in data else []
+
+
+def test_a_model_without_a_setting_has_nothing_drawn_for_it():
+    data = fraction_by_block_data(mixed_frame(), labeller_networks=set())
+    figure = draw_fraction_by_block(data, controls=1000)
+    # Fractions and controls of each setting that the model has.
+    assert [len(drawn_lines(axes)) for axes in figure.axes] == [6, 2] * 3
+
+    data = fraction_by_model_data(mixed_frame(), labeller_networks=set())
+    figure = draw_fraction_by_model(data, controls=1000)
+    for axes in figure.axes:
+        points = [float(x) for line in axes.lines[::2] for x in line.get_xdata()]
+        # The settings of a model stand around its place, whichever and however many they are.
+        assert np.allclose([np.mean(points[:2] + points[3:]), points[2]], [0, 1])
+        assert len(points) == 4
+
+
+@pytest.mark.parametrize("make", ["block", "model"])
+def test_the_labellers_own_network_and_another_readout_are_pointed_out(make, tmp_path):
+    choose, draw = {
+        "block": (fraction_by_block_data, draw_fraction_by_block),
+        "model": (fraction_by_model_data, draw_fraction_by_model),
+    }[make]
+    data = choose(mixed_frame(), labeller_networks={"own"})
+    figure = draw(data, controls=1000)
+    text = texts_of(figure)
+    assert "own * read through W_E" in text
+    assert "through the unembedding (W_U) where nothing else is said" in text
+    assert "no independent evidence" in text and "both nulls" in text
+    _, _, csv = save(figure, data, tmp_path)
+    assert dict(pd.read_csv(csv)[["model", "labeller_network"]].values) == {"three": False, "own": True}
+
+    plain = texts_of(draw(choose(fractions_frame(), labeller_networks={"own"}), controls=1000))
+    assert "*" not in plain and "independent" not in plain and "where nothing else" not in plain
+
+
+@pytest.mark.parametrize(("matrix", "rotary"), [("qk", True), ("qk", False), ("ov", True)])
+def test_captions_of_qk_say_what_rotary_positions_leave_out(matrix, rotary):
+    tokens = token_data(tokens_frame().assign(matrix=matrix), matrix=matrix, side="write")
+    spectra = spectra_data(spectra_frame().assign(matrix=matrix), model="m", setting="raw", matrix=matrix)
+    for figure in (draw_token_table(tokens, rotary=rotary), draw_spectra(spectra, rotary=rotary)):
+        assert ("content term at relative position 0" in texts_of(figure)) == (matrix == "qk" and rotary)
 
 
 # Choices and captions
@@ -256,16 +333,16 @@ def test_the_side_is_that_of_the_residual_stream_unless_named():
     mlp = tokens_frame(matrix="mlp_in")
     data = token_data(mlp, matrix="mlp_in", head=None)
     assert set(data["side"]) == {"read"} and data["head"].isna().all()
-    assert "head" not in draw_token_table(data).texts[0].get_text()
+    assert "head" not in draw_token_table(data, rotary=False).texts[0].get_text()
 
 
 def test_shade_is_cut_like_the_original_or_scaled_to_the_largest():
     cut = token_data(tokens_frame(largest=1.4))
     assert np.array_equal(cut["shade"], cut["score"].clip(0, 1)) and (cut["shade"] == 1).any()
-    assert "cut to 0..1" in texts_of(draw_token_table(cut))
+    assert "cut to 0..1" in texts_of(draw_token_table(cut, rotary=False))
     scaled = token_data(tokens_frame(largest=30.0))
     assert scaled["shade"].max() == 1 and np.allclose(scaled["shade"], scaled["score"] / scaled["score"].max())
-    assert "largest of this figure" in texts_of(draw_token_table(scaled))
+    assert "largest of this figure" in texts_of(draw_token_table(scaled, rotary=False))
     assert (token_data(tokens_frame(largest=-1.0))["shade"] == 0).all()
 
 
@@ -313,10 +390,12 @@ def test_ticks_of_blocks_are_whole_numbers():
         (lambda: token_data(readout="W_E"), r"no row has readout 'W_E'.*Choose from 'W_U'\."),
         (lambda: spectra_data(spectra_frame("mlp_in"), model="m", setting="raw", matrix="mlpin"), r"mean 'mlp_in'"),
         (lambda: spectra_data(spectra_frame()[:0], model="m", setting="raw", matrix="ov"), r"table is empty"),
-        (lambda: fraction_by_block_data(fractions_frame(), readout="pinv_W_E"), r"Choose from 'W_E', 'W_U'"),
-        (lambda: fraction_by_model_data(fractions_frame(), readout="W_U", labeller="llm"), r"Choose from 'minilm'"),
         (
-            lambda: fraction_by_model_data(fractions_frame(labellers=("minilm", "npmi")), readout="W_U"),
+            lambda: fraction_by_model_data(fractions_frame(), labeller_networks=set(), labeller="llm"),
+            r"Choose from 'minilm'",
+        ),
+        (
+            lambda: fraction_by_model_data(fractions_frame(labellers=("minilm", "npmi")), labeller_networks=set()),
             r"shows one labeller, but the table holds 'minilm', 'npmi'",
         ),
     ],
@@ -414,7 +493,8 @@ def test_settings_differ_in_colour_or_marker_however_many():
 
 def write(frame, path):
     path.parent.mkdir(parents=True)
-    frame.to_parquet(path)
+    facts = {"sources": {"b/raw/ov.minilm.parquet": {"model": "b", "labeller_network": True}}}
+    pq.write_table(with_metadata(pa.Table.from_pandas(frame), facts), path)
     return str(path)
 
 
@@ -435,7 +515,7 @@ def test_the_scripts_write_three_files(name, tmp_path):
         output=SimpleNamespace(**{suffix: str(tmp_path / f"out/{name}.{suffix}") for suffix in ("pdf", "png", "csv")}),
         wildcards=SimpleNamespace(model="m", setting="raw", matrix="ov"),
         params=SimpleNamespace(
-            layer=1, head=0, side=None, readout="W_U", directions=3, tokens=5,
+            layer=1, head=0, side=None, readout="W_U", rotary=False, directions=3, tokens=5,
             labeller="minilm", labelling_rule=None, controls=1000,
         ),
         log="",
@@ -444,6 +524,8 @@ def test_the_scripts_write_three_files(name, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"{name}.csv", f"{name}.pdf", f"{name}.png"]
     rows = pd.read_csv(smk.output.csv)
     assert len(rows) == {"token_table": 30, "spectra": 168, "fraction_by_block": 36, "fraction_by_model": 12}[name]
+    if name.startswith("fraction"):
+        assert list(rows["labeller_network"]) == list(rows["model"] == "b")
     if name == "token_table":
         smk.params.layer = 7
         with pytest.raises(SvdlensError, match=r"layer 7 .*Choose from 0, 1\."):

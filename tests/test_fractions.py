@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from svdlens.fractions import fractions_of, wilson_interval
+from svdlens.fractions import fractions_of, fractions_of_readouts, wilson_interval
 
 
 def labels(seed: int = 0, layers: int = 3, heads: int | None = 2, indices: int = 5, sides=("read", "write")):
@@ -56,6 +56,20 @@ def test_counts_are_those_of_a_loop():
             assert (share["n"], share["k"]) == (len(counted), sum(map(found, counted)))
             semantic = one(table, group="layer", layer=layer, side=side, kind="semantic", unit="row")
             assert semantic["k"] == sum(found(row) and row["kind"] == "semantic" for row in counted)
+
+
+def test_each_readout_is_counted_against_its_own_controls():
+    rows, random = labels(0), controls(200, 0.2)
+    both = pd.concat([rows.assign(readout="W_U"), labels(1).assign(readout="W_E")])
+    both_controls = pd.concat([random.assign(readout="W_U"), controls(200, 0.6).assign(readout="W_E")])
+    table = fractions_of_readouts(both, both_controls, rule="r")
+    assert list(table["readout"].unique()) == ["W_U", "W_E"]  # in the order of the rows
+    for readout in ("W_U", "W_E"):
+        alone = fractions_of(*(part[part["readout"] == readout] for part in (both, both_controls)), rule="r")
+        found = table[table["readout"] == readout].drop(columns="readout").reset_index(drop=True)
+        pd.testing.assert_frame_equal(found, alone)
+    overall = table.query("group == 'all' and side == 'all' and kind == 'all' and unit == 'row'")
+    assert overall["control_fraction"].tolist() == pytest.approx([0.2, 0.6])
 
 
 def test_either_sign_counts_directions():

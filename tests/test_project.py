@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from svdlens.architectures import ARCHITECTURES
+from svdlens.settings import SVD_SWITCHES
+
 PROJECT = Path(__file__).parents[1]
 
 
@@ -64,6 +67,17 @@ def test_readme_tables_are_up_to_date():
     spec.loader.exec_module(module)
     text = (PROJECT / "README.md").read_text("utf-8")
     assert module.updated(text) == text, "run: python docs/update_readme.py"
+
+
+def test_the_schema_knows_the_architectures_and_matrices_of_the_code():
+    text = (PROJECT / "rules/config.schema.yaml").read_text("utf-8")
+    model = yaml.safe_load(text)["properties"]["models"]["additionalProperties"]["properties"]
+    assert model["architecture"]["enum"] == list(ARCHITECTURES)
+    assert set(model["readouts"]["items"]["enum"]) == {
+        readout for architecture in ARCHITECTURES.values() for readout in architecture.readouts
+    }
+    lists = re.findall(r"enum: \[(ov, .*)\]", text)
+    assert len(lists) == 3 and all(set(matrices.split(", ")) == set(SVD_SWITCHES) for matrices in lists)
 
 
 def test_every_key_of_the_configuration_is_described():

@@ -1,6 +1,7 @@
 """Tables: the same bytes for the same numbers, public column types, and one whole from many parts."""
 
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from svdlens import SCHEMA_VERSION, tables
+from svdlens.labels import label_tables
 from svdlens.readout import TopTokens
 from svdlens.tables import CATEGORY, LABELS, SPECTRA, TOKENS, concatenate_tables, read_metadata, write_table
 from svdlens.token_lists import token_columns
@@ -40,7 +42,7 @@ def spectra_rows(seed: int, matrix: str = "ov", n: int = 30) -> dict[str, object
 
 
 def token_rows(matrix: str = "ov") -> dict[str, object]:
-    """Two sides, two matrices, three directions, two signs, lists of four."""
+    """Two read-outs, two sides, two matrices, three directions, two signs, lists of four."""
     generator = np.random.default_rng(1)
 
     def found() -> dict[int, TopTokens]:
@@ -49,9 +51,8 @@ def token_rows(matrix: str = "ov") -> dict[str, object]:
             for sign in (+1, -1)
         }
 
-    sides = {"read": found(), "write": found()}
-    columns = token_columns(sides, TEXTS, matrix, [0, 1], [None, 3], "W_U")
-    return {"found": sides, "columns": columns}
+    both = {readout: {"read": found(), "write": found()} for readout in ("W_U", "W_E")}
+    return {"found": both, "columns": token_columns(both, TEXTS, matrix, [0, 1], [None, 3])}
 
 
 def read(path: Path) -> pa.Table:
@@ -130,31 +131,59 @@ def test_metadata_come_back(tmp_path: Path) -> None:
 
 
 def test_token_lists_are_in_order(tmp_path: Path) -> None:
-    """By an explicit loop over side, matrix, direction and sign."""
+    """By an explicit loop over read-out, side, matrix, direction and sign."""
     rows = token_rows()
     write_table(tmp_path / "a.parquet", rows["columns"], TOKENS, FACTS)
     table = read(tmp_path / "a.parquet").to_pylist()
     expected = []
-    for side, found in rows["found"].items():
-        for matrix, (layer, head) in enumerate([(0, None), (1, 3)]):
-            for index in range(3):
-                for sign in (+1, -1):
-                    ids, scores = (part[3 * matrix + index].tolist() for part in found[sign])
-                    expected.append(
-                        {
-                            "matrix": "ov",
-                            "layer": layer,
-                            "head": head,
-                            "index": index,
-                            "side": side,
-                            "sign": sign,
-                            "readout": "W_U",
-                            "token_ids": ids,
-                            "tokens": [TEXTS[id] for id in ids],
-                            "scores": scores,
-                        }
-                    )
+    places = [(0, None), (1, 3)]
+    for readout, side, matrix, index, sign in product(("W_U", "W_E"), ("read", "write"), (0, 1), range(3), (+1, -1)):
+        found = rows["found"][readout][side][sign]
+        ids, scores = (part[3 * matrix + index].tolist() for part in found)
+        expected.append(
+            {
+                "matrix": "ov",
+                "layer": places[matrix][0],
+                "head": places[matrix][1],
+                "index": index,
+                "side": side,
+                "sign": sign,
+                "readout": readout,
+                "token_ids": ids,
+                "tokens": [TEXTS[id] for id in ids],
+                "scores": scores,
+            }
+        )
     assert table == expected
+
+
+def test_each_readout_is_labelled_by_itself() -> None:
+    """Two read-outs in one table get the labels that each gets alone, and keep the order of their rows."""
+    generator = np.random.default_rng(0)
+    texts = [f"word {number}" for number in range(300)]
+    embeddings = generator.standard_normal((300, 8)).astype(np.float32)
+
+    def lists(n: int) -> dict[int, TopTokens]:
+        return {sign: TopTokens(generator.integers(0, 300, (n, 20)), np.zeros((n, 20))) for sign in (+1, -1)}
+
+    rows = {readout: {"read": lists(30), "write": lists(30)} for readout in ("W_E", "W_U")}
+    controls = {readout: {"all": lists(40)} for readout in rows}
+
+    def table(of: dict[str, dict[str, dict[int, TopTokens]]]) -> pa.Table:
+        columns = token_columns(of, texts, "ov", [None], [None]) | {"control": ["random_unit"] * 1000}
+        n = len(columns["matrix"])
+        return pa.table({name: column[:n] for name, column in columns.items()})
+
+    both, both_controls = label_tables(table(rows), table(controls), texts, embeddings, 0.05, seed=1)
+    assert both["readout"] == ["W_E"] * 120 + ["W_U"] * 120
+    for readout in rows:
+        part = [{readout: of[readout]} for of in (rows, controls)]
+        for whole, alone in zip(
+            (both, both_controls), label_tables(*map(table, part), texts, embeddings, 0.05, seed=1), strict=True
+        ):
+            kept = [row for row, name in enumerate(whole["readout"]) if name == readout]
+            for name, values in alone.items():
+                assert str([whole[name][row] for row in kept]) == str(values), name
 
 
 def test_concatenation_equals_that_of_pandas(tmp_path: Path) -> None:

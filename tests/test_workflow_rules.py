@@ -122,6 +122,52 @@ def test_the_paper_asks_for_no_svd_twice(project: Path, tmp_path: Path) -> None:
     assert {rule: run.counts[rule] for rule in expected} == expected
 
 
+def test_a_model_keeps_its_own_settings_and_matrices(tiny: Workflow) -> None:
+    own = {
+        "encoder": {"path": "nowhere", "architecture": "bert", "settings": ["raw"], "readouts": ["W_E"]},
+        "gated": {"path": "nowhere", "architecture": "llama", "settings": ["raw", "post2022"]},
+    }
+    own["gated"]["matrices"] = ["ov", "mlp_gate"]
+    sweep = {"models": ["tiny", *own], "settings": ["raw", "tl_default"], "matrices": ["mlp_in", "mlp_out"]}
+    run = tiny.finish("all", "weights", "--dry-run", config={"models": own, "sweep": sweep})
+    expected = {
+        ("tiny", "raw"): {"mlp_in", "mlp_out"},
+        ("tiny", "tl_default"): {"mlp_in", "mlp_out"},
+        ("encoder", "raw"): {"mlp_in", "mlp_out"},
+        ("gated", "raw"): {"ov", "mlp_gate"},
+        ("gated", "post2022"): {"ov", "mlp_gate"},
+    }
+    each = {(*place, matrix) for place, matrices in expected.items() for matrix in matrices}
+    for stage in ("tokens", "spectra", "labels"):
+        pattern = rf"output: results/{stage}/model=(\w+)/setting=(\w+)/(\w+)"
+        assert set(re.findall(pattern, run.printed)) == each, stage
+    weights = re.findall(r"output: results/weights/(\w+)/(\w+)\.safetensors\n", run.printed)
+    assert Counter(weights) == Counter(list(expected))
+    assert run.counts["project_directions"] == run.counts["plot_spectra"] == len(each)
+    assert [run.counts[rule] for rule in ("fetch_model", "extract_weights", "embed_vocabulary")] == [3, 3, 3]
+
+
+def test_the_demo_with_nine_settings_leaves_the_encoder_at_raw(project: Path, tmp_path: Path) -> None:
+    demo = [
+        yaml.safe_load((PROJECT / f"profiles/demo/{name}.yaml").read_text("utf-8"))
+        for name in ("sweep", "nine_settings")
+    ]
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(demo[0]))
+    run = Workflow(project, tmp_path).finish("--dry-run", config=demo[1])
+    found = Counter(re.findall(r"output: results/tokens/model=([\w-]+)/setting=\w+/\w+", run.printed))
+    bundled = ["wordnet-2layer", "wordnet-4layer", "wordnet-6layer"]
+    assert found == dict.fromkeys(bundled, 9 * 3) | {"all-minilm-l6-v2": 3}
+
+
+def test_the_configurations_in_the_readme_are_accepted(project: Path, tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (PROJECT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        (tmp_path / "tiny.yaml").write_text(block)
+        run = Workflow(project, tmp_path).finish("--dry-run")
+        assert run.counts["fetch_model"] == len(yaml.safe_load(block)["sweep"]["models"])
+
+
 TARGETS = {"models": {"fetch_model"}}
 TARGETS["weights"] = TARGETS["models"] | {"extract_weights", "process_weights"}
 TARGETS["spectra"] = TARGETS["models"] | {"extract_weights", "decompose_matrices", "tabulate_spectra"}

@@ -28,6 +28,15 @@ def count(rows: pd.DataFrame, keys: list[str], unit: str) -> pd.DataFrame:
     return grouped.agg(n="size", k="sum").reset_index()
 
 
+def fractions_of_readouts(labels: pd.DataFrame, controls: pd.DataFrame, rule: str) -> pd.DataFrame:
+    """fractions_of for each read-out by itself, in the order of `labels`; each has controls of its own."""
+    pieces = [
+        fractions_of(rows, controls[controls["readout"] == readout], rule).assign(readout=readout)
+        for readout, rows in labels.groupby("readout", sort=False, observed=True)
+    ]
+    return pd.concat(pieces, ignore_index=True)
+
+
 def fractions_of(labels: pd.DataFrame, controls: pd.DataFrame, rule: str) -> pd.DataFrame:
     """All fractions of one model, setting, matrix, labeller and read-out.
 

@@ -1,7 +1,10 @@
 """Rows of the labels table from the coherence labeller."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
 from svdlens.coherence import (
@@ -17,8 +20,39 @@ from svdlens.coherence import (
     surface_kind,
     token_groups,
 )
+from svdlens.tables import CONTROL_LABELS
 
 NAME_TOKENS = 3
+
+
+def label_tables(
+    tokens: pa.Table,
+    controls: pa.Table,
+    texts: list[str],
+    embeddings: Float[np.ndarray, "d_vocab d"],
+    level: float,
+    seed: int,
+) -> tuple[dict[str, object], dict[str, object]]:
+    """Columns of the labels tables for a tokens table and for that of its controls: keys and labels of each row.
+
+    Each read-out is labelled by itself, against the controls of the same read-out: trained read-outs differ in how
+    coherent the lists are that they give to any direction.
+    """
+    pieces: list[list[dict[str, Any]]] = [[], []]
+    for readout in tokens["readout"].unique().to_pylist():
+        of_readout = [table.filter(pc.field("readout") == readout) for table in (tokens, controls)]
+        rows, control_rows = (np.stack(table["token_ids"].to_numpy()) for table in of_readout)
+        labelled = label_by_coherence(rows, control_rows, texts, embeddings, level, seed)
+        for part, table, columns in zip(pieces, of_readout, labelled, strict=True):
+            keys = {name: table[name].to_pylist() for name in table.column_names if name in CONTROL_LABELS.names}
+            part.append(keys | columns)
+    of_rows, of_controls = pieces
+    return joined(of_rows), joined(of_controls)
+
+
+def joined(pieces: list[dict[str, Any]]) -> dict[str, object]:
+    """One piece after the other, column by column."""
+    return {name: [value for piece in pieces for value in piece[name]] for name in pieces[0]}
 
 
 def label_by_coherence(

@@ -1,5 +1,6 @@
 """The figure fraction_by_block: the share of interpretable rows in every block, for the whole sweep."""
 
+from collections.abc import Set
 from typing import Any
 
 import numpy as np
@@ -23,21 +24,23 @@ CONTROL_LINE: dict[str, Any] = {"ls": (0, (3, 2)), "clip_on": False}
 
 
 def fraction_by_block_data(
-    frame: pd.DataFrame, *, readout: str, labeller: str | None = None, rule: str | None = None
+    frame: pd.DataFrame, *, labeller_networks: Set[str], labeller: str | None = None, rule: str | None = None
 ) -> pd.DataFrame:
     """The fractions drawn: one row per model, setting, matrix and layer.
 
-    `frame` is the table of fractions. Columns: model, setting, matrix, readout, labeller, rule, layer, n (rows), k
-    (interpretable rows), fraction, low, high (Wilson 95 %), control_fraction (random directions; empty where the
-    labeller did not see them). `labeller` and `rule` may be None when the table holds only one. Models and settings
-    keep the order of the table. Raises SvdlensError when nothing fits, naming what there is.
+    `frame` is the table of fractions. Columns: model, labeller_network (whether the labeller embeds with this model,
+    one of `labeller_networks`), setting, matrix, readout (the first of the model in the table), labeller, rule, layer,
+    n (rows), k (interpretable rows), fraction, low, high (Wilson 95 %), control_fraction (random directions; empty
+    where the labeller did not see them). `labeller` and `rule` may be None when the table holds only one. Models and
+    settings keep the order of the table. Raises SvdlensError when nothing fits, naming what there is.
     """
-    rows = select_fractions(
-        frame, "fraction_by_block", group="layer", readout=readout, labeller=labeller, rule=rule
-    ).reset_index(drop=True)
+    rows = select_fractions(frame, "fraction_by_block", group="layer", labeller=labeller, rule=rule)
+    rows = rows.reset_index(drop=True)
     data = pd.DataFrame(
         {
-            **{name: as_text(rows[name]) for name in ("model", "setting", "matrix", "readout", "labeller", "rule")},
+            "model": as_text(rows["model"]),
+            "labeller_network": as_text(rows["model"]).isin(labeller_networks),
+            **{name: as_text(rows[name]) for name in ("setting", "matrix", "readout", "labeller", "rule")},
             "layer": whole_numbers(rows["layer"]),
             **{name: rows[name] for name in FRACTION_COLUMNS},
         }
@@ -51,20 +54,20 @@ def draw_fraction_by_block(data: pd.DataFrame, *, controls: int) -> Figure:
 
     `controls` is the number of random unit directions behind control_fraction, for the caption.
     """
-    models = list(dict.fromkeys(data["model"]))
+    names = model_names(data)
     matrices = ordered_matrices(data["matrix"])
     settings = list(dict.fromkeys(data["setting"]))
     styles = setting_styles(settings)
     # Settings that leave a matrix alone give the same line: broad ones below narrow ones keep all of them visible.
     widths = np.linspace(min(1.4 + 0.45 * (len(settings) - 1), 3.2), 1.4, len(settings))
     with look():
-        width = max(PANEL_WIDTH * len(models) + 0.4, 6.4)
+        width = max(PANEL_WIDTH * len(names) + 0.4, 6.4)
         # Many lines need higher panels to be told apart.
         height = (PANEL_HEIGHT + 0.1 * min(len(settings), 10)) * len(matrices) + 0.4
         figure = Figure(figsize=(width, height), layout="constrained")
-        grid = figure.subplots(len(matrices), len(models), squeeze=False, sharex="col", sharey=True)
+        grid = figure.subplots(len(matrices), len(names), squeeze=False, sharex="col", sharey=True)
         for row, matrix in enumerate(matrices):
-            for column, model in enumerate(models):
+            for column, model in enumerate(names):
                 axes = grid[row, column]
                 panel = data[(data["model"] == model) & (data["matrix"] == matrix)]
                 for place, setting in enumerate(settings):
@@ -89,7 +92,7 @@ def draw_fraction_by_block(data: pd.DataFrame, *, controls: int) -> Figure:
                 axes.margins(x=0.04)
                 whole_number_ticks(axes.xaxis)
                 if row == 0:
-                    axes.set_title(model)
+                    axes.set_title(names[model])
                 if row == len(matrices) - 1:
                     axes.set_xlabel("block")
                 if column == 0:
@@ -102,14 +105,31 @@ def draw_fraction_by_block(data: pd.DataFrame, *, controls: int) -> Figure:
     return figure
 
 
+def model_names(data: pd.DataFrame) -> dict[str, str]:
+    """Each model as the figures name it: an asterisk for the labeller's own network, and the read-out if not W_U."""
+    names = {}
+    for _, row in data.drop_duplicates("model").iterrows():
+        mark = " *" if row["labeller_network"] else ""
+        readout = "" if row["readout"] == "W_U" else f"\nread through {row['readout']}"
+        names[row["model"]] = f"{row['model']}{mark}{readout}"
+    return names
+
+
 def fraction_caption(data: pd.DataFrame, interval_mark: str, control_mark: str, controls: int) -> str:
-    """What a figure of fractions must say: the read-out, the labeller and its rule, the intervals, the controls."""
+    """What a figure of fractions must say: read-out, labeller and rule, intervals, controls, dependence."""
     first = data.iloc[0]
+    readouts = list(dict.fromkeys(data["readout"]))
+    readout = readout_name(readouts[0] if len(readouts) == 1 else "W_U")
+    elsewhere = " where nothing else is said" if len(readouts) > 1 else ""
     control = f" {control_mark.capitalize()}: {controls:,} random unit directions, read and labelled the same way."
+    own = (
+        " * The labeller embeds with this network itself, so these labels are no independent evidence; the lists of "
+        "both nulls pass through the same embedding."
+    )
     return (
-        f"A row is one sign of one singular direction on one side, read through {readout_name(first['readout'])}; "
+        f"A row is one sign of one singular direction on one side, read through {readout}{elsewhere}; "
         f"labeller {first['labeller']}, rule {first['rule']}. {interval_mark}: Wilson 95 % intervals."
-        f"{control if has_controls(data) else ''}"
+        f"{control if has_controls(data) else ''}{own if data['labeller_network'].any() else ''}"
     )
 
 

@@ -29,18 +29,20 @@ def select(frame: pd.DataFrame, figure: str, **wanted: object) -> pd.DataFrame:
 
 
 def select_fractions(
-    frame: pd.DataFrame, figure: str, *, group: str, readout: str, labeller: str | None, rule: str | None
+    frame: pd.DataFrame, figure: str, *, group: str, labeller: str | None, rule: str | None
 ) -> pd.DataFrame:
-    """Rows of the table of fractions for one group, read-out, labeller and rule: both sides, every kind, unit `row`.
+    """Rows of the table of fractions for one group, labeller and rule: both sides, every kind, unit `row`.
 
-    `labeller` and `rule` may be None when the table holds only one. Raises SvdlensError when nothing fits or when
-    None leaves a choice open.
+    Of a model read through several read-outs, those of the first in the table. `labeller` and `rule` may be None when
+    the table holds only one. Raises SvdlensError when nothing fits or when None leaves a choice open.
     """
-    rows = select(frame, figure, unit="row", side="all", kind="all", group=group, readout=readout)
+    rows = select(frame, figure, unit="row", side="all", kind="all", group=group)
     labeller = the_only(rows, figure, "labeller") if labeller is None else labeller
     rows = select(rows, figure, labeller=labeller)
     rule = the_only(rows, figure, "rule") if rule is None else rule
-    return select(rows, figure, rule=rule)
+    rows = select(rows, figure, rule=rule)
+    readout = as_text(rows["readout"])
+    return rows[readout == readout.groupby(as_text(rows["model"])).transform("first")]
 
 
 def the_only(rows: pd.DataFrame, figure: str, column: str) -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from svdlens.figures.selection import select, whole_numbers
-from svdlens.figures.style import frame_figure, look, matrix_name, whole_number_ticks
+from svdlens.figures.style import content_term, frame_figure, look, matrix_name, whole_number_ticks
 
 NULL_SPACE = 1e-6  # of the first singular value; below it a value is rounding
 
@@ -40,8 +40,11 @@ def spectra_data(frame: pd.DataFrame, *, model: str, setting: str, matrix: str) 
     return select(drawn, "spectra (singular values above zero)", matrix=matrix)
 
 
-def draw_spectra(data: pd.DataFrame) -> Figure:
-    """The values of spectra_data against their index, logarithmic: one line per layer and head, coloured by layer."""
+def draw_spectra(data: pd.DataFrame, *, rotary: bool) -> Figure:
+    """The values of spectra_data against their index, logarithmic: one line per layer and head, coloured by layer.
+
+    `rotary`: whether the model has rotary position embeddings, for the caption.
+    """
     lines = [
         (int(group["layer"].iloc[0]), group[["index", "value"]].to_numpy(float))
         for _, group in data.groupby(["layer", "head"], dropna=False, sort=True)
@@ -82,16 +85,11 @@ def draw_spectra(data: pd.DataFrame) -> Figure:
         bar.outline.set_visible(False)
         first = data.iloc[0]
         title = f"{first['model']}, setting {first['setting']}: singular values of {matrix_name(first['matrix'])}"
-        frame_figure(figure, title, spectra_caption(data, per_head))
+        frame_figure(figure, title, spectra_caption(data, per_head, rotary))
     return figure
 
 
-def spectra_caption(data: pd.DataFrame, per_head: bool) -> str:
+def spectra_caption(data: pd.DataFrame, per_head: bool, rotary: bool) -> str:
     line = "One line per head" if per_head else "One line per layer"
-    # Where positions are rotary, W_Q W_K^T is only part of what a head computes.
-    rotary = " With rotary positions this is the content term at relative position 0." if has_matrix(data, "qk") else ""
-    return f"{line}. Values below one millionth of the first (numerical null space) are not drawn.{rotary}"
-
-
-def has_matrix(data: pd.DataFrame, matrix: str) -> bool:
-    return bool((data["matrix"] == matrix).any())
+    content = content_term(data["matrix"].iloc[0], rotary)
+    return f"{line}. Values below one millionth of the first (numerical null space) are not drawn.{content}"

@@ -106,6 +106,13 @@ def readout_name(readout: str) -> str:
     return READOUT_NAMES.get(readout, readout)
 
 
+def content_term(matrix: str, rotary: bool) -> str:
+    """What a caption must say of QK where positions are rotary: W_Q W_K^T is only part of what a head computes."""
+    if matrix != "qk" or not rotary:
+        return ""
+    return " Positions are rotary, and W_Q W_K^T is the content term at relative position 0."
+
+
 def ordered_matrices(matrices: Iterable[str]) -> list[str]:
     """The matrices that occur, in the order of MATRIX_NAMES, unknown ones last."""
     known = list(MATRIX_NAMES)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 
 from svdlens.figures.selection import select
-from svdlens.figures.style import SIDE_NAMES, frame_figure, look, matrix_name, readout_name
+from svdlens.figures.style import SIDE_NAMES, content_term, frame_figure, look, matrix_name, readout_name
 
 # The side on which a singular vector lives in the residual stream.
 RESIDUAL_SIDE = {"ov": "write", "qk": "query", "mlp_in": "read", "mlp_gate": "read", "mlp_out": "write"}
@@ -86,8 +86,11 @@ def token_table_data(
     return data
 
 
-def draw_token_table(data: pd.DataFrame) -> Figure:
-    """The table of token_table_data as a figure: one panel for each sign, a row for each direction, best token left."""
+def draw_token_table(data: pd.DataFrame, *, rotary: bool) -> Figure:
+    """The table of token_table_data as a figure: one panel for each sign, a row for each direction, best token left.
+
+    `rotary`: whether the model has rotary position embeddings, for the caption.
+    """
     signs = sorted(data["sign"].unique(), reverse=True)
     indices = sorted(data["index"].unique())
     ranks = int(data["rank"].max())
@@ -98,7 +101,7 @@ def draw_token_table(data: pd.DataFrame) -> Figure:
     width = max(LEFT + panel_width + RIGHT, 6.4)
     with look():
         figure = Figure(figsize=(width, len(signs) * (TOP + panel_height + BOTTOM)))
-        strip = frame_figure(figure, token_table_title(data), token_table_caption(data))
+        strip = frame_figure(figure, token_table_title(data), token_table_caption(data, rotary))
         height = figure.get_figheight()
         for place, sign in enumerate(signs):
             # The first sign is on top.
@@ -141,7 +144,7 @@ def token_table_title(data: pd.DataFrame) -> str:
     )
 
 
-def token_table_caption(data: pd.DataFrame) -> str:
+def token_table_caption(data: pd.DataFrame, rotary: bool) -> str:
     first = data.iloc[0]
     shade = (
         "the dot product of direction and token, cut to 0..1"
@@ -152,7 +155,7 @@ def token_table_caption(data: pd.DataFrame) -> str:
         "Down: singular directions (0 = largest singular value). Across: their best tokens by rank, read through "
         f"{readout_name(first['readout'])}. Shade: {shade}. "
         f"{SPACE_MARK} is a space, \\n and the like are control characters or signs without a glyph here, "
-        "… cuts a long token; the csv has every token whole."
+        f"… cuts a long token; the csv has every token whole.{content_term(first['matrix'], rotary)}"
     )
 
 
