@@ -1,7 +1,7 @@
 # make run            the whole pipeline on the models that need no download
 # make sweep-bundled  the same in all nine settings
 # make test           every test
-# make bench          time and memory beside TransformerLens and plain torch (minutes; leave the machine alone)
+# make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
 # make lint           style, types and the workflow's own checks
 # make models         train the bundled models again (hours; needs Debian's wordnet-base)
 # make lock           new versions of every package

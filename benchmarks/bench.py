@@ -24,7 +24,6 @@ from cases import CASES  # noqa: E402
 from svdlens.errors import did_you_mean  # noqa: E402
 from svdlens.files import write_text  # noqa: E402
 
-ROUNDS = 3
 COLUMNS = ["case", "shape", "peer", "ours_s", "peer_s", "ratio", "ours_rss_mb", "peer_rss_mb"]
 
 
@@ -38,7 +37,7 @@ def compare(case: str, shape: str) -> list[dict[str, object]]:
     """One row for each peer of a case."""
     names = ["ours", *CASES[case].peers]
     found = {name: [] for name in names}
-    for _ in range(ROUNDS):
+    for _ in range(CASES[case].rounds):
         for name in names:
             found[name].append(measure(case, shape, name))
     seconds = {name: statistics.median(one["seconds"] for one in found[name]) for name in names}

@@ -1,21 +1,46 @@
 """What is measured: for each case the shapes, the peers, and what svdlens and each peer do.
 
 A case is a function of a shape and a contender ("ours" or a peer) that makes the input and returns the work, and by how
-many matrices its time is to be divided. Weights are random numbers in float32, as a checkpoint has them: none of this
-depends on their values, but for the route of the Gram matrix, which real weights take as well (docs/design.md).
+much its time is to be divided. Weights are random numbers in float32, as a checkpoint has them: none of this depends on
+their values, but for the routes that a bound decides on, which real weights take as well (docs/design.md).
 """
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from svdlens.decompose import decompose_dense, decompose_product, fix_signs
+from svdlens.decompose import decompose, decompose_dense, decompose_product, fix_signs
+from svdlens.readout import ReadoutMatrix, top_tokens
+from svdlens.settings import (
+    HEAD_MATRICES,
+    RESIDUAL_SIDES,
+    Setting,
+    setting_from_names,
+    svd_key,
+    twin_setting,
+)
 from svdlens.threads import single_threaded_pool
+from svdlens.weights import factors, readout_matrix
 
 THREADS = os.cpu_count() or 1
 DIRECTIONS = 64
+TOKENS = 50
+MATRICES = ("ov", "mlp_in", "mlp_out")
+FLAGS = ("fold_ln", "center_writing_weights", "center_unembed")
+SETTINGS = {
+    ",".join(names): setting_from_names("", names)
+    for names in (
+        [],
+        *([flag] for flag in FLAGS),
+        *([flag for flag in FLAGS if flag != left_out] for left_out in FLAGS),
+        FLAGS,
+        ["read_gain"],
+    )
+}
+"""The nine settings of the paper's sweep."""
+
 Work = tuple[Callable[[], object], int]
 
 
@@ -39,13 +64,20 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Case:
+    """`rounds`: how often each contender is measured, in turns. `repeats`: at most so often within a process."""
+
     prepare: Callable[[str, str], Work]
     peers: tuple[str, ...]
     shapes: tuple[str, ...] = tuple(SHAPES)
+    rounds: int = 3
+    repeats: int = 30
 
 
 def random_weights(*shape: int, seed: int = 0) -> torch.Tensor:
     return 0.02 * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+# --- SVD
 
 
 def ov_layer(shape: str, who: str) -> Work:
@@ -84,7 +116,148 @@ def mlp_leading(shape: str, who: str) -> Work:
     return lambda: [torch.linalg.svd(weight, full_matrices=False) for weight in weights], THREADS
 
 
+# --- read-out
+
+
+def readout(shape: str, who: str, precision: str = "float32") -> Work:
+    """1,024 unit directions, both signs, the 50 best tokens of each; the matrix is prepared before."""
+    size = SHAPES[shape]
+    directions = torch.nn.functional.normalize(random_weights(1024, size.d_model, seed=1))
+    W_U = random_weights(size.d_model, size.d_vocab, seed=2)
+    if who == "ours":
+        matrix = ReadoutMatrix(W_U)
+        matrix.approximation(precision)
+        return lambda: top_tokens(directions, matrix, TOKENS, THREADS, precision), 1
+    return lambda: directions @ W_U, 1
+
+
+def readout_certified(shape: str, who: str) -> Work:
+    """The same, the candidates found in bfloat16."""
+    return readout(shape, who, "bfloat16")
+
+
+# --- whole models
+
+
+class RandomModel(dict[str, torch.Tensor]):
+    """The weights of a model under TransformerLens' names, float32; given out in float64, as a WeightFile does."""
+
+    def __init__(self, size: Shape) -> None:
+        W_U = random_weights(size.d_model, size.d_vocab, seed=9)
+        super().__init__({"unembed.W_U": W_U, "embed.W_E": W_U.T, "ln_final.w": 1 + random_weights(size.d_model)})
+        for layer in range(size.n_layers):
+            block, d_mlp = f"blocks.{layer}", 4 * size.d_model
+            self[f"{block}.attn.W_V"] = random_weights(size.n_heads, size.d_model, size.d_head, seed=4 * layer)
+            self[f"{block}.attn.W_O"] = random_weights(size.n_heads, size.d_head, size.d_model, seed=4 * layer + 1)
+            self[f"{block}.mlp.W_in"] = random_weights(size.d_model, d_mlp, seed=4 * layer + 2)
+            self[f"{block}.mlp.W_out"] = random_weights(d_mlp, size.d_model, seed=4 * layer + 3)
+            self[f"{block}.ln1.w"] = self[f"{block}.ln2.w"] = 1 + random_weights(size.d_model, seed=layer)
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return super().__getitem__(name).double()
+
+
+def decompose_model(model: RandomModel, size: Shape, matrix: str, setting: Setting) -> dict[str, torch.Tensor]:
+    """The leading vectors of all matrices of one kind, on each side in the residual stream, float32."""
+    torch.set_num_threads(1)
+    sides: dict[str, list[torch.Tensor]] = {side: [] for side in RESIDUAL_SIDES[matrix]}
+    with single_threaded_pool(THREADS) as pool:
+        futures = []
+        for layer in range(size.n_layers):
+            parts = factors(model, matrix, layer, setting)
+            heads = zip(*parts, strict=True) if matrix in HEAD_MATRICES else [parts]
+            futures += [pool.submit(decompose, [part.clone() for part in one], DIRECTIONS) for one in heads]
+        for future in futures:
+            found = fix_signs(future.result(), matrix)
+            for side, array in RESIDUAL_SIDES[matrix].items():
+                sides[side].append(getattr(found, array).float())
+    torch.set_num_threads(THREADS)
+    return {side: torch.cat(vectors) for side, vectors in sides.items()}
+
+
+def run_settings(model: RandomModel, size: Shape, settings: dict[str, Setting], precision: str | None) -> None:
+    """Decompose and read a model in some settings, nothing twice: what the rules of the workflow share is shared."""
+    for matrix in MATRICES:
+        decomposed: dict[str, dict[str, torch.Tensor]] = {}
+        for name, setting in settings.items():
+            if twin_setting(name, settings, matrix, ["W_U"]) != name:
+                continue  # derived from another's table
+            key = str(svd_key(setting, matrix))
+            if key not in decomposed:
+                decomposed[key] = decompose_model(model, size, matrix, setting)
+            W_U = ReadoutMatrix(readout_matrix(model, replace(setting, vocab_center=False), "W_U"))
+            for vectors in decomposed[key].values():
+                top_tokens(vectors, W_U, TOKENS, THREADS, precision)
+
+
+def whole_model(shape: str, who: str, precision: str = "float32") -> Work:
+    """SVD and read-out of all heads (both sides) and MLP matrices, against the bare multiplications it contains."""
+    size = SHAPES[shape]
+    if who == "ours":
+        model = RandomModel(size)
+        return lambda: run_settings(model, size, {"raw": Setting()}, precision), 1
+    W_U = random_weights(size.d_model, size.d_vocab, seed=9)
+    directions = random_weights(1024, size.d_model, seed=1)
+    rows = DIRECTIONS * (2 * size.n_heads + 2) * size.n_layers
+
+    def multiply() -> None:
+        for at in range(0, rows, 1024):
+            directions[: min(1024, rows - at)] @ W_U
+
+    return multiply, 1
+
+
+def whole_model_certified(shape: str, who: str) -> Work:
+    return whole_model(shape, who, "bfloat16")
+
+
+def interpreter_rows(shape: str, who: str) -> Work:
+    """The rows that SVDInterpreter can make: written by each head, read by MLP-in, written by MLP-out."""
+    size = SHAPES[shape]
+    model = RandomModel(size)
+    if who == "ours":
+
+        def ours() -> None:
+            W_U = ReadoutMatrix(readout_matrix(model, Setting(), "W_U"))
+            for matrix, side in (("ov", "write"), ("mlp_in", "read"), ("mlp_out", "write")):
+                vectors = decompose_model(model, size, matrix, Setting())[side]
+                top_tokens(vectors, W_U, TOKENS, THREADS)
+
+        return ours, 1
+    from types import SimpleNamespace
+
+    from transformer_lens import SVDInterpreter
+
+    config = SimpleNamespace(n_layers=size.n_layers, n_heads=size.n_heads, d_vocab=size.d_vocab)
+    interpreter = SVDInterpreter(SimpleNamespace(cfg=config, tl_parameters=lambda: dict(model.items())))
+
+    def peer() -> None:
+        for layer in range(size.n_layers):
+            wanted = [("OV", head) for head in range(size.n_heads)] + [("w_in", None), ("w_out", None)]
+            for kind, head in wanted:
+                scores = interpreter.get_singular_vectors(kind, layer, num_vectors=DIRECTIONS, head_index=head)
+                for sign in (+1, -1):
+                    (sign * scores).topk(TOKENS, dim=0)
+
+    return peer, 1
+
+
+def nine_settings(shape: str, who: str) -> Work:
+    """All nine settings of the paper's sweep against one."""
+    size = SHAPES[shape]
+    model = RandomModel(size)
+    settings = SETTINGS if who == "ours" else {"raw": Setting()}
+    return lambda: run_settings(model, size, settings, None), 1
+
+
+LARGE_CASE = {"rounds": 1, "repeats": 1}
 CASES = {
     "ov_layer": Case(ov_layer, ("transformer_lens", "dense")),
     "mlp_leading": Case(mlp_leading, ("thin_svd",)),
+    "readout": Case(readout, ("fp32_multiply",)),
+    "readout_certified": Case(readout_certified, ("fp32_multiply",)),
+    "whole_model": Case(whole_model, ("fp32_multiply",), ("gpt2-medium",), **LARGE_CASE),
+    "whole_model_certified": Case(whole_model_certified, ("fp32_multiply",), ("gpt2-medium",), **LARGE_CASE),
+    "whole_model_interpreter_rows": Case(interpreter_rows, ("svd_interpreter",), ("gpt2-medium",), **LARGE_CASE),
+    "nine_settings": Case(nine_settings, ("one_setting",), ("gpt2-small",), **LARGE_CASE),
 }

@@ -13,15 +13,15 @@ import torch
 from cases import CASES, THREADS
 
 ENOUGH = 2.0  # seconds of measuring, after which one more repetition tells nothing new
-AT_MOST = 30
 
 
 def main(case: str, shape: str, who: str) -> None:
     torch.set_num_threads(THREADS)
     work, share = CASES[case].prepare(shape, who)
-    work()  # first use of libraries and of memory
+    if CASES[case].repeats > 1:
+        work()  # first use of libraries and of memory
     times: list[float] = []
-    while not times or (sum(times) < ENOUGH and len(times) < AT_MOST):
+    while not times or (sum(times) < ENOUGH and len(times) < CASES[case].repeats):
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)

@@ -17,7 +17,7 @@ sys.path.insert(0, str(PROJECT / "scripts"))
 from svdlens.architectures import ARCHITECTURES, DEFAULT, check_choices
 from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.packages import package_directory
-from svdlens.settings import HEAD_MATRICES, SVD_SWITCHES, setting_from_names, svd_key
+from svdlens.settings import CONTROLS, HEAD_MATRICES, SVD_SWITCHES, setting_from_names, svd_key, twin_setting
 
 
 def choice(model, key):
@@ -210,6 +210,44 @@ def setting_of(wildcards):
 def svd_of(wildcards):
     path = "results/svd/model={}/read_gain={read_gain}/read_center={read_center}/write_center={write_center}/{}.safetensors"
     return path.format(wildcards.model, wildcards.matrix, **svd_key(setting_of(wildcards), wildcards.matrix))
+
+
+SETTINGS = {name: setting_from_names(name, switches) for name, switches in config["settings"].items()}
+
+
+def twin(model, setting, matrix):
+    """The setting of the sweep whose token lists are those of `setting`; itself if it is the first of them."""
+    swept = {name: SETTINGS[name] for name in choice(model, "settings")}
+    return twin_setting(setting, swept | {setting: SETTINGS[setting]}, matrix, choice(model, "readouts"))
+
+
+def where_twin_is_itself(wanted):
+    """A constraint of the wildcard `model` that looks ahead in the path, to settings and matrices that are their own
+    twins, or that are not: one rule makes the ones, another the others."""
+    places = [
+        rf"{re.escape(model)}(?=/setting={re.escape(setting)}/{matrix}\.)"
+        for model in config["models"]
+        for setting in config["settings"]
+        for matrix in SVD_SWITCHES
+        if (twin(model, setting, matrix) == setting) == wanted
+    ]
+    return "|".join(places) or "(?!)"
+
+
+def of_twin(pattern):
+    """An input function: the file of the twin of a setting, which is in `pattern` otherwise."""
+
+    def path(wildcards):
+        setting = twin(wildcards.model, wildcards.setting, wildcards.matrix)
+        return pattern.format(model=wildcards.model, setting=setting, matrix=wildcards.matrix)
+
+    return path
+
+
+def shifted_from_twin(wildcards):
+    """Whether vocab_center shifts the scores of a setting against those of its twin."""
+    of_twin = SETTINGS[twin(wildcards.model, wildcards.setting, wildcards.matrix)]
+    return SETTINGS[wildcards.setting].vocab_center and not of_twin.vocab_center
 
 
 def combinations():

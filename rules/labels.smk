@@ -3,6 +3,7 @@
 # embed_vocabulary   a sentence embedding of every token text, once for each model
 # label_directions   coherence of each token list against two nulls of its read-out; the controls are labelled the same
 #                    way
+# derive_labels      the same for a setting whose lists, and so their labels, another setting has
 # collect_tables     results/tables: everything in one file of each kind, and the fractions interpretable
 
 
@@ -31,15 +32,21 @@ rule label_directions:
     input:
         tokens="results/tokens/model={model}/setting={setting}/{matrix}.parquet",
         random_unit="results/controls/model={model}/setting={setting}/{matrix}.random_unit.parquet",
+        rotated="results/controls/model={model}/setting={setting}/{matrix}.rotated.parquet",
+        gaussian="results/controls/model={model}/setting={setting}/{matrix}.gaussian.parquet",
         embeddings="results/embeddings/{model}.safetensors",
         provenance="results/models/{model}/provenance.json",
     output:
         labels="results/labels/model={model}/setting={setting}/{matrix}.coherence.parquet",
         random_unit="results/controls/model={model}/setting={setting}/{matrix}.random_unit.coherence.parquet",
+        rotated="results/controls/model={model}/setting={setting}/{matrix}.rotated.coherence.parquet",
+        gaussian="results/controls/model={model}/setting={setting}/{matrix}.gaussian.coherence.parquet",
     log:
         "results/logs/label_directions/{model}/{setting}/{matrix}.coherence.log",
     benchmark:
         "results/benchmarks/label_directions/{model}/{setting}/{matrix}.coherence.tsv"
+    wildcard_constraints:
+        model=where_twin_is_itself(True),
     conda:
         "../environment.yml"
     resources:
@@ -48,10 +55,40 @@ rule label_directions:
     params:
         level=config["labellers"]["coherence"]["level"],
         seed=config["seed"],
+        controls=CONTROLS,
         switches=switches_of,
         code=code_hash("label_directions"),
     script:
         "../scripts/label_directions.py"
+
+
+rule derive_labels:
+    input:
+        labels=of_twin("results/labels/model={model}/setting={setting}/{matrix}.coherence.parquet"),
+        random_unit=of_twin("results/controls/model={model}/setting={setting}/{matrix}.random_unit.coherence.parquet"),
+        rotated=of_twin("results/controls/model={model}/setting={setting}/{matrix}.rotated.coherence.parquet"),
+        gaussian=of_twin("results/controls/model={model}/setting={setting}/{matrix}.gaussian.coherence.parquet"),
+    output:
+        labels="results/labels/model={model}/setting={setting}/{matrix}.coherence.parquet",
+        random_unit="results/controls/model={model}/setting={setting}/{matrix}.random_unit.coherence.parquet",
+        rotated="results/controls/model={model}/setting={setting}/{matrix}.rotated.coherence.parquet",
+        gaussian="results/controls/model={model}/setting={setting}/{matrix}.gaussian.coherence.parquet",
+    log:
+        "results/logs/derive_labels/{model}/{setting}/{matrix}.coherence.log",
+    benchmark:
+        "results/benchmarks/derive_labels/{model}/{setting}/{matrix}.coherence.tsv"
+    wildcard_constraints:
+        model=where_twin_is_itself(False),
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=20,
+    params:
+        switches=switches_of,
+        code=code_hash("derive_labels"),
+    script:
+        "../scripts/derive_labels.py"
 
 
 rule collect_tables:

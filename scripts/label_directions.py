@@ -21,10 +21,11 @@ def main(smk):
     facts["labeller_network"] = network in facts["weights_sha256"].values()
 
     texts = read_vocabulary(Path(smk.input.provenance).parent)
-    tokens, controls = (pq.ParquetFile(path).read() for path in (smk.input.tokens, smk.input.random_unit))
-    columns, control_columns = label_tables(tokens, controls, texts, embeddings, smk.params.level, smk.params.seed)
-    write_table(Path(smk.output.labels), columns, LABELS, facts)
-    write_table(Path(smk.output.random_unit), control_columns, CONTROL_LABELS, facts)
+    tables = {name: pq.ParquetFile(smk.input[name]).read() for name in ("tokens", *smk.params.controls)}
+    labelled = label_tables(tables, texts, embeddings, smk.params.level, smk.params.seed)
+    for name, columns in labelled.items():
+        output, schema = ("labels", LABELS) if name == "tokens" else (name, CONTROL_LABELS)
+        write_table(Path(smk.output[output]), columns, schema, facts)
 
 
 if __name__ == "__main__":

@@ -1,43 +1,43 @@
-"""Rule project_directions: singular vectors, and random directions for comparison, read as tokens."""
+"""Rule project_directions: singular vectors, and controls, read as tokens."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
 from svdlens.job import run
+from svdlens.projections import Reading, project_control, project_vectors, residual_vectors
 from svdlens.provenance import table_facts
-from svdlens.readout import random_unit_directions, top_tokens
-from svdlens.settings import RESIDUAL_SIDES, matrix_places, setting_from_names
+from svdlens.readout import ReadoutMatrix
+from svdlens.settings import setting_from_names
 from svdlens.tables import CONTROLS, TOKENS, write_table
-from svdlens.token_lists import token_columns
+from svdlens.threads import device_for
+from svdlens.token_lists import with_vocab_center
 from svdlens.vocabulary import read_vocabulary
-from svdlens.weights import WeightFile, readout_matrix
+from svdlens.weights import WeightFile, reading_gains, readout_matrix
 
 
 def main(smk):
-    torch.set_num_threads(smk.threads)
-    matrix, k = smk.wildcards.matrix, smk.params.tokens
-    facts = table_facts(smk.input.provenance, matrix, setting=sorted(smk.params.switches), code=smk.params.code)
-    setting = setting_from_names(smk.wildcards.setting, smk.params.switches)
-    weights = WeightFile(Path(smk.input.unembed))
+    torch.set_num_threads(1)  # the last bits of LAPACK depend on its threads; top_tokens has threads of its own
+    matrix, params = smk.wildcards.matrix, smk.params
+    facts = table_facts(smk.input.provenance, matrix, setting=sorted(params.switches), code=params.code)
+    setting = setting_from_names(smk.wildcards.setting, params.switches)
+    unembed, svd = WeightFile(Path(smk.input.unembed)), load_file(smk.input.svd)
+    gains = reading_gains(WeightFile(Path(smk.input.weights)), matrix)
+    device = device_for(smk.resources.get("gpu", 0))
+    # vocab_center comes last, so that its lists are those of the setting without it, rounding or not.
+    before = replace(setting, vocab_center=False)
+    readouts = {name: ReadoutMatrix(readout_matrix(unembed, before, name), device) for name in params.readouts}
+    vectors = {name: residual_vectors(svd, matrix, name, setting, gains) for name in params.readouts}
     texts = read_vocabulary(Path(smk.input.provenance).parent)
-    svd = load_file(smk.input.svd)
-    sides = {side: svd[array].flatten(0, -2) for side, array in RESIDUAL_SIDES[matrix].items()}
+    reading = Reading(matrix, svd["values"].shape, readouts, texts, params.tokens, smk.threads)
 
-    found, random = {}, {}
-    for readout in smk.params.readouts:
-        W = readout_matrix(weights, setting, readout)
-        found[readout] = {side: top_tokens(directions, W, k) for side, directions in sides.items()}
-        # One random direction serves every side: the read-out does not know which side it is given.
-        directions = random_unit_directions(smk.params.n_random, len(W), smk.params.seed)
-        random[readout] = {"all": top_tokens(directions, W, k)}
-
-    layers, heads = matrix_places(svd["values"].shape, matrix)
-    write_table(Path(smk.output.tokens), token_columns(found, texts, matrix, layers, heads), TOKENS, facts)
-    columns = token_columns(random, texts, matrix, [None], [None])
-    columns["control"] = ["random_unit"] * len(columns["matrix"])
-    write_table(Path(smk.output.random_unit), columns, CONTROLS, facts)
+    tables = {name: project_control(name, vectors, reading, params.n_random, params.seed) for name in params.controls}
+    tables["tokens"] = project_vectors(vectors, reading)
+    for name, columns in tables.items():
+        columns = with_vocab_center(columns) if setting.vocab_center else columns
+        write_table(Path(smk.output[name]), columns, TOKENS if name == "tokens" else CONTROLS, facts)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,12 @@ def planted_lists(n: int, members: int, seed: int) -> np.ndarray:
     return lists
 
 
+def labelled(tokens: np.ndarray, random_unit: np.ndarray, level: float, seed: int, **controls: np.ndarray):
+    texts, embeddings = planted_vocabulary()
+    ids = {"tokens": tokens, "random_unit": random_unit, **controls}
+    return label_by_coherence(ids, texts, embeddings, level, seed)
+
+
 @given(st.lists(st.lists(st.integers(0, 30), min_size=20, max_size=20), min_size=1, max_size=8))
 def test_first_distinct_is_what_a_loop_finds(lists):
     groups = np.arange(31) // 2  # each token has a variant
@@ -104,18 +110,17 @@ def test_list_null_is_calibrated():
 
 @pytest.mark.parametrize("members,recall", [(8, 0.95), (11, 0.99)])
 def test_planted_lists_are_found_and_false_discoveries_are_few(members, recall):
-    texts, embeddings = planted_vocabulary()
     tokens = np.concatenate([planted_lists(200, members, seed=3), random_lists(800, seed=4)])
-    rows, _ = label_by_coherence(tokens, random_lists(500, seed=5), texts, embeddings, level=0.05, seed=6)
+    rows = labelled(tokens, random_lists(500, seed=5), level=0.05, seed=6)["tokens"]
     found = np.array(rows["interpretable"], dtype=bool)
     assert found[:200].mean() >= recall
     assert found[200:].sum() / found.sum() <= 0.05 + 0.03
 
 
 def test_evidence_and_name_come_from_the_planted_cluster():
-    texts, embeddings = planted_vocabulary()
+    texts, _ = planted_vocabulary()
     tokens = np.concatenate([planted_lists(20, 11, seed=7), random_lists(200, seed=8)])
-    rows, _ = label_by_coherence(tokens, random_lists(100, seed=9), texts, embeddings, level=0.05, seed=6)
+    rows = labelled(tokens, random_lists(100, seed=9), level=0.05, seed=6)["tokens"]
     evidence = rows["evidence"].to_pylist()
     for row in range(20):
         start = tokens[row, 0] // PER_CLUSTER * PER_CLUSTER
@@ -155,29 +160,34 @@ def test_controls_pass_at_the_same_p_value_as_rows():
 
 
 def test_controls_labelled_like_rows_of_the_same_kind_have_no_excess():
-    texts, embeddings = planted_vocabulary()
-    rows, controls = label_by_coherence(
-        planted_lists(600, 6, seed=10), planted_lists(600, 6, seed=11), texts, embeddings, level=0.05, seed=12
-    )
-    share, control_share = (np.mean(columns["interpretable"]) for columns in (rows, controls))
+    columns = labelled(planted_lists(600, 6, seed=10), planted_lists(600, 6, seed=11), level=0.05, seed=12)
+    share, control_share = (np.mean(columns[name]["interpretable"]) for name in ("tokens", "random_unit"))
     assert share > 0.1
     assert abs(share - control_share) < 0.1
 
 
+def test_a_further_control_is_labelled_as_the_first_and_changes_no_label():
+    """Both nulls come from the rows and from random_unit, so a list gets the same label under any control's name."""
+    tokens, random, same = planted_lists(100, 8, 1), random_lists(60, 2), planted_lists(40, 6, 3)
+    alone = labelled(tokens, random, level=0.05, seed=0)
+    more = labelled(tokens, random, level=0.05, seed=0, rotated=same, gaussian=random)
+    assert list(more) == ["tokens", "random_unit", "rotated", "gaussian"]
+    for one, other in (("tokens", "tokens"), ("random_unit", "random_unit"), ("random_unit", "gaussian")):
+        for column, values in alone[one].items():
+            assert str(list(values)) == str(list(more[other][column])), (other, column)
+    assert np.mean(more["rotated"]["interpretable"]) > np.mean(more["gaussian"]["interpretable"])
+
+
 def test_lists_of_too_few_tokens_abstain():
-    texts, embeddings = planted_vocabulary()
     few = np.tile(np.arange(FEWEST_TOKENS - 1), 50)[None, :50]
-    rows, _ = label_by_coherence(
-        np.concatenate([few, random_lists(20, 1)]), random_lists(20, 2), texts, embeddings, level=0.05, seed=0
-    )
+    rows = labelled(np.concatenate([few, random_lists(20, 1)]), random_lists(20, 2), level=0.05, seed=0)["tokens"]
     assert rows["status"][0] == "abstained" and rows["interpretable"][0] is None
     assert rows["status"][1] == "ok" and rows["interpretable"][1] is not None
 
 
 def test_same_seed_same_labels():
-    texts, embeddings = planted_vocabulary()
-    arguments = (planted_lists(50, 9, 1), random_lists(50, 2), texts, embeddings, 0.05)
-    first, second = (label_by_coherence(*arguments, seed=3)[0] for _ in range(2))
+    lists = planted_lists(50, 9, 1), random_lists(50, 2)
+    first, second = (labelled(*lists, level=0.05, seed=3)["tokens"] for _ in range(2))
     assert np.array_equal(first["p_value"], second["p_value"]) and first["label"] == second["label"]
 
 

@@ -11,12 +11,25 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from svdlens.architectures import ARCHITECTURES
+from svdlens.controls import random_unit_directions, seeded
 from svdlens.decompose import decompose_dense, decompose_product
 from svdlens.errors import SvdlensError
-from svdlens.readout import random_unit_directions, top_tokens
-from svdlens.settings import FLAGS, RESIDUAL_SIDES, SIGN_SIDE, SVD_SWITCHES, Setting, setting_from_names, svd_key
+from svdlens.readout import ReadoutMatrix, top_tokens
+from svdlens.settings import (
+    FLAGS,
+    READOUT_SWITCHES,
+    RESIDUAL_SIDES,
+    SIGN_SIDE,
+    SVD_SWITCHES,
+    Setting,
+    setting_from_names,
+    svd_key,
+    twin_setting,
+)
 from svdlens.weights import GROUPS, WeightFile, extract_weights, factors, processed_weights, unembed
 from tiny import make_tiny_gpt2
 
@@ -132,6 +145,63 @@ def test_nine_settings_share_few_decompositions() -> None:
     assert distinct == {"ov": 5, "mlp_in": 3, "mlp_out": 2}
 
 
+NINE = {name: setting_from_names(name, switches) for name, switches in CONFIG["settings"].items()}
+
+
+@pytest.mark.parametrize(
+    ("readouts", "distinct"),
+    [
+        (["W_U"], {"ov": 5, "qk": 3, "mlp_in": 3, "mlp_out": 4}),
+        (["W_E"], {"ov": 5, "qk": 5, "mlp_in": 5, "mlp_out": 2}),
+        (["pinv_W_E"], {"ov": 5, "qk": 5, "mlp_in": 5, "mlp_out": 2}),
+        (["W_E", "W_U"], {"ov": 5, "qk": 5, "mlp_in": 5, "mlp_out": 4}),
+    ],
+    ids=str,
+)
+def test_nine_settings_share_few_lists_of_tokens(readouts: list[str], distinct: dict[str, int]) -> None:
+    """That lists of twins are in fact the same, and those of others not, is in test_projections.py."""
+    found = {matrix: {name: twin_setting(name, NINE, matrix, readouts) for name in NINE} for matrix in distinct}
+    assert {matrix: len(set(twins.values())) for matrix, twins in found.items()} == distinct
+    for twins in found.values():
+        assert not any(NINE[twin].vocab_center for twin in twins.values())
+
+
+def test_twins_of_the_nine_settings() -> None:
+    twins = {matrix: {name: twin_setting(name, NINE, matrix, ["W_U"]) for name in NINE} for matrix in MATRICES}
+    ov = {"unembed": "raw", "fold_unembed": "fold", "write_unembed": "write", "tl_default": "fold_write"}
+    assert twins["ov"] == {name: ov.get(name, name) for name in NINE}
+    # Writing weights are nothing to the matrices that read.
+    mlp_in = ov | {"write": "raw", "write_unembed": "raw", "fold_write": "fold", "tl_default": "fold"}
+    assert twins["mlp_in"] == twins["qk"] == {name: mlp_in.get(name, name) for name in NINE}
+    # Nor is the gain of the norm before it to the one that writes.
+    assert twins["mlp_out"] == {name: (ov | {"post2022": "raw"}).get(name, name) for name in NINE}
+
+
+some_settings = st.lists(st.builds(Setting, *[st.booleans()] * 6), min_size=1, max_size=8)
+
+
+@given(
+    some=some_settings,
+    matrix=st.sampled_from(list(SVD_SWITCHES)),
+    readouts=st.lists(st.sampled_from(list(READOUT_SWITCHES)), min_size=1, unique=True),
+)
+def test_a_twin_is_its_own_twin_and_has_vocab_center_only_where_all_have_it(some, matrix, readouts):
+    """So a list is derived once at most, and a mean is taken from scores, never given back."""
+    settings = {f"setting {number}": setting for number, setting in enumerate(some)}
+    twins = {name: twin_setting(name, settings, matrix, readouts) for name in settings}
+    for name, twin in twins.items():
+        assert twins[twin] == twin
+        assert svd_key(settings[twin], matrix) == svd_key(settings[name], matrix)
+        if settings[twin].vocab_center:
+            assert all(settings[other].vocab_center for other in settings if twins[other] == twin)
+        assert twin_setting(name, {name: settings[name]}, matrix, readouts) == name  # alone
+    # vocab_center makes no class of its own, and the order of the read-outs is nothing to it.
+    for name, setting in settings.items():
+        other = settings | {"other": replace(setting, vocab_center=not setting.vocab_center)}
+        assert twin_setting("other", other, matrix, readouts) == twin_setting(name, other, matrix, readouts)
+        assert twin_setting(name, settings, matrix, readouts[::-1]) == twins[name]
+
+
 @pytest.mark.parametrize("matrix", MATRICES)
 def test_the_key_of_an_svd_names_exactly_the_switches_that_change_its_matrix(
     matrix: str, files: dict[str, WeightFile]
@@ -179,7 +249,7 @@ def vectors(files: dict[str, WeightFile], matrix: str, side: str, setting: Setti
 
 
 def lists_of(directions: torch.Tensor, files: dict[str, WeightFile], setting: Setting) -> dict[int, list]:
-    found = top_tokens(directions, unembed(files["unembed"], setting), 20)
+    found = top_tokens(directions, ReadoutMatrix(unembed(files["unembed"], setting)), 20)
     return {sign: tokens.ids.tolist() for sign, tokens in found.items()}
 
 
@@ -188,7 +258,7 @@ def lists_of(directions: torch.Tensor, files: dict[str, WeightFile], setting: Se
 )
 def test_vocab_center_changes_no_list(others: list[str], files: dict[str, WeightFile]) -> None:
     setting = setting_from_names("test", others)
-    directions = random_unit_directions(50, 16, seed=1)
+    directions = random_unit_directions(50, 16, seeded(1))
     centred = replace(setting, vocab_center=True)
     assert lists_of(directions, files, centred) == lists_of(directions, files, setting)
     # It is no empty promise: the scores of a direction do change, all by one constant.

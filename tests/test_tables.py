@@ -47,7 +47,11 @@ def token_rows(matrix: str = "ov") -> dict[str, object]:
 
     def found() -> dict[int, TopTokens]:
         return {
-            sign: TopTokens(generator.integers(0, 8, (6, 4)), generator.standard_normal((6, 4)).astype(np.float32))
+            sign: TopTokens(
+                generator.integers(0, 8, (6, 4)),
+                generator.standard_normal((6, 4)).astype(np.float32),
+                generator.standard_normal(6),
+            )
             for sign in (+1, -1)
         }
 
@@ -139,7 +143,7 @@ def test_token_lists_are_in_order(tmp_path: Path) -> None:
     places = [(0, None), (1, 3)]
     for readout, side, matrix, index, sign in product(("W_U", "W_E"), ("read", "write"), (0, 1), range(3), (+1, -1)):
         found = rows["found"][readout][side][sign]
-        ids, scores = (part[3 * matrix + index].tolist() for part in found)
+        ids, scores, mean_score = (part[3 * matrix + index].tolist() for part in found)
         expected.append(
             {
                 "matrix": "ov",
@@ -152,6 +156,7 @@ def test_token_lists_are_in_order(tmp_path: Path) -> None:
                 "token_ids": ids,
                 "tokens": [TEXTS[id] for id in ids],
                 "scores": scores,
+                "mean_score": mean_score,
             }
         )
     assert table == expected
@@ -164,23 +169,31 @@ def test_each_readout_is_labelled_by_itself() -> None:
     embeddings = generator.standard_normal((300, 8)).astype(np.float32)
 
     def lists(n: int) -> dict[int, TopTokens]:
-        return {sign: TopTokens(generator.integers(0, 300, (n, 20)), np.zeros((n, 20))) for sign in (+1, -1)}
+        zeros = np.zeros((n, 20))
+        return {sign: TopTokens(generator.integers(0, 300, (n, 20)), zeros, zeros[:, 0]) for sign in (+1, -1)}
 
     rows = {readout: {"read": lists(30), "write": lists(30)} for readout in ("W_E", "W_U")}
-    controls = {readout: {"all": lists(40)} for readout in rows}
+    controls = {name: {readout: {"all": lists(40)} for readout in rows} for name in ("random_unit", "gaussian")}
 
-    def table(of: dict[str, dict[str, dict[int, TopTokens]]]) -> pa.Table:
-        columns = token_columns(of, texts, "ov", [None], [None]) | {"control": ["random_unit"] * 1000}
-        n = len(columns["matrix"])
-        return pa.table({name: column[:n] for name, column in columns.items()})
+    def table(of: dict[str, dict[str, dict[int, TopTokens]]], control: str | None = None) -> pa.Table:
+        columns = token_columns(of, texts, "ov", [None], [None])
+        if control:
+            columns["control"] = [control] * len(columns["matrix"])
+        return pa.table(columns)
 
-    both, both_controls = label_tables(table(rows), table(controls), texts, embeddings, 0.05, seed=1)
-    assert both["readout"] == ["W_E"] * 120 + ["W_U"] * 120
+    def labelled(readouts: list[str]) -> dict[str, dict[str, object]]:
+        tables = {"tokens": table({readout: rows[readout] for readout in readouts})}
+        for name, of in controls.items():
+            tables[name] = table({readout: of[readout] for readout in readouts}, name)
+        return label_tables(tables, texts, embeddings, 0.05, seed=1)
+
+    both = labelled(["W_E", "W_U"])
+    assert list(both) == ["tokens", "random_unit", "gaussian"]
+    assert both["tokens"]["readout"] == ["W_E"] * 120 + ["W_U"] * 120
+    assert both["gaussian"]["control"] == ["gaussian"] * 160
     for readout in rows:
-        part = [{readout: of[readout]} for of in (rows, controls)]
-        for whole, alone in zip(
-            (both, both_controls), label_tables(*map(table, part), texts, embeddings, 0.05, seed=1), strict=True
-        ):
+        for table_name, alone in labelled([readout]).items():
+            whole = both[table_name]
             kept = [row for row, name in enumerate(whole["readout"]) if name == readout]
             for name, values in alone.items():
                 assert str([whole[name][row] for row in kept]) == str(values), name

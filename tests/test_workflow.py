@@ -22,9 +22,10 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from svdlens.settings import CONTROLS
 from svdlens.tables import read_metadata
 from tiny import make_tiny, make_tiny_gpt2
-from workflow import TINY, Workflow, environment, messages, mounted, new_workflow
+from workflow import TINY, Files, Workflow, environment, messages, mounted, new_workflow
 
 pytest_plugins = ["workflow_fixtures"]
 
@@ -48,6 +49,7 @@ TOKENS = ROW_KEYS | {
     "token_ids": pa.list_(pa.int32()),
     "tokens": pa.list_(pa.string()),
     "scores": pa.list_(pa.float32()),
+    "mean_score": pa.float64(),
 }
 LABELS = ROW_KEYS | {
     "labeller": CATEGORY,
@@ -70,9 +72,13 @@ HIVE = {"model": CATEGORY, "setting": CATEGORY}
 TABLES = {
     "spectra/model=tiny/setting=raw/{}.parquet": SPECTRA,
     "tokens/model=tiny/setting=raw/{}.parquet": TOKENS,
-    "controls/model=tiny/setting=raw/{}.random_unit.parquet": CONTROL | TOKENS,
     "labels/model=tiny/setting=raw/{}.coherence.parquet": LABELS,
+    "controls/model=tiny/setting=raw/{}.random_unit.parquet": CONTROL | TOKENS,
+    "controls/model=tiny/setting=raw/{}.rotated.parquet": CONTROL | TOKENS,
+    "controls/model=tiny/setting=raw/{}.gaussian.parquet": CONTROL | TOKENS,
     "controls/model=tiny/setting=raw/{}.random_unit.coherence.parquet": CONTROL | LABELS,
+    "controls/model=tiny/setting=raw/{}.rotated.coherence.parquet": CONTROL | LABELS,
+    "controls/model=tiny/setting=raw/{}.gaussian.coherence.parquet": CONTROL | LABELS,
 }
 SWEEP_TABLES = {"spectra": HIVE | SPECTRA, "tokens": HIVE | TOKENS, "labels": HIVE | LABELS}
 
@@ -93,7 +99,8 @@ def test_tables_keep_the_contract(matrix: str, finished: Workflow) -> None:
     found = {pattern: read(finished.results / pattern.format(matrix)) for pattern in TABLES}
     for pattern, columns in TABLES.items():
         assert dict(zip(found[pattern].schema.names, found[pattern].schema.types, strict=True)) == columns, pattern
-    spectra, tokens, controls, labels, control_labels = (table.to_pandas() for table in found.values())
+    spectra, tokens, labels, *others = (table.to_pandas() for table in found.values())
+    controls, control_labels = others[:3], others[3:]
 
     # One layer; two heads of rank 8, or one matrix of rank 16: every singular value is there, largest first.
     assert (len(spectra), len(tokens)) == (16, 16 * 2 * len(SIDES[matrix]))
@@ -106,12 +113,23 @@ def test_tables_keep_the_contract(matrix: str, finished: Workflow) -> None:
     assert not tokens.duplicated(keys).any()
     signs = tokens.groupby(["side", "head", "index"], dropna=False, observed=True)["sign"].agg(set)
     assert all(sign == {1, -1} for sign in signs)
-    assert len(controls) == 2 * 50  # random_directions of the configuration
     # Labels are of the same rows in the same order.
     assert labels[keys].equals(tokens[keys])
-    assert control_labels[keys].equals(controls[keys])
+    for control, rows, labelled in zip(CONTROLS, controls, control_labels, strict=True):
+        assert len(rows) == 2 * 50  # random_directions of the configuration
+        assert labelled[["control", *keys]].equals(rows[["control", *keys]])
+        assert set(rows["control"]) == {control}
+        # Of a side and a matrix are the rotations alone.
+        places = rows[["layer", "head", "side"]].drop_duplicates().astype(object).values.tolist()
+        if control == "rotated":
+            heads = {0, 1} if matrix == "ov" else {None}
+            assert {(0, head, side) for head in heads for side in SIDES[matrix]} == {
+                (layer, None if pd.isna(head) else head, side) for layer, head, side in places
+            }
+        else:
+            assert [(pd.isna(layer), pd.isna(head), side) for layer, head, side in places] == [(True, True, "all")]
 
-    for table in (tokens, controls):
+    for table in (tokens, *controls):
         ids, scores = np.stack(table["token_ids"]), np.stack(table["scores"])
         assert ids.shape == (len(table), 50)
         assert (ids >= 0).all()
@@ -139,7 +157,7 @@ def test_metadata_tell_the_origin_and_nothing_of_the_machine(finished: Workflow)
     for path in sorted(finished.results.rglob("*.parquet")):
         metadata = pq.read_metadata(path)
         facts = json.loads(metadata.metadata[b"svdlens"])
-        assert facts["schema_version"] == 1
+        assert facts["schema_version"] == 2
         sources = facts["sources"] if path.parent.name == "tables" else {path.name: facts}
         assert len(sources) == (3 if path.parent.name == "tables" else 1)
         for origin in sources.values():
@@ -205,15 +223,52 @@ def test_a_change_repeats_what_depends_on_it(change: str, finished: Workflow) ->
 
 @pytest.mark.slow
 def test_a_further_setting_or_table_adds_jobs_and_repeats_no_svd(finished: Workflow) -> None:
-    # `unembed` shares every SVD with `raw`; the three projections and what follows are new.
+    # `unembed` shares every SVD with `raw`, and every list of tokens: nothing is projected or labelled again.
     wider = finished.finish("--dry-run", config={"sweep": {"settings": ["raw", "unembed"]}})
-    new = {"project_directions": 3, "tabulate_spectra": 3, "label_directions": 3, "plot_spectra": 3}
+    new = {"derive_tokens": 3, "tabulate_spectra": 3, "derive_labels": 3, "plot_spectra": 3}
     assert wider.counts == new | {"plot_token_table": 1} | dict.fromkeys(FRACTIONS, 1)
-    assert all("setting=raw" not in job.description for job in wider.jobs if job.rule in new)
+    outputs = [re.search(r"output: (.*)", job.description)[1] for job in wider.jobs if job.rule in new]
+    assert not any("setting=raw" in output for output in outputs)
 
     tables = [*TINY["token_tables"], {"matrix": "mlp_in", "layer": 0}]
     another = finished.finish("--dry-run", config={"models": {"tiny": {"token_tables": tables}}})
     assert another.counts == {"plot_token_table": 1}
+
+
+@pytest.mark.slow
+def test_a_setting_derived_from_its_twin_has_the_tables_that_it_has_alone(finished: Workflow, tmp_path: Path) -> None:
+    """Tables equal but for their metadata, which name the code; scores are those of W_U centred over the vocabulary."""
+    derived, alone = (copy_of(finished, tmp_path / name, leave_out="logs") for name in ("derived", "alone"))
+    own = {"matrices": ["mlp_out"]}
+    run = derived.finish("tokens", "labels", config={"sweep": own | {"settings": ["raw", "unembed", "post2022"]}})
+    assert run.counts == {"derive_tokens": 2, "derive_labels": 2}
+    run = alone.finish("tokens", "labels", config={"sweep": own | {"settings": ["unembed"]}})
+    assert run.counts == {"project_directions": 1, "label_directions": 1}
+
+    found = sorted(path.relative_to(alone.results) for path in alone.results.rglob("setting=unembed/*.parquet"))
+    assert len(found) == 2 + 2 * len(CONTROLS)
+    for path in found:
+        assert read(derived.results / path).equals(read(alone.results / path)), path
+        facts = [read_metadata(workflow.results / path) for workflow in (derived, alone)]
+        assert facts[0].pop("code") != facts[1].pop("code")
+        assert facts[0] == facts[1]
+        assert facts[0]["setting"] == ["center_unembed"]
+        # The gain before MLP-in is nothing to MLP-out: these have not even other scores than `raw`.
+        same = Path(str(path).replace("setting=unembed", "setting=post2022"))
+        raw = Path(str(path).replace("setting=unembed", "setting=raw"))
+        assert read(derived.results / same).equals(read(finished.results / raw)), same
+
+    W_U = load_file(finished.directory / "source/model.safetensors")["wte.weight"].T.astype(float)
+    W_U -= W_U.mean(axis=1, keepdims=True)
+    svd = finished.results / "svd/model=tiny/read_gain=off/read_center=off/write_center=off/mlp_out.safetensors"
+    scores = np.repeat(load_file(svd)["right"][0].astype(float), 2, axis=0) @ W_U
+    scores[1::2] *= -1
+    tokens = read(derived.results / "tokens/model=tiny/setting=unembed/mlp_out.parquet").to_pandas()
+    ids = np.argsort(-scores, axis=1, kind="stable")[:, :50]
+    assert np.array_equal(np.stack(tokens["token_ids"]), ids)
+    error = np.abs(np.stack(tokens["scores"]) - np.take_along_axis(scores, ids, axis=1)).max()
+    assert error < 1e-5 * np.abs(scores).max()
+    assert (tokens["mean_score"] == 0).all()
 
 
 OTHERS: dict[str, dict[str, Any]] = {
@@ -258,23 +313,30 @@ def test_models_of_other_architectures_join_a_sweep(finished: Workflow, tmp_path
         assert ("content term at relative position 0" in facts.get("qk", "")) == (matrix == "qk")
 
 
+def outputs(directory: Path, what: str) -> dict[str, Path]:
+    """Where a script puts the tables of `what` (tokens or labels) and of the controls."""
+    return {name: directory / f"{what}_{name}.parquet" for name in (what, *CONTROLS)}
+
+
 def run_script(name: str, finished: Workflow, output: dict[str, Path], **inputs: Path) -> None:
     """A script on OV of the finished sweep, in this process and with two read-outs; `inputs` in place of its own."""
     results = finished.results
     own = {
         "provenance": results / "models/tiny/provenance.json",
         "svd": results / "svd/model=tiny/read_gain=off/read_center=off/write_center=off/ov.safetensors",
+        "weights": results / "weights/tiny/attention.safetensors",
         "unembed": results / "weights/tiny/unembed.safetensors",
         "tokens": results / "tokens/model=tiny/setting=raw/ov.parquet",
-        "random_unit": results / "controls/model=tiny/setting=raw/ov.random_unit.parquet",
+        **{name: results / f"controls/model=tiny/setting=raw/ov.{name}.parquet" for name in CONTROLS},
         "embeddings": results / "embeddings/tiny.safetensors",
     }
-    params = {"switches": [], "code": "0", "seed": 0, "level": 0.05, "tokens": 50, "n_random": 50}
+    params = {"switches": [], "code": "0", "seed": 0, "level": 0.05, "tokens": 50, "n_random": 50, "controls": CONTROLS}
     smk = SimpleNamespace(
         threads=1,
         wildcards=SimpleNamespace(matrix="ov", setting="raw"),
-        input=SimpleNamespace(**own | inputs),
-        output=SimpleNamespace(**output),
+        input=Files(own | inputs),
+        output=Files(output),
+        resources={},
         params=SimpleNamespace(**params, readouts=["W_E", "W_U"]),
     )
     importlib.import_module(name).main(smk)
@@ -282,28 +344,30 @@ def run_script(name: str, finished: Workflow, output: dict[str, Path], **inputs:
 
 @pytest.mark.slow
 def test_each_readout_has_its_tokens_and_labels(finished: Workflow, tmp_path: Path) -> None:
-    tokens = {"tokens": tmp_path / "tokens.parquet", "random_unit": tmp_path / "random_unit.parquet"}
+    tokens, labels = outputs(tmp_path, "tokens"), outputs(tmp_path, "labels")
     run_script("project_directions", finished, tokens)
-    labels = {"labels": tmp_path / "labels.parquet", "random_unit": tmp_path / "labelled.parquet"}
     run_script("label_directions", finished, labels, **tokens)
     # Those of W_U are what they are alone.
-    for path, alone in (
-        (tokens["tokens"], "tokens/model=tiny/setting=raw/ov.parquet"),
-        (tokens["random_unit"], "controls/model=tiny/setting=raw/ov.random_unit.parquet"),
-        (labels["labels"], "labels/model=tiny/setting=raw/ov.coherence.parquet"),
-        (labels["random_unit"], "controls/model=tiny/setting=raw/ov.random_unit.coherence.parquet"),
-    ):
-        rows, expected = read(path), read(finished.results / alone)
+    alone = {
+        tokens["tokens"]: "tokens/model=tiny/setting=raw/ov.parquet",
+        labels["labels"]: "labels/model=tiny/setting=raw/ov.coherence.parquet",
+        **{tokens[name]: f"controls/model=tiny/setting=raw/ov.{name}.parquet" for name in CONTROLS},
+        **{labels[name]: f"controls/model=tiny/setting=raw/ov.{name}.coherence.parquet" for name in CONTROLS},
+    }
+    for path, same in alone.items():
+        rows, expected = read(path), read(finished.results / same)
         assert len(rows) == 2 * len(expected)
         through_W_U = rows.filter(pc.field("readout") == "W_U")
         assert list(map(str, through_W_U.to_pylist())) == list(map(str, expected.to_pylist()))
 
-    # Those of W_E, against the rows of the checkpoint's embedding.
-    W_E = load_file(finished.directory / "source/model.safetensors")["wte.weight"].astype(float)
+    # Those of W_E, against the rows of the checkpoint's embedding, which meet the reading side after the gain.
+    checkpoint = load_file(finished.directory / "source/model.safetensors")
+    W_E, gain = checkpoint["wte.weight"].astype(float), checkpoint["h.0.ln_1.weight"].astype(float)
     svd = load_file(finished.results / "svd/model=tiny/read_gain=off/read_center=off/write_center=off/ov.safetensors")
     for row in read(tokens["tokens"]).filter(pc.field("readout") == "W_E").to_pylist():
         array = svd["left" if row["side"] == "read" else "right"]
-        scores = row["sign"] * W_E @ array[row["layer"], row["head"], row["index"]]
+        vector = array[row["layer"], row["head"], row["index"]].astype(float)
+        scores = row["sign"] * W_E @ (vector * gain if row["side"] == "read" else vector)
         assert row["scores"] == pytest.approx(np.sort(scores)[::-1][:50], rel=1e-5)
         assert scores[row["token_ids"]] == pytest.approx(row["scores"], rel=1e-5)
 
@@ -313,7 +377,7 @@ def test_labels_of_the_labellers_own_network_say_so(finished: Workflow, tmp_path
     # Embeddings that claim to come from the tiny model.
     weights = hashlib.sha256((finished.directory / "source/model.safetensors").read_bytes()).hexdigest()
     embeddings = load_file(finished.results / "embeddings/tiny.safetensors")
-    labels = {"labels": tmp_path / "labels.parquet", "random_unit": tmp_path / "labelled.parquet"}
+    labels = outputs(tmp_path, "labels")
     for network in (weights, "0" * 64):
         save_file(embeddings, tmp_path / "embeddings.safetensors", {"minilm_sha256": network})
         run_script("label_directions", finished, labels, embeddings=tmp_path / "embeddings.safetensors")

@@ -32,6 +32,10 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"sweep": {"matrices": ["mlp_uot"]}},
         ("sweep.matrices", "'mlp_uot' is not one of ov, qk, mlp_in, mlp_gate, mlp_out", "Did you mean 'mlp_out'?"),
     ),
+    "readout": (
+        {"sweep": {"readouts": ["pinv_WE"]}},
+        ("sweep.readouts", "'pinv_WE' is not one of W_U, W_E, pinv_W_E", "Did you mean 'pinv_W_E'?"),
+    ),
     "own setting": (
         {"models": {"tiny": {"settings": ["rwa"]}}},
         ("models.tiny.settings", "'rwa' is no setting", "Did you mean 'raw'?"),
@@ -64,7 +68,7 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "missing readout": (
         {"models": {"tiny": {"architecture": "bert"}}},
-        ("'W_U'", "tiny (bert)", "models.tiny.readouts: [W_E]"),
+        ("'W_U'", "tiny (bert)", "models.tiny.readouts: [W_E, pinv_W_E]"),
     ),
     "key": (
         {"random_direction": 5},

@@ -23,9 +23,12 @@ RULE = re.compile(r"^rule (\w+):\n((?:(?: {4}.*)?\n)+)", re.MULTILINE)
 
 # Modules and scripts that touch only tables start in a fraction of the time that torch takes to import.
 WITHOUT_TORCH = [
-    *("svdlens." + name for name in ("coherence", "fractions", "labels", "settings", "spectra", "tables")),
+    *(
+        "svdlens." + name
+        for name in ("coherence", "fractions", "labels", "settings", "spectra", "tables", "token_lists")
+    ),
     *(f"svdlens.figures.{path.stem}" for path in (PROJECT / "scripts/svdlens/figures").glob("[!_]*.py")),
-    *(name for name in SCRIPTS if name.startswith(("plot_", "collect_", "label_", "tabulate_"))),
+    *(name for name in SCRIPTS if name.startswith(("plot_", "collect_", "derive_", "label_", "tabulate_"))),
 ]
 
 # Imports each script in a process of its own, forked from one that has the heavy libraries already, and prints which
@@ -105,7 +108,7 @@ def test_an_edit_repeats_the_rules_that_use_the_code(
     assert run.directly("Params have changed") | run.directly("Code has changed") == expected
 
 
-def test_the_paper_asks_for_no_svd_twice(project: Path, tmp_path: Path) -> None:
+def test_the_paper_asks_for_no_svd_and_no_list_twice(project: Path, tmp_path: Path) -> None:
     # From config.yaml as it is, with no model at hand and no network.
     (tmp_path / "tiny.yaml").write_text("{}")
     run = Workflow(project, tmp_path).finish("--dry-run")
@@ -116,9 +119,25 @@ def test_the_paper_asks_for_no_svd_twice(project: Path, tmp_path: Path) -> None:
     svd = re.findall(r"output: results/svd/model=([\w-]+)/\S*?(\w+)\.safetensors", run.printed)
     distinct = {"ov": 5, "mlp_in": 3, "mlp_out": 2}
     assert Counter(svd) == {(model, matrix): n for model in sweep["models"] for matrix, n in distinct.items()}
-    each = 3 * 9 * 3  # models, settings, kinds of matrices
+    # Their lists of tokens differ a little more often; what vocab_center shifts at most is derived, and so are labels.
+    distinct = {"ov": 5, "mlp_in": 3, "mlp_out": 4}
+    for stage, made, derived in (
+        ("tokens", "project_directions", "derive_tokens"),
+        ("labels", "label_directions", "derive_labels"),
+    ):
+        output = re.compile(rf"output: results/{stage}/model=([\w-]+)/setting=(\w+)/(\w+)\.")
+        found = {
+            rule: Counter(output.search(job.description).group(1, 3) for job in run.jobs if job.rule == rule)
+            for rule in (made, derived)
+        }
+        each = {(model, matrix): n for model in sweep["models"] for matrix, n in distinct.items()}
+        assert found[made] == each
+        assert found[derived] == {place: 9 - n for place, n in each.items()}
+    # And every table of the paper is there, whichever way.
+    tables = re.findall(r"output: results/(?:tokens|labels)/(\S+?),", run.printed)
+    assert len(tables) == len(set(tables)) == 2 * 3 * 9 * 3  # tokens and labels; models, settings, kinds of matrices
     expected = {"fetch_model": 3, "extract_weights": 3, "embed_vocabulary": 3, "collect_tables": 1}
-    expected |= dict.fromkeys(["tabulate_spectra", "project_directions", "label_directions"], each)
+    expected["tabulate_spectra"] = 3 * 9 * 3
     assert {rule: run.counts[rule] for rule in expected} == expected
 
 
@@ -147,6 +166,33 @@ def test_a_model_keeps_its_own_settings_and_matrices(tiny: Workflow) -> None:
     assert [run.counts[rule] for rule in ("fetch_model", "extract_weights", "embed_vocabulary")] == [3, 3, 3]
 
 
+@pytest.mark.slow
+def test_a_file_outside_of_the_sweep_is_derived_from_one_within(tiny: Workflow) -> None:
+    # From `raw`, which is swept; not from a setting that nobody asked for, and never from one with vocab_center.
+    def made(sweep: list[str], setting: str, **own: object) -> list[tuple[str, str]]:
+        run = tiny.finish(
+            f"results/labels/model=tiny/setting={setting}/mlp_in.coherence.parquet",
+            f"results/tokens/model=tiny/setting={setting}/mlp_in.parquet",
+            "--dry-run",
+            config={"sweep": {"settings": sweep}, "models": {"tiny": own}},
+        )
+        stages = ("project_directions", "derive_tokens", "label_directions", "derive_labels")
+        jobs = [job for job in run.jobs if job.rule in stages]
+        return sorted((job.rule, re.search(r"output: \S*setting=(\w+)", job.description)[1]) for job in jobs)
+
+    def alone(setting: str) -> list[tuple[str, str]]:
+        return [("label_directions", setting), ("project_directions", setting)]
+
+    assert made(["raw"], "unembed") == sorted(
+        [("derive_labels", "unembed"), ("derive_tokens", "unembed"), *alone("raw")]
+    )
+    assert made(["unembed"], "raw") == alone("raw")
+    assert made(["unembed"], "unembed") == alone("unembed")
+    # write_center is nothing to MLP-in, unless it is read through the embedding, which is centred as well.
+    assert made(["raw"], "write") == sorted([("derive_labels", "write"), ("derive_tokens", "write"), *alone("raw")])
+    assert made(["raw"], "write", readouts=["W_E"]) == alone("write")
+
+
 def test_the_demo_with_nine_settings_leaves_the_encoder_at_raw(project: Path, tmp_path: Path) -> None:
     demo = [
         yaml.safe_load((PROJECT / f"profiles/demo/{name}.yaml").read_text("utf-8"))
@@ -171,9 +217,10 @@ def test_the_configurations_in_the_readme_are_accepted(project: Path, tmp_path: 
 TARGETS = {"models": {"fetch_model"}}
 TARGETS["weights"] = TARGETS["models"] | {"extract_weights", "process_weights"}
 TARGETS["spectra"] = TARGETS["models"] | {"extract_weights", "decompose_matrices", "tabulate_spectra"}
-TARGETS["tokens"] = TARGETS["models"] | {"extract_weights", "decompose_matrices", "project_directions"}
-TARGETS["labels"] = TARGETS["tokens"] | {"embed_vocabulary", "label_directions"}
-TARGETS["tables"] = TARGETS["spectra"] | TARGETS["labels"] | {"collect_tables"}
+TARGETS["tokens"] = TARGETS["models"] | {"extract_weights", "decompose_matrices", "project_directions", "derive_tokens"}
+# Derived labels come from labels, without the derived tokens.
+TARGETS["labels"] = TARGETS["tokens"] - {"derive_tokens"} | {"embed_vocabulary", "label_directions", "derive_labels"}
+TARGETS["tables"] = TARGETS["spectra"] | TARGETS["tokens"] | TARGETS["labels"] | {"collect_tables"}
 TARGETS["figures"] = TARGETS["tables"] | {rule for rule in rules() if rule.startswith("plot_")}
 TARGETS["all"] = TARGETS["figures"]
 
@@ -181,7 +228,9 @@ TARGETS["all"] = TARGETS["figures"]
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_target_asks_for_its_rules(target: str, tiny: Workflow) -> None:
-    assert tiny.finish("--dry-run", target).rules == TARGETS[target]
+    # `unembed` is derived from `raw`.
+    run = tiny.finish("--dry-run", target, config={"sweep": {"settings": ["raw", "unembed"]}})
+    assert run.rules == TARGETS[target]
 
 
 def test_snakemake_finds_nothing_to_criticise(tiny: Workflow) -> None:

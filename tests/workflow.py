@@ -32,6 +32,12 @@ SWEEP = {
 JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", re.MULTILINE)
 
 
+class Files(dict):
+    """Paths by name, as items and as attributes, like the inputs and outputs that Snakemake gives a script."""
+
+    __getattr__ = dict.__getitem__
+
+
 class Job(NamedTuple):
     rule: str
     description: str  # input, output, reason and so on, as Snakemake prints them

@@ -56,7 +56,7 @@ class Architecture:
     tensors: Shapes
     block_tensors: Shapes
     matrices: tuple[str, ...] = MATRICES
-    readouts: tuple[str, ...] = ("W_U", "W_E")
+    readouts: tuple[str, ...] = ("W_U", "W_E", "pinv_W_E")
     rotary: bool = False
     pre_norm: bool = True
     gain_offset: float = 0.0
@@ -280,7 +280,7 @@ BERT = Architecture(
         "output.LayerNorm.weight": ("hidden_size",),
         "output.LayerNorm.bias": ("hidden_size",),
     },
-    readouts=("W_E",),
+    readouts=("W_E", "pinv_W_E"),
     pre_norm=False,
     optional={
         "pooler.dense.weight": ("hidden_size", "hidden_size"),

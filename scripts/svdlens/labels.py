@@ -1,5 +1,6 @@
 """Rows of the labels table from the coherence labeller."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,28 +27,26 @@ NAME_TOKENS = 3
 
 
 def label_tables(
-    tokens: pa.Table,
-    controls: pa.Table,
+    tables: Mapping[str, pa.Table],
     texts: list[str],
     embeddings: Float[np.ndarray, "d_vocab d"],
     level: float,
     seed: int,
-) -> tuple[dict[str, object], dict[str, object]]:
-    """Columns of the labels tables for a tokens table and for that of its controls: keys and labels of each row.
+) -> dict[str, dict[str, object]]:
+    """Columns of the labels tables, keys and labels of each row, for a tokens table and those of its controls.
 
-    Each read-out is labelled by itself, against the controls of the same read-out: trained read-outs differ in how
-    coherent the lists are that they give to any direction.
+    `tables` has `tokens` and, by name, the controls. Each read-out is labelled by itself, against the controls of the
+    same read-out: trained read-outs differ in how coherent the lists are that they give to any direction.
     """
-    pieces: list[list[dict[str, Any]]] = [[], []]
-    for readout in tokens["readout"].unique().to_pylist():
-        of_readout = [table.filter(pc.field("readout") == readout) for table in (tokens, controls)]
-        rows, control_rows = (np.stack(table["token_ids"].to_numpy()) for table in of_readout)
-        labelled = label_by_coherence(rows, control_rows, texts, embeddings, level, seed)
-        for part, table, columns in zip(pieces, of_readout, labelled, strict=True):
-            keys = {name: table[name].to_pylist() for name in table.column_names if name in CONTROL_LABELS.names}
-            part.append(keys | columns)
-    of_rows, of_controls = pieces
-    return joined(of_rows), joined(of_controls)
+    pieces: dict[str, list[dict[str, Any]]] = {name: [] for name in tables}
+    for readout in tables["tokens"]["readout"].unique().to_pylist():
+        of_readout = {name: table.filter(pc.field("readout") == readout) for name, table in tables.items()}
+        ids = {name: np.stack(table["token_ids"].to_numpy()) for name, table in of_readout.items()}
+        labelled = label_by_coherence(ids, texts, embeddings, level, seed)
+        for name, table in of_readout.items():
+            keys = {key: table[key].to_pylist() for key in table.column_names if key in CONTROL_LABELS.names}
+            pieces[name].append(keys | labelled[name])
+    return {name: joined(of_table) for name, of_table in pieces.items()}
 
 
 def joined(pieces: list[dict[str, Any]]) -> dict[str, object]:
@@ -56,41 +55,34 @@ def joined(pieces: list[dict[str, Any]]) -> dict[str, object]:
 
 
 def label_by_coherence(
-    token_ids: Int[np.ndarray, "n k"],
-    control_ids: Int[np.ndarray, "m k"],
+    ids: Mapping[str, Int[np.ndarray, "n k"]],
     texts: list[str],
     embeddings: Float[np.ndarray, "d_vocab d"],
     level: float,
     seed: int,
-) -> tuple[dict[str, object], dict[str, object]]:
-    """Label columns (section labels of docs/design.md) of the rows, and of the controls read the same way."""
-    groups, embeddings = token_groups(texts), centred(embeddings)
-    lists, controls = first_distinct(token_ids, groups), first_distinct(control_ids, groups)
-    scores, control_scores = coherence(lists, embeddings), coherence(controls, embeddings)
-    list_null = coherence(shuffled_lists(lists, groups, NULL_LISTS, seed), embeddings)
+) -> dict[str, dict[str, object]]:
+    """Label columns (section labels of docs/design.md) for each of the lists of token ids.
 
-    p, p_controls = p_values(scores, list_null), p_values(control_scores, list_null)
-    q = q_values(p)
-    p_direction = p_values(scores, control_scores)
-    q_direction = q_values(p_direction)
-    # A control is compared with the other controls; that it meets itself among them costs nothing but 1/m.
-    p_direction_controls = p_values(control_scores, control_scores)
-    columns = []
-    for kept, row_scores, *calibration in (
-        (lists, scores, p, q, p_direction, q_direction),
-        (
-            controls,
-            control_scores,
-            p_controls,
-            q_values_of_controls(p_controls, p, q),
-            p_direction_controls,
-            q_values_of_controls(p_direction_controls, p_direction, q_direction),
-        ),
-    ):
-        of_tokens = membership(kept, embeddings)
-        members = [[texts[id] for id in ids[used]] for ids, used in zip(kept.ids, kept.used, strict=True)]
-        columns.append(label_columns(row_scores, of_tokens, members, level, *calibration))
-    return columns[0], columns[1]
+    `tokens` are calibrated by shuffling them (list null) and by `random_unit` (direction null), and every control by
+    the same two.
+    """
+    groups, embeddings = token_groups(texts), centred(embeddings)
+    lists = {name: first_distinct(of_name, groups) for name, of_name in ids.items()}
+    scores = {name: coherence(of_name, embeddings) for name, of_name in lists.items()}
+    list_null = coherence(shuffled_lists(lists["tokens"], groups, NULL_LISTS, seed), embeddings)
+    # A random_unit control meets itself among the others, which costs nothing but 1/m.
+    nulls = list_null, scores["random_unit"]
+    p_of_rows = [p_values(scores["tokens"], null) for null in nulls]
+    q_of_rows = [q_values(p) for p in p_of_rows]
+    columns = {}
+    for name, kept in lists.items():
+        calibration = []
+        for null, p_rows, q_rows in zip(nulls, p_of_rows, q_of_rows, strict=True):
+            p = p_values(scores[name], null)
+            calibration += [p, q_rows if name == "tokens" else q_values_of_controls(p, p_rows, q_rows)]
+        members = [[texts[id] for id in list_ids[used]] for list_ids, used in zip(kept.ids, kept.used, strict=True)]
+        columns[name] = label_columns(scores[name], membership(kept, embeddings), members, level, *calibration)
+    return columns
 
 
 def label_columns(

@@ -7,7 +7,7 @@ A setting is six switches. The three flags of TransformerLens stand for them:
     center_unembed          vocab_center
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from svdlens.errors import SvdlensError, did_you_mean
@@ -27,6 +27,13 @@ SVD_SWITCHES = {
     "mlp_gate": ("read_gain", "read_center"),
     "mlp_out": ("write_center",),
 }
+# The further switches that change which tokens the directions of a matrix are read as. Not vocab_center: it shifts all
+# scores of a direction through W_U alike. Nor read_gain: where it matters to W_E, it changes the SVD as well.
+READOUT_SWITCHES = {
+    "W_U": ("unembed_gain", "unembed_center"),
+    "W_E": ("write_center",),
+    "pinv_W_E": ("write_center",),
+}
 HEAD_MATRICES = ("ov", "qk")  # one matrix for each head; the others have one for each layer
 PATH_SWITCHES = ("read_gain", "read_center", "write_center")
 
@@ -34,6 +41,8 @@ PATH_SWITCHES = ("read_gain", "read_center", "write_center")
 # The side whose largest coordinate decides the sign (docs/design.md): the one in the residual stream, and where
 # both are, the one that writes (ov) or asks (qk).
 SIGN_SIDE = {"ov": "right", "qk": "left", "mlp_in": "left", "mlp_gate": "left", "mlp_out": "right"}
+CONTROLS = ("random_unit", "rotated", "gaussian")  # directions that are no singular vectors (controls.py)
+READING_SIDES = ("read", "query", "key")  # of these a gain stands before the matrix
 # The sides of each matrix that live in the residual stream and can be read as tokens, and where they are in an SVD.
 RESIDUAL_SIDES = {
     "ov": {"read": "left", "write": "right"},
@@ -88,3 +97,18 @@ def svd_key(setting: Setting, matrix: str) -> dict[str, str]:
     """'on' or 'off' for each switch in the path of the SVD that `setting` needs of `matrix`."""
     relevant = SVD_SWITCHES[matrix]
     return {name: "on" if name in relevant and getattr(setting, name) else "off" for name in PATH_SWITCHES}
+
+
+def twin_setting(name: str, settings: Mapping[str, Setting], matrix: str, readouts: Iterable[str]) -> str:
+    """The one of `settings` whose tokens those of the setting called `name` are derived from; itself if from none.
+
+    Settings that agree in every switch that matters here, vocab_center aside, have the same token lists. The first of
+    them is the twin of all, if possible one without vocab_center.
+    """
+    relevant = {*SVD_SWITCHES[matrix], *(switch for readout in readouts for switch in READOUT_SWITCHES[readout])}
+
+    def lists_of(setting: Setting) -> list[bool]:
+        return [getattr(setting, switch) for switch in sorted(relevant)]
+
+    same = [other for other, setting in settings.items() if lists_of(setting) == lists_of(settings[name])]
+    return min(same, key=lambda other: settings[other].vocab_center)

@@ -34,9 +34,11 @@ TOKENS = pa.schema(
         ("token_ids", pa.list_(pa.int32())),
         ("tokens", pa.list_(pa.string())),
         ("scores", pa.list_(pa.float32())),
+        ("mean_score", pa.float64()),
     ]
 )
-# The same for directions that are no singular vectors. They have no layer and no head, and `index` counts them.
+# The same for directions that are no singular vectors. `index` counts them; those that belong to no matrix in
+# particular have no layer and no head, and the side `all`.
 CONTROLS = pa.schema([("control", CATEGORY), *TOKENS])
 LABELS = pa.schema(
     [

@@ -1,17 +1,27 @@
 """Columns of the tokens tables."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Float, Int
 
-from svdlens.readout import TopTokens
+
+class TopTokens(NamedTuple):
+    """ids [n, k] and scores [n, k], best first, and the mean score [n] over all tokens."""
+
+    ids: Int[np.ndarray, "n k"]
+    scores: Float[np.ndarray, "n k"]
+    mean_scores: Float[np.ndarray, " n"]
 
 
 def token_columns(
     found: dict[str, dict[str, dict[int, TopTokens]]],
     texts: list[str],
     matrix: str,
-    layers: list[int | None],
-    heads: list[int | None],
+    layers: Sequence[int | None],
+    heads: Sequence[int | None],
 ) -> dict[str, object]:
     """The tokens table for the results `found[readout][side][sign]` of one kind of matrix.
 
@@ -26,6 +36,7 @@ def token_columns(
     # [readouts x sides, directions, signs, k] -> one row for each list
     ids = np.stack([np.stack([result[+1].ids, result[-1].ids], axis=1) for result in results])
     scores = np.stack([np.stack([result[+1].scores, result[-1].scores], axis=1) for result in results])
+    means = np.stack([np.stack([result[+1].mean_scores, result[-1].mean_scores], axis=1) for result in results])
     k = ids.shape[-1]
     n_rows = ids.size // k
     # 32-bit list offsets end at 2^31 values, 40 million lists of 50: more than any sweep has in one table.
@@ -42,4 +53,20 @@ def token_columns(
         "token_ids": pa.ListArray.from_arrays(offsets, flat_ids),
         "tokens": pa.ListArray.from_arrays(offsets, pa.array(texts, pa.string()).take(flat_ids)),
         "scores": pa.ListArray.from_arrays(offsets, pa.array(scores.reshape(-1), pa.float32())),
+        "mean_score": pa.array(means.reshape(-1)),
     }
+
+
+def with_vocab_center(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns of a tokens table as vocab_center changes them: from each score through W_U the mean over all tokens of
+    the same direction is taken away. The lists stay as they are.
+    """
+    through_W_U = np.array([readout == "W_U" for readout in pa.array(columns["readout"]).to_pylist()])
+    means = np.asarray(columns["mean_score"], dtype=np.float64)
+    shifts = np.where(through_W_U, means, 0.0)
+    scores = columns["scores"]
+    each = len(scores.flatten()) // len(shifts)
+    shifted = scores.flatten().to_numpy().astype(np.float64) - np.repeat(shifts, each)
+    offsets = pa.array(np.arange(0, len(shifted) + 1, each), pa.int32())
+    lists = pa.ListArray.from_arrays(offsets, pa.array(shifted.astype(np.float32)))
+    return {**columns, "scores": lists, "mean_score": means - shifts}

@@ -24,7 +24,7 @@ from svdlens.architectures import ARCHITECTURES, Architecture
 from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.files import atomic_path
 from svdlens.processing import process_reading, process_unembed, process_writing
-from svdlens.settings import Setting
+from svdlens.settings import HEAD_MATRICES, READOUT_SWITCHES, Setting
 from svdlens.vocabulary import read_vocabulary
 
 GROUPS = {
@@ -34,7 +34,6 @@ GROUPS = {
 }
 GAINS = (".ln1.w", ".ln2.w", "ln_final.w")
 MLP_READING = {"mlp_in": "mlp.W_in", "mlp_gate": "mlp.W_gate"}
-READOUTS = ("W_U", "W_E")
 
 
 def extract_weights(model_directory: Path, outputs: dict[str, Path]) -> None:
@@ -154,15 +153,30 @@ def embedding(weights: WeightFile, setting: Setting) -> Float[Tensor, "d_vocab d
 
 
 def readout_matrix(weights: WeightFile, setting: Setting, readout: str) -> Float[Tensor, "d_model d_vocab"]:
-    """What turns directions (rows) into scores of tokens: W_U, or W_E transposed, as the setting wants it, float64.
+    """What turns directions (rows) into scores of tokens, as the setting wants it, float64.
 
-    Raises SvdlensError for another `readout`.
+    W_U; W_E transposed; or pinv_W_E, whose scores are the combination of embeddings that comes closest to the
+    direction. Raises SvdlensError for another `readout`.
     """
     if readout == "W_U":
         return unembed(weights, setting)
     if readout == "W_E":
         return embedding(weights, setting).T
-    raise SvdlensError(f"{readout!r} is no read-out; use {' or '.join(READOUTS)}.{did_you_mean(readout, READOUTS)}")
+    if readout == "pinv_W_E":
+        W_E = embedding(weights, setting)
+        # pinv(A) = pinv(A^T A) A^T. What a centred W_E has along the ones vector is rounding, and is cut off.
+        return torch.linalg.pinv(W_E.T @ W_E, rtol=1e-12, hermitian=True) @ W_E.T
+    raise SvdlensError(
+        f"{readout!r} is no read-out; use {' or '.join(READOUT_SWITCHES)}.{did_you_mean(readout, READOUT_SWITCHES)}"
+    )
+
+
+def reading_gains(weights: WeightFile, matrix: str) -> Float[Tensor, "n_layers d_model"] | None:
+    """The gain before each layer's matrix, None in a model that has no norm there. float64."""
+    norm = "ln1" if matrix in HEAD_MATRICES else "ln2"
+    if f"blocks.0.{norm}.w" not in weights.names:
+        return None
+    return torch.stack([weights[f"blocks.{layer}.{norm}.w"] for layer in range(weights.layers)])
 
 
 def processed_weights(
