@@ -21,7 +21,7 @@ from svdlens.token_lists import TopTokens
 
 logger = logging.getLogger(__name__)
 
-TILE_BYTES = 2**25
+TILE_BYTES = 2**27
 """Of approximate scores at a time; all of them, for all directions, never exist."""
 COLUMNS_AT_ONCE = 2**12  # where every token is scored in float64
 
@@ -72,8 +72,9 @@ class ReadoutMatrix:
         exact = single if torch.equal(single.to(matrix.dtype), matrix) else matrix.double()
         self.columns = exact.T.contiguous()
         self.device = device
-        # CUDA's default sums parts of a product in bfloat16, which error_bound does not allow for.
+        # On CUDA, sums in bfloat16 (the default) and operands in TF32 (an option) are more than error_bound allows for.
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+        torch.backends.cuda.matmul.allow_tf32 = False
         self.norms = upper_norms(self.columns).to(device)
         self.approximations: dict[str, Approximation] = {}
 
@@ -144,9 +145,9 @@ def top_tokens(
 
 
 def tiles_of(rows: Int[np.ndarray, " n"], row_bytes: int, threads: int) -> list[np.ndarray]:
-    """The rows in pieces of about TILE_BYTES of scores, and no fewer pieces than threads."""
-    at_once = max(1, min(TILE_BYTES // row_bytes, -(-len(rows) // threads)))
-    return np.split(rows, range(at_once, len(rows), at_once)) if len(rows) else []
+    """The rows in equal pieces of at most TILE_BYTES of scores, as many for each thread."""
+    each = -(-len(rows) * row_bytes // (TILE_BYTES * threads))
+    return [tile for tile in np.array_split(rows, max(1, each) * threads) if len(tile)]
 
 
 def search(
