@@ -12,10 +12,13 @@ from safetensors.numpy import load_file
 
 from svdlens.files import sha256_of
 from svdlens.model_files import check_model_directory
+from svdlens.vocabulary import read_vocabulary
+from tiny import make_tiny_gpt2
 
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT / "resources/training"))
 
+import measure_models  # noqa: E402
 import train_models  # noqa: E402
 import train_tokenizer  # noqa: E402
 import wordnet_documents  # noqa: E402
@@ -132,3 +135,61 @@ def test_tokenizer_has_no_rare_tokens_and_loses_no_text():
     assert counts[1:].min() >= train_tokenizer.MIN_COUNT
     assert tokenizer.decode(tokenizer.encode(" the cat sat").ids) == " the cat sat"
     assert tokenizer.encode(" the cat").tokens == ["Ġthe", "Ġcat"]
+
+
+def test_first_distinct_tokens():
+    texts = [" cat", "Cat", "dog", "cat ", "DOG", "", " ", *(f"word {n}" for n in range(20))]
+    groups = measure_models.token_groups(texts)
+    assert measure_models.first_distinct(np.array([3, 4, 1, 2, 6, 0, 5]), groups).tolist() == [3, 4, 6]
+    assert measure_models.first_distinct(np.arange(len(texts))[::-1], groups).tolist() == list(range(26, 11, -1))
+
+
+def test_mean_cosine_is_that_of_a_loop():
+    embeddings = np.random.default_rng(0).normal(1.0, 1.0, (40, 7)).astype(np.float32)
+    embeddings[3] = embeddings.mean(axis=0, where=np.arange(40)[:, None] != 3)  # nothing is left of the mean itself
+    vectors = measure_models.centred(embeddings)
+    lengths = np.linalg.norm(vectors, axis=1)
+    assert lengths[3] == 0 and np.allclose(np.delete(lengths, 3), 1)
+    moved = embeddings.astype(np.float64) - embeddings.mean(axis=0, dtype=np.float64)
+    moved[3] = 0
+    for n in (2, 5, 15):
+        cosines = [
+            0.0 if 3 in (i, j) else moved[i] @ moved[j] / np.linalg.norm(moved[i]) / np.linalg.norm(moved[j])
+            for i in range(n)
+            for j in range(i)
+        ]
+        assert measure_models.mean_cosine(vectors[:n]) == pytest.approx(np.mean(cosines), abs=1e-6)
+    assert np.isnan(measure_models.mean_cosine(vectors[:1]))
+
+
+def test_measured_rows_are_those_of_a_dense_svd(tmp_path):
+    model = make_tiny_gpt2(tmp_path, layers=2)
+    texts = read_vocabulary(model)
+    embeddings = measure_models.centred(np.random.default_rng(0).standard_normal((len(texts), 9)))
+    rows, random = measure_models.measure_model(model, texts, embeddings)
+    tensors = load_file(model / "model.safetensors")
+    assert rows.groupby("matrix").size().to_dict() == {"mlp_out": 2 * 2 * 16, "ov": 2 * 2 * 2 * 8}
+    assert len(random) == 2 * measure_models.RANDOM_DIRECTIONS
+    for row in rows.itertuples():
+        if row.matrix == "mlp_out":
+            weight = tensors[f"h.{row.layer}.mlp.c_proj.weight"]
+        else:
+            of_head = slice(8 * row.head, 8 * row.head + 8)
+            W_V = tensors[f"h.{row.layer}.attn.c_attn.weight"][:, 32:][:, of_head]
+            weight = W_V @ tensors[f"h.{row.layer}.attn.c_proj.weight"][of_head]
+        direction = np.linalg.svd(weight.astype(np.float64))[2][row.index]
+        direction *= row.sign * np.sign(direction[np.abs(direction).argmax()])
+        best, seen = [], set()
+        for id in np.argsort(-tensors["wte.weight"] @ direction)[: measure_models.TOKENS_READ]:
+            if texts[id].strip().lower() not in seen and len(best) < 15:
+                best.append(id)
+            seen.add(texts[id].strip().lower())
+        assert row.tokens == " ".join(texts[id].strip() for id in best)
+        cosines = embeddings[best] @ embeddings[best].T
+        assert row.coherence == pytest.approx(cosines[np.tril_indices(len(best), -1)].mean())
+    # Against themselves the random directions are no better, and 5 % of them are beyond their 95 % quantile.
+    facts = {fact["rows"]: fact for fact in measure_models.summary("tiny", rows, random, rows)}
+    first = facts["random unit directions"]
+    assert first["standard_errors_above_random"] == 0 and first["beyond_random_95"] == pytest.approx(0.05, abs=0.001)
+    trained, before = facts["ov, all blocks"], facts["ov, all blocks, before training"]
+    assert trained["coherence"] == before["coherence"] == rows.loc[rows["matrix"] == "ov", "coherence"].mean()
