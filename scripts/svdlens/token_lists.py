@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 
 class TopTokens(NamedTuple):
@@ -14,6 +14,13 @@ class TopTokens(NamedTuple):
     ids: Int[np.ndarray, "n k"]
     scores: Float[np.ndarray, "n k"]
     mean_scores: Float[np.ndarray, " n"]
+
+
+class DistinctLists(NamedTuple):
+    """ids [n, 15] of the first distinct tokens of each list, `used` where there is one."""
+
+    ids: Int[np.ndarray, "n 15"]
+    used: Bool[np.ndarray, "n 15"]
 
 
 def token_columns(
