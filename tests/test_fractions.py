@@ -111,6 +111,29 @@ def test_without_controls_there_is_no_excess():
     assert table["fraction"].between(0, 1).all()
 
 
+def test_the_rules_of_the_post_count_their_columns():
+    rows, random = labels(), np.random.default_rng(2)
+    for column in ("labelled", "verified"):
+        rows[column] = random.choice([True, False, None], len(rows))
+    known = rows["labelled"].notna() & rows["verified"].notna()
+    both = rows["labelled"].eq(True) & rows["verified"].eq(True)
+    rows["interpretable"] = both.astype(object).where(known, None)
+    rows["kind"] = np.where(both, random.choice(["semantic", "grammatical", "orthographic"], len(rows)), "none")
+    rows["status"] = np.where(known, "ok", "unparsed")
+    for rule, column in {"P": "labelled", "V": "verified", "B": "interpretable"}.items():
+        table = fractions_of(rows, None, rule)
+        assert set(table["rule"]) == {rule}
+        overall = one(table, group="all", side="all", kind="all", unit="row")
+        assert (overall["n"], overall["k"]) == (rows[column].notna().sum(), rows[column].eq(True).sum())
+        # Kinds are known of what both find.
+        assert set(table["kind"]) == (set(rows["kind"]) - {"none"} if rule == "B" else set()) | {"all"}
+        assert table[["control_fraction", "excess", "excess_low", "excess_high"]].isna().all(axis=None)
+    # Not parsed is not counted, by either name of the rule.
+    overall = one(fractions_of(rows, None, "both"), group="all", side="all", kind="all", unit="row")
+    assert (overall["n"], overall["k"]) == (known.sum(), both.sum())
+    assert len(fractions_of(rows.assign(labelled=None), None, "P")) == 0
+
+
 def test_mlp_has_no_heads():
     table = fractions_of(labels(heads=None, sides=("write",)), controls(), rule="r")
     assert set(table["group"]) == {"all", "layer", "index"}

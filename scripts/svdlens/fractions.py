@@ -10,12 +10,19 @@ GROUPS = {"all": [], "layer": ["layer"], "head": ["layer", "head"], "index": ["i
 KINDS = ("all", "semantic", "grammatical", "orthographic")
 # Frequency and glitch lists can be coherent, and are still not interpretable.
 NOT_INTERPRETABLE = ("frequency", "glitch")
+# The rules of Millidge & Black (2022) by the column that each counts: what the labeller says by itself, what the
+# verifier says, and both.
+RULES = {"P": "labelled", "V": "verified", "B": "interpretable"}
 
 
-def counted_rows(labels: pd.DataFrame) -> pd.DataFrame:
-    """Rows with status ok, and whether each is `found` interpretable."""
-    rows = labels[labels["status"] == "ok"]
-    found = rows["interpretable"].fillna(False).astype(bool) & ~rows["kind"].isin(NOT_INTERPRETABLE)
+def counted_rows(labels: pd.DataFrame, rule: str | None = None) -> pd.DataFrame:
+    """Rows that count, and whether each is `found` interpretable.
+
+    By P, V and B those in which the column of the rule is not null; by any other rule those with status ok.
+    """
+    column = RULES.get(rule or "", "interpretable")
+    rows = labels[labels[column].notna() if rule in RULES else labels["status"] == "ok"]
+    found = rows[column].fillna(False).astype(bool) & ~rows["kind"].isin(NOT_INTERPRETABLE)
     return rows.assign(found=found, original_side=rows["side"])
 
 
@@ -28,8 +35,10 @@ def count(rows: pd.DataFrame, keys: list[str], unit: str) -> pd.DataFrame:
     return grouped.agg(n="size", k="sum").reset_index()
 
 
-def fractions_of_readouts(labels: pd.DataFrame, controls: pd.DataFrame, rule: str) -> pd.DataFrame:
+def fractions_of_readouts(labels: pd.DataFrame, controls: pd.DataFrame | None, rule: str) -> pd.DataFrame:
     """fractions_of for each read-out by itself, in the order of `labels`; each has controls of its own."""
+    if controls is None:
+        controls = labels.iloc[:0]
     pieces = [
         fractions_of(rows, controls[controls["readout"] == readout], rule).assign(readout=readout)
         for readout, rows in labels.groupby("readout", sort=False, observed=True)
@@ -37,16 +46,20 @@ def fractions_of_readouts(labels: pd.DataFrame, controls: pd.DataFrame, rule: st
     return pd.concat(pieces, ignore_index=True)
 
 
-def fractions_of(labels: pd.DataFrame, controls: pd.DataFrame, rule: str) -> pd.DataFrame:
+def fractions_of(labels: pd.DataFrame, controls: pd.DataFrame | None, rule: str) -> pd.DataFrame:
     """All fractions of one model, setting, matrix, labeller and read-out.
 
     `labels` and `controls` have the label columns; the fraction of the controls (labelled the same way, same unit
-    and kind) stands beside each. Intervals: Wilson for fractions, Newcombe's hybrid for the excess over controls.
+    and kind) stands beside each, and is null without controls. Intervals: Wilson for fractions, Newcombe's hybrid for
+    the excess over controls. `rule` says when a row is interpretable: P, V or B by the columns of RULES, of which P and
+    V have no kinds, since `kind` is that of rows that pass both; any other text is the rule of the labeller itself.
     """
-    rows, control_rows = counted_rows(labels), counted_rows(controls)
+    if controls is None:
+        controls = labels.iloc[:0]
+    rows, control_rows = counted_rows(labels, rule), counted_rows(controls, rule)
     rows = pd.concat([rows.assign(side="all"), rows])
     pieces = []
-    for kind in KINDS:
+    for kind in KINDS[:1] if rule in ("P", "V") else KINDS:
         of_kind = rows.assign(found=rows["found"] & ((rows["kind"] == kind) | (kind == "all")))
         control_kind = control_rows.assign(
             found=control_rows["found"] & ((control_rows["kind"] == kind) | (kind == "all"))
