@@ -1,0 +1,27 @@
+"""Rule label_lists: token lists from elsewhere, labelled by the labeller `coherence`."""
+
+import logging
+from pathlib import Path
+
+from svdlens.files import sha256_of
+from svdlens.given_lists import label_lists, read_lists
+from svdlens.job import run
+from svdlens.known_vocabulary import load_vocabulary
+from svdlens.tables import LABELLED_LISTS, write_table
+from svdlens.vocabulary import read_vocabulary
+
+logger = logging.getLogger(__name__)
+
+
+def main(smk):
+    lists = read_lists(Path(smk.input.lists))
+    texts = read_vocabulary(Path(smk.params.tokenizer))
+    vocabulary = load_vocabulary(Path(smk.input.embeddings), Path(smk.input.classes), texts)
+    columns, facts = label_lists(lists, vocabulary, smk.params.level, smk.params.seed)
+    logger.info("%d lists: %s", len(lists), facts)
+    facts |= {"lists_sha256": sha256_of(Path(smk.input.lists)), "code": smk.params.code, **vocabulary.facts}
+    write_table(Path(smk.output.labels), columns, LABELLED_LISTS, facts)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # noqa: F821
