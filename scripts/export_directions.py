@@ -1,0 +1,29 @@
+"""Rule export_directions: directions of one matrix on one side for SAEDashboard, and for a spreadsheet."""
+
+from pathlib import Path
+
+import pandas as pd
+from safetensors import safe_open
+
+from svdlens.exports import choose_rows, spreadsheet, to_json, vector_set
+from svdlens.files import write_text
+from svdlens.job import run
+from svdlens.settings import RESIDUAL_SIDES
+
+
+def main(smk):
+    model, setting, matrix, side = (smk.wildcards[name] for name in ("model", "setting", "matrix", "side"))
+    layer, head = smk.params.layer, smk.params.head
+    tokens, labels = (pd.read_parquet(path, partitioning=None) for path in (smk.input.tokens, smk.input.labels))
+    rows = choose_rows(tokens, labels, layer, head, side, smk.params.directions)
+    place = (layer,) if head is None else (layer, head)
+    with safe_open(smk.input.svd, framework="numpy") as file:
+        vectors = file.get_slice(RESIDUAL_SIDES[matrix][side])[place]
+        values = file.get_slice("values")[place]
+    chosen = {"matrix": matrix, "side": side, "layer": layer, "head": head}
+    write_text(Path(smk.output.json), to_json(vector_set(rows, vectors, model=model, **chosen)))
+    write_text(Path(smk.output.csv), spreadsheet(rows, {"model": model, "setting": setting, **chosen}, values))
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # noqa: F821
