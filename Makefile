@@ -2,6 +2,7 @@
 # make sweep-bundled  the same in all nine settings
 # make test           every test
 # make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
+# make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
 # make lint           style, types and the workflow's own checks
 # make models         train the bundled models again (hours; needs Debian's wordnet-base)
 # make lock           new versions of every package
@@ -11,7 +12,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/demo
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled test bench lint models lock
+.PHONY: run sweep-bundled test bench label-quality lint models lock
 .DELETE_ON_ERROR:
 
 run: .venv/installed
@@ -27,6 +28,9 @@ test: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/bench.py
+
+label-quality: .venv/installed
+	$(BIN)/python benchmarks/label_quality.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -8,51 +8,50 @@ min_version("9.27")
 configfile: f"{workflow.basedir}/config.yaml"
 
 
-include: "rules/common.smk"
-include: "rules/models.smk"
-include: "rules/decompositions.smk"
-include: "rules/tokens.smk"
-include: "rules/labels.smk"
-include: "rules/figures.smk"
+for part in [
+    "common",
+    "models",
+    "decompositions",
+    "tokens",
+    "labels",
+    "published",
+    "lists",
+    "scores",
+    "exports",
+    "figures",
+    "label_figures",
+    "explorer",
+]:
+
+    include: f"rules/{part}.smk"
 
 
 rule all:
     default_target: True
     input:
         expand("results/tables/{table}.parquet", table=TABLES),
-        all_figures(),
+        figure_files(selected_figures()),
+        expand("results/report/{page}.html", page=REPORT_PAGES),
+        "results/explorer/index.html",
 
 
-rule models:
-    input:
-        over_sweep("results/models/{model}/provenance.json"),
+TARGETS = {
+    "models": over_sweep("results/models/{model}/provenance.json"),
+    "weights": over_sweep("results/weights/{model}/{setting}.safetensors"),
+    "spectra": over_sweep("results/spectra/model={model}/setting={setting}/{matrix}.parquet"),
+    "tokens": over_sweep("results/tokens/model={model}/setting={setting}/{matrix}.parquet"),
+    "labels": over_labels("results/labels/model={model}/setting={setting}/{matrix}.{labeller}.parquet", LABELLERS),
+    "tables": expand("results/tables/{table}.parquet", table=TABLES),
+    "figures": figure_files(selected_figures()),
+    "paper_figures": paper_files(),
+    "published_figures": figure_files(["fraction_published"]),
+    "explorer": "results/explorer/index.html",
+}
 
+for target, files in TARGETS.items():
 
-rule weights:
-    input:
-        over_sweep("results/weights/{model}/{setting}.safetensors"),
-
-
-rule spectra:
-    input:
-        over_sweep("results/spectra/model={model}/setting={setting}/{matrix}.parquet"),
-
-
-rule tokens:
-    input:
-        over_sweep("results/tokens/model={model}/setting={setting}/{matrix}.parquet"),
-
-
-rule labels:
-    input:
-        over_sweep("results/labels/model={model}/setting={setting}/{matrix}.coherence.parquet"),
-
-
-rule tables:
-    input:
-        expand("results/tables/{table}.parquet", table=TABLES),
-
-
-rule figures:
-    input:
-        all_figures(),
+    rule:
+        name:
+            target
+        input:
+            files,

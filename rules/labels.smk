@@ -1,8 +1,8 @@
 # From tokens to labels and to tables of the whole sweep.
 #
-# embed_vocabulary   a sentence embedding of every token text, once for each model
-# label_directions   coherence of each token list against two nulls of its read-out; the controls are labelled the same
-#                    way
+# embed_vocabulary   a sentence embedding of every token text, and the classes it is in, once for each model
+# label_directions   the labeller coherence: evidence that the tokens of a list belong together, against two nulls of its
+#                    read-out; the controls are labelled the same way
 # derive_labels      the same for a setting whose lists, and so their labels, another setting has
 # collect_tables     results/tables: everything in one file of each kind, and the fractions interpretable
 
@@ -10,8 +10,13 @@
 rule embed_vocabulary:
     input:
         provenance="results/models/{model}/provenance.json",
+        token_counts=token_counts_of,
+        words=LEXICON["words"],
+        concepts=LEXICON["concepts"],
+        irregular_forms=LEXICON["irregular_forms"],
     output:
         embeddings="results/embeddings/{model}.safetensors",
+        classes="results/embeddings/{model}.classes.parquet",
     log:
         "results/logs/embed_vocabulary/{model}.log",
     benchmark:
@@ -35,6 +40,7 @@ rule label_directions:
         rotated="results/controls/model={model}/setting={setting}/{matrix}.rotated.parquet",
         gaussian="results/controls/model={model}/setting={setting}/{matrix}.gaussian.parquet",
         embeddings="results/embeddings/{model}.safetensors",
+        classes="results/embeddings/{model}.classes.parquet",
         provenance="results/models/{model}/provenance.json",
     output:
         labels="results/labels/model={model}/setting={setting}/{matrix}.coherence.parquet",
@@ -55,6 +61,7 @@ rule label_directions:
     params:
         level=config["labellers"]["coherence"]["level"],
         seed=config["seed"],
+        choice=labelled_choice("coherence"),
         controls=CONTROLS,
         switches=switches_of,
         code=code_hash("label_directions"),
@@ -95,9 +102,9 @@ rule collect_tables:
     input:
         spectra=over_sweep("results/spectra/model={model}/setting={setting}/{matrix}.parquet"),
         tokens=over_sweep("results/tokens/model={model}/setting={setting}/{matrix}.parquet"),
-        labels=over_sweep("results/labels/model={model}/setting={setting}/{matrix}.coherence.parquet"),
-        control_labels=over_sweep(
-            "results/controls/model={model}/setting={setting}/{matrix}.random_unit.coherence.parquet"
+        labels=over_labels("results/labels/model={model}/setting={setting}/{matrix}.{labeller}.parquet", LABELLERS),
+        control_labels=over_labels(
+            "results/controls/model={model}/setting={setting}/{matrix}.random_unit.{labeller}.parquet", WITH_CONTROLS
         ),
     output:
         spectra="results/tables/spectra.parquet",
@@ -115,7 +122,9 @@ rule collect_tables:
         runtime=30,
     params:
         sweep=models_and_settings,
-        labelling_rule="q_value < {}".format(config["labellers"]["coherence"]["level"]),
+        labelled=models_settings_labellers,
+        labelling_rules=LABELLING_RULES,
+        with_controls=WITH_CONTROLS,
         code=code_hash("collect_tables"),
     script:
         "../scripts/collect_tables.py"

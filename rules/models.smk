@@ -1,6 +1,6 @@
 # From a name in the catalogue to raw weights.
 #
-# fetch_model       the only rule that may use the network: results/models/{model}/ with provenance.json, which is
+# fetch_model       the only rule but fetch_published that may use the network: results/models/{model}/ with provenance.json, which is
 #                   written last and stands for the whole directory
 # extract_weights   one file each for attention, MLP and unembedding, float32, TransformerLens' shapes; no setting yet
 # process_weights   all weights as one setting wants them, for use outside svdlens (`snakemake weights`)

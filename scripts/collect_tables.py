@@ -11,22 +11,25 @@ from svdlens.tables import FRACTIONS, LABELS, SPECTRA, TOKENS, concatenate_table
 
 
 def main(smk):
+    places = {"spectra": smk.params.sweep, "tokens": smk.params.sweep, "labels": smk.params.labelled}
     for name, schema in (("spectra", SPECTRA), ("tokens", TOKENS), ("labels", LABELS)):
         sources = [
-            (Path(path), {"model": model, "setting": setting})
-            for path, (model, setting) in zip(smk.input[name], smk.params.sweep, strict=True)
+            (Path(path), {"model": place[0], "setting": place[1]})
+            for path, place in zip(smk.input[name], places[name], strict=True)
         ]
         concatenate_tables(sources, Path(smk.output[name]), schema)
 
     pieces, facts = [], {}
-    for labels, controls, (model, setting) in zip(
-        smk.input.labels, smk.input.control_labels, smk.params.sweep, strict=True
-    ):
+    control_files = iter(smk.input.control_labels)
+    for labels, (model, setting, labeller) in zip(smk.input.labels, smk.params.labelled, strict=True):
         rows = pq.ParquetFile(labels).read().to_pandas()
-        control_rows = pq.ParquetFile(controls).read().to_pandas()
-        piece = fractions_of_readouts(rows, control_rows, smk.params.labelling_rule)
-        constants = {name: rows[name].iloc[0] for name in ("matrix", "labeller")}
-        pieces.append(piece.assign(model=model, setting=setting, **constants))
+        controls = None
+        if labeller in smk.params.with_controls:
+            controls = pq.ParquetFile(next(control_files)).read().to_pandas()
+        matrix = Path(labels).name.split(".")[0]
+        constants = {"model": model, "setting": setting, "matrix": matrix, "labeller": labeller}
+        for rule in smk.params.labelling_rules[labeller]:
+            pieces.append(fractions_of_readouts(rows, controls, rule).assign(**constants))
         facts[f"{model}/{setting}/{Path(labels).name}"] = read_metadata(labels)
     table = pd.concat(pieces, ignore_index=True)
     columns = {name: table[name] for name in FRACTIONS.names}

@@ -1,27 +1,26 @@
-"""Draw the share of interpretable rows by block, for the whole sweep.
+"""Draw the share of interpretable rows by block, a figure for each setting.
 
-input: fractions (table of fractions of the sweep)    output: pdf, png, csv
-params: labeller, labelling_rule (None: the only one of the table), controls (number of random directions)
+input: fractions (table of fractions of the sweep)    output: pdf, png, csv (one for each setting)
+params: settings, sweep (model, setting, matrix), labeller, labelling_rule, controls (number of random directions)
 """
 
-import pandas as pd
-
 from svdlens.figures.fraction_by_block import draw_fraction_by_block, fraction_by_block_data
-from svdlens.figures.style import save_figure
+from svdlens.figures.fraction_rows import read_fractions
+from svdlens.figures.panels import save_each
 from svdlens.job import run
 from svdlens.provenance import labeller_networks
 
 
 def main(smk):
-    frame = pd.read_parquet(smk.input.fractions)
     data = fraction_by_block_data(
-        frame,
-        labeller_networks=labeller_networks(smk.input.fractions),
+        read_fractions(smk.input.fractions),
+        swept=smk.params.sweep,
         labeller=smk.params.labeller,
         rule=smk.params.labelling_rule,
+        labeller_networks=labeller_networks(smk.input.fractions),
     )
-    figure = draw_fraction_by_block(data, controls=smk.params.controls)
-    save_figure(figure, data, smk.output.pdf, smk.output.png, smk.output.csv)
+    shown = {"labeller": smk.params.labeller, "rule": smk.params.labelling_rule, "controls": smk.params.controls}
+    save_each(data, "setting", smk.params.settings, draw_fraction_by_block, smk.output, **shown)
 
 
 if __name__ == "__main__":

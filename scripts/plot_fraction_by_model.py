@@ -1,27 +1,28 @@
 """Draw the share of interpretable rows by model, for the whole sweep.
 
 input: fractions (table of fractions of the sweep)    output: pdf, png, csv
-params: labeller, labelling_rule (None: the only one of the table), controls (number of random directions)
+params: sweep (model, setting, matrix), labeller, labelling_rule, controls (number of random directions)
 """
 
-import pandas as pd
-
 from svdlens.figures.fraction_by_model import draw_fraction_by_model, fraction_by_model_data
+from svdlens.figures.fraction_rows import read_fractions
 from svdlens.figures.style import save_figure
 from svdlens.job import run
 from svdlens.provenance import labeller_networks
 
 
 def main(smk):
-    frame = pd.read_parquet(smk.input.fractions)
     data = fraction_by_model_data(
-        frame,
-        labeller_networks=labeller_networks(smk.input.fractions),
+        read_fractions(smk.input.fractions),
+        swept=smk.params.sweep,
         labeller=smk.params.labeller,
         rule=smk.params.labelling_rule,
+        labeller_networks=labeller_networks(smk.input.fractions),
     )
-    figure = draw_fraction_by_model(data, controls=smk.params.controls)
-    save_figure(figure, data, smk.output.pdf, smk.output.png, smk.output.csv)
+    figure = draw_fraction_by_model(
+        data, labeller=smk.params.labeller, rule=smk.params.labelling_rule, controls=smk.params.controls
+    )
+    save_figure(figure, data, smk.output.pdf[0], smk.output.png[0], smk.output.csv[0])
 
 
 if __name__ == "__main__":

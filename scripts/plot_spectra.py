@@ -1,8 +1,7 @@
-"""Draw the singular values of one matrix in every layer (and head) of a model.
+"""Draw the singular values of every kind of matrix, a figure for each model, setting and kind of matrix.
 
-input: spectra (table of spectra of one model, setting and matrix)    output: pdf, png, csv
-wildcards: model, setting, matrix
-params: rotary (whether the model has rotary position embeddings)
+input: spectra (table of spectra of one model, setting and matrix, for each figure)    output: pdf, png, csv (of each)
+params: sweep (model, setting, matrix of each figure), rotary (of each: whether the model has rotary positions)
 """
 
 import pandas as pd
@@ -13,11 +12,21 @@ from svdlens.job import run
 
 
 def main(smk):
-    # The directory names (model=..., setting=...) are not wanted as columns.
+    figures = zip(
+        smk.input.spectra,
+        smk.params.sweep,
+        smk.params.rotary,
+        smk.output.pdf,
+        smk.output.png,
+        smk.output.csv,
+        strict=True,
+    )
     columns = ["matrix", "layer", "head", "index", "value"]
-    frame = pd.read_parquet(smk.input.spectra, partitioning=None, columns=columns)
-    data = spectra_data(frame, model=smk.wildcards.model, setting=smk.wildcards.setting, matrix=smk.wildcards.matrix)
-    save_figure(draw_spectra(data, rotary=smk.params.rotary), data, smk.output.pdf, smk.output.png, smk.output.csv)
+    for path, (model, setting, matrix), rotary, *files in figures:
+        # The directory names (model=..., setting=...) are not wanted as columns.
+        frame = pd.read_parquet(path, partitioning=None, columns=columns)
+        data = spectra_data(frame, model=model, setting=setting, matrix=matrix)
+        save_figure(draw_spectra(data, rotary=rotary), data, *files)
 
 
 if __name__ == "__main__":

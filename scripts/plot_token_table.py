@@ -1,31 +1,34 @@
-"""Draw the tokens of the leading singular directions of one matrix.
+"""Draw the tokens of the leading singular directions of matrices of the sweep, a figure for each matrix.
 
-input: tokens (table of tokens of one model, setting and matrix)    output: pdf, png, csv
-wildcards: model, setting, matrix
-params: layer, head (None for an MLP), side (None: the residual side), readout, rotary (whether
-    the model has rotary position embeddings), directions, tokens
+input: tokens (table of tokens of one model, setting and matrix, for each figure)    output: pdf, png, csv (of each)
+params: tables (for each figure model, setting, matrix, layer, head or None, readout, directions, and rotary: whether
+    the model has rotary position embeddings), tokens (how many of each direction)
 """
+
+from itertools import groupby
 
 from svdlens.figures.style import save_figure
 from svdlens.figures.token_table import draw_token_table, read_leading_tokens, token_table_data
-from svdlens.job import run
+from svdlens.job import progress, run
 
 
 def main(smk):
-    frame = read_leading_tokens(smk.input.tokens, layer=smk.params.layer, directions=smk.params.directions)
-    data = token_table_data(
-        frame,
-        model=smk.wildcards.model,
-        setting=smk.wildcards.setting,
-        matrix=smk.wildcards.matrix,
-        layer=smk.params.layer,
-        head=smk.params.head,
-        side=smk.params.side,
-        readout=smk.params.readout,
-        directions=smk.params.directions,
-        tokens=smk.params.tokens,
+    figures = list(
+        zip(smk.input.tokens, smk.params.tables, smk.output.pdf, smk.output.png, smk.output.csv, strict=True)
     )
-    save_figure(draw_token_table(data, rotary=smk.params.rotary), data, smk.output.pdf, smk.output.png, smk.output.csv)
+    # Figures of one file come one after the other: it is read once.
+    for path, group in groupby(progress(figures, "token tables"), key=lambda figure: figure[0]):
+        chosen = list(group)
+        tables = [table for _, table, *_ in chosen]
+        frame = read_leading_tokens(
+            path,
+            layers={table["layer"] for table in tables},
+            directions=max(table["directions"] for table in tables),
+        )
+        for _, table, *files in chosen:
+            keys = ("model", "setting", "matrix", "layer", "head", "readout", "directions")
+            data = token_table_data(frame, **{key: table[key] for key in keys}, tokens=smk.params.tokens)
+            save_figure(draw_token_table(data, rotary=table["rotary"]), data, *files)
 
 
 if __name__ == "__main__":

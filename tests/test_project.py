@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from svdlens.architectures import ARCHITECTURES
-from svdlens.settings import SVD_SWITCHES
+from svdlens.labels import Choice
+from svdlens.published import LAYERS
+from svdlens.settings import RESIDUAL_SIDES, SVD_SWITCHES
 
 PROJECT = Path(__file__).parents[1]
 
@@ -77,7 +79,18 @@ def test_the_schema_knows_the_architectures_and_matrices_of_the_code():
         readout for architecture in ARCHITECTURES.values() for readout in architecture.readouts
     }
     lists = re.findall(r"enum: \[(ov, .*)\]", text)
-    assert len(lists) == 3 and all(set(matrices.split(", ")) == set(SVD_SWITCHES) for matrices in lists)
+    assert len(lists) == 4 and all(set(matrices.split(", ")) == set(SVD_SWITCHES) for matrices in lists)
+
+
+def test_the_schema_knows_the_labellers_and_what_they_can_label():
+    schema = yaml.safe_load((PROJECT / "rules/config.schema.yaml").read_text("utf-8"))["properties"]
+    labellers = schema["labellers"]["properties"]
+    assert set(schema["sweep"]["properties"]["labellers"]["items"]["enum"]) == set(labellers)
+    chosen = labellers["coherence"]["properties"]
+    assert {"level", "matrices", *Choice._fields} == set(chosen)
+    assert set(chosen["sides"]["items"]["enum"]) == {side for sides in RESIDUAL_SIDES.values() for side in sides}
+    assert set(chosen["signs"]["items"]["enum"]) == {+1, -1}
+    assert labellers["published"]["properties"]["models"]["items"]["enum"] == list(LAYERS)
 
 
 def test_every_key_of_the_configuration_is_described():

@@ -7,14 +7,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from svdlens import SCHEMA_VERSION, tables
-from svdlens.labels import label_tables
+from svdlens.coherence import LIST_LENGTH
+from svdlens.known_vocabulary import KnownVocabulary
+from svdlens.labeller import Coherence
+from svdlens.labels import Choice, label_tables
 from svdlens.readout import TopTokens
-from svdlens.tables import CATEGORY, LABELS, SPECTRA, TOKENS, concatenate_tables, read_metadata, write_table
+from svdlens.tables import (
+    CATEGORY,
+    CONTROL_LABELS,
+    LABELS,
+    SPECTRA,
+    TOKENS,
+    concatenate_tables,
+    read_metadata,
+    write_table,
+)
 from svdlens.token_lists import token_columns
+from tiny_vocabulary import tiny_vocabulary
 
 FACTS = {"model": "tiny", "revision": None, "weights_sha256": {"model.safetensors": "00ff"}}
 SCHEMAS = {name: value for name, value in vars(tables).items() if isinstance(value, pa.Schema)}
@@ -106,13 +120,15 @@ def test_categories_are_dictionaries_in_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_schemas_keep_model_and_setting_to_the_path(name: str) -> None:
     schema = SCHEMAS[name]
-    if name != "FRACTIONS":  # which is of the whole sweep
+    if name not in ("FRACTIONS", "SCORES", "AGREEMENT"):  # which are of the whole sweep
         assert not {"model", "setting"} & set(schema.names)
     categories = {"control", "matrix", "side", "readout", "labeller", "kind", "status", "rule", "unit", "group"}
+    categories |= {"test", "first", "second"}
     for field in schema:
         assert (field.type == CATEGORY) == (field.name in categories | {"model", "setting"})
-    assert (schema.field("layer").type, schema.field("head").type) == (pa.int16(), pa.int16())
-    assert schema.field("index").type == pa.int16()
+    # Scores and agreement are of all layers, and lists from elsewhere are of none.
+    if name not in ("SCORES", "AGREEMENT", "LABELLED_LISTS"):
+        assert {schema.field(place).type for place in ("layer", "head", "index")} == {pa.int16()}
 
 
 def test_hive_columns_come_from_the_path_alone(tmp_path: Path) -> None:
@@ -162,41 +178,79 @@ def test_token_lists_are_in_order(tmp_path: Path) -> None:
     assert table == expected
 
 
-def test_each_readout_is_labelled_by_itself() -> None:
-    """Two read-outs in one table get the labels that each gets alone, and keep the order of their rows."""
+def two_readouts(vocabulary: KnownVocabulary) -> dict[str, pa.Table]:
+    """Tables of tokens and of two controls, of two matrices, two sides and two read-outs; lists are of any tokens."""
     generator = np.random.default_rng(0)
-    texts = [f"word {number}" for number in range(300)]
-    embeddings = generator.standard_normal((300, 8)).astype(np.float32)
 
     def lists(n: int) -> dict[int, TopTokens]:
         zeros = np.zeros((n, 20))
-        return {sign: TopTokens(generator.integers(0, 300, (n, 20)), zeros, zeros[:, 0]) for sign in (+1, -1)}
+        ids = {sign: generator.integers(0, len(vocabulary.texts), (n, 20)) for sign in (+1, -1)}
+        return {sign: TopTokens(of_sign, zeros, zeros[:, 0]) for sign, of_sign in ids.items()}
 
     rows = {readout: {"read": lists(30), "write": lists(30)} for readout in ("W_E", "W_U")}
-    controls = {name: {readout: {"all": lists(40)} for readout in rows} for name in ("random_unit", "gaussian")}
+    tables = {"tokens": pa.table(token_columns(rows, vocabulary.texts, "ov", [0, 0], [0, 1]))}
+    for name in ("random_unit", "gaussian"):
+        controls = {readout: {"all": lists(40)} for readout in rows}
+        columns = token_columns(controls, vocabulary.texts, "ov", [None], [None])
+        tables[name] = pa.table(columns | {"control": [name] * len(columns["matrix"])})
+    return tables
 
-    def table(of: dict[str, dict[str, dict[int, TopTokens]]], control: str | None = None) -> pa.Table:
-        columns = token_columns(of, texts, "ov", [None], [None])
-        if control:
-            columns["control"] = [control] * len(columns["matrix"])
-        return pa.table(columns)
 
-    def labelled(readouts: list[str]) -> dict[str, dict[str, object]]:
-        tables = {"tokens": table({readout: rows[readout] for readout in readouts})}
-        for name, of in controls.items():
-            tables[name] = table({readout: of[readout] for readout in readouts}, name)
-        return label_tables(tables, texts, embeddings, 0.05, seed=1)
-
-    both = labelled(["W_E", "W_U"])
+def test_each_readout_is_labelled_by_itself() -> None:
+    """Two read-outs in one table get the labels that each gets alone, and keep the order of their rows."""
+    vocabulary = tiny_vocabulary()
+    labeller, tables = Coherence(vocabulary, 0.05, seed=1), two_readouts(vocabulary)
+    both = label_tables(tables, labeller, vocabulary, Choice())
     assert list(both) == ["tokens", "random_unit", "gaussian"]
     assert both["tokens"]["readout"] == ["W_E"] * 120 + ["W_U"] * 120
     assert both["gaussian"]["control"] == ["gaussian"] * 160
-    for readout in rows:
-        for table_name, alone in labelled([readout]).items():
+    for readout in ("W_E", "W_U"):
+        of_readout = {name: table.filter(pc.field("readout") == readout) for name, table in tables.items()}
+        for table_name, alone in label_tables(of_readout, labeller, vocabulary, Choice()).items():
             whole = both[table_name]
             kept = [row for row, name in enumerate(whole["readout"]) if name == readout]
             for name, values in alone.items():
-                assert str([whole[name][row] for row in kept]) == str(values), name
+                assert str([whole[name][row] for row in kept]) == str(list(values)), name
+
+
+def test_labels_have_the_keys_of_their_rows_and_the_frequency_of_their_tokens(tmp_path: Path) -> None:
+    vocabulary = tiny_vocabulary()
+    tables = two_readouts(vocabulary)
+    labelled = label_tables(tables, Coherence(vocabulary, 0.05, seed=1), vocabulary, Choice())
+    for name, columns in labelled.items():
+        schema = LABELS if name == "tokens" else CONTROL_LABELS
+        write_table(tmp_path / f"{name}.parquet", columns, schema, FACTS)
+        rows, expected = read(tmp_path / f"{name}.parquet").to_pylist(), tables[name].to_pylist()
+        assert len(rows) == len(expected)
+        for row, tokens in zip(rows, expected, strict=True):
+            keys = [key for key in tokens if key in schema.names]
+            assert [row[key] for key in keys] == [tokens[key] for key in keys]
+            assert row["labeller"] == "coherence"
+            first = list(dict.fromkeys(tokens["token_ids"]))[:LIST_LENGTH]
+            assert row["mean_log_rank"] == pytest.approx(vocabulary.log_ranks[first].mean())
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [Choice(sides=["write"]), Choice(signs=[1]), Choice(directions=4), Choice(["read"], [-1], 7), Choice(directions=0)],
+    ids=str,
+)
+def test_a_labeller_gets_the_rows_that_were_chosen(choice: Choice) -> None:
+    vocabulary = tiny_vocabulary()
+    tables = two_readouts(vocabulary)
+    labelled = label_tables(tables, Coherence(vocabulary, 0.05, seed=1), vocabulary, choice)
+    for name, columns in labelled.items():
+        expected = [
+            row
+            for row in tables[name].to_pylist()
+            if (choice.signs is None or row["sign"] in choice.signs)
+            # Controls have no sides, and the order of their directions means nothing.
+            and (name != "tokens" or choice.sides is None or row["side"] in choice.sides)
+            and (name != "tokens" or choice.directions is None or row["index"] < choice.directions)
+        ]
+        for key in ("side", "sign", "index", "readout", "head"):
+            assert columns[key] == [row[key] for row in expected], (name, key)
+        assert len(columns["status"]) == len(expected)
 
 
 def test_concatenation_equals_that_of_pandas(tmp_path: Path) -> None:

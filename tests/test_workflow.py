@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,6 +66,7 @@ LABELS = ROW_KEYS | {
     "q_direction": pa.float64(),
     "evidence": pa.list_(pa.string()),
     "n_concepts": pa.int8(),
+    "mean_log_rank": pa.float64(),
     "status": CATEGORY,
 }
 CONTROL = {"control": CATEGORY}
@@ -81,9 +83,20 @@ TABLES = {
     "controls/model=tiny/setting=raw/{}.gaussian.coherence.parquet": CONTROL | LABELS,
 }
 SWEEP_TABLES = {"spectra": HIVE | SPECTRA, "tokens": HIVE | TOKENS, "labels": HIVE | LABELS}
+SCORES = HIVE | {"matrix": CATEGORY, "side": CATEGORY, "readout": CATEGORY, "labeller": CATEGORY, "test": CATEGORY}
+SCORES |= {"n": pa.int64(), "n_left_out": pa.int64()}
+SCORES |= dict.fromkeys(("value", "low", "high", "chance", "shuffled"), pa.float64())
+AGREEMENT = HIVE | {"matrix": CATEGORY, "readout": CATEGORY, "first": CATEGORY, "second": CATEGORY}
+AGREEMENT |= dict.fromkeys(("n_joined", "n", "both", "only_first", "only_second", "neither"), pa.int64())
+AGREEMENT |= dict.fromkeys(("kappa", "kappa_low", "kappa_high"), pa.float64())
+OF_FREQUENCY = ("spearman", "log_rank_interpretable", "log_rank_not", "log_rank_auc")
+for labeller in ("first", "second"):
+    AGREEMENT |= {f"{labeller}_{name}": pa.float64() for name in ("auc", *OF_FREQUENCY)}
 
-FRACTIONS = {"collect_tables", "plot_fraction_by_block", "plot_fraction_by_model"}
-FROM_TOKENS = {"project_directions", "plot_token_table", "label_directions"} | FRACTIONS
+FRACTIONS = {"collect_tables", "plot_fraction_by_block", "plot_fraction_by_model", "make_report_pages"}
+OF_LABELS = {"score_labels", "compare_labellers"} | FRACTIONS
+FROM_TOKENS = {"project_directions", "plot_token_table", "label_directions"} | OF_LABELS
+TINY_RAW = "model=tiny/setting=raw"
 FROM_SVD = {"decompose_matrices", "tabulate_spectra", "plot_spectra"} | FROM_TOKENS
 
 
@@ -151,13 +164,49 @@ def test_tables_of_the_sweep_have_model_and_setting(finished: Workflow) -> None:
 
 
 @pytest.mark.slow
+def test_labels_are_scored_and_stand_beside_the_frequency_of_tokens(finished: Workflow) -> None:
+    scores, agreement = (read(finished.results / f"tables/{name}.parquet") for name in ("scores", "agreement"))
+    assert dict(zip(scores.schema.names, scores.schema.types, strict=True)) == SCORES
+    assert dict(zip(agreement.schema.names, agreement.schema.types, strict=True)) == AGREEMENT
+    found = {(row["matrix"], row["side"], row["test"]): row for row in scores.to_pylist()}
+    tests = {"intrusion": 0.2, "retrieval": 0.1, "held_out": 0.5}
+    sides = [(matrix, side, test) for matrix in SIDES for side in SIDES[matrix] for test in tests]
+    assert found.keys() == {*sides, *((matrix, "all", "false_positives") for matrix in SIDES)}
+    assert len(found) == len(scores)
+    for matrix, side, test in sides:
+        row, rows = found[matrix, side, test], read(finished.results / f"labels/{TINY_RAW}/{matrix}.coherence.parquet")
+        of_side = rows.to_pandas().query("side == @side and label.notna() and kind not in ('frequency', 'glitch')")
+        assert row["n"] + row["n_left_out"] == len(of_side)
+        assert row["chance"] == tests[test] and row["labeller"] == "coherence"
+        if row["n"]:
+            assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1
+        else:
+            assert row["value"] is row["low"] is row["high"] is None
+    for matrix in SIDES:
+        controls = read(finished.results / f"controls/{TINY_RAW}/{matrix}.random_unit.coherence.parquet").to_pandas()
+        controls = controls[controls["status"] == "ok"]
+        false = found[matrix, "all", "false_positives"]
+        assert (false["n"], false["chance"], false["shuffled"]) == (len(controls), 0.05, None)
+        assert false["value"] == pytest.approx(controls["interpretable"].eq(True).mean())
+    for row in agreement.to_pylist():
+        rows = read(finished.results / f"labels/{TINY_RAW}/{row['matrix']}.coherence.parquet").to_pandas()
+        assert (row["n_joined"], row["n"]) == (len(rows), (rows["status"] == "ok").sum())
+        # Of one labeller nothing is said but how it goes with frequency.
+        assert (row["first"], row["second"], row["kappa"], row["both"]) == ("coherence", None, None, None)
+        not_interpretable = rows[(rows["status"] == "ok") & ~rows["interpretable"].eq(True)]
+        assert row["first_log_rank_not"] == pytest.approx(not_interpretable["mean_log_rank"].mean())
+        assert row["first_spearman"] == pytest.approx(rows["score"].corr(rows["mean_log_rank"], "spearman"))
+    assert agreement["matrix"].to_pylist() == list(SIDES)
+
+
+@pytest.mark.slow
 def test_metadata_tell_the_origin_and_nothing_of_the_machine(finished: Workflow) -> None:
     source = finished.directory / "source/model.safetensors"
     weights = {"model.safetensors": hashlib.sha256(source.read_bytes()).hexdigest()}
     for path in sorted(finished.results.rglob("*.parquet")):
         metadata = pq.read_metadata(path)
         facts = json.loads(metadata.metadata[b"svdlens"])
-        assert facts["schema_version"] == 2
+        assert facts["schema_version"] == 3
         sources = facts["sources"] if path.parent.name == "tables" else {path.name: facts}
         assert len(sources) == (3 if path.parent.name == "tables" else 1)
         for origin in sources.values():
@@ -203,8 +252,8 @@ def test_a_second_run_has_nothing_to_do(finished: Workflow) -> None:
 # many hours of work.
 CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "block_tolerance": ({"block_tolerance": 0.05}, {"tabulate_spectra", "plot_spectra"} | FRACTIONS),
-    "level": ({"labellers": {"coherence": {"level": 0.1}}}, {"label_directions"} | FRACTIONS),
-    "token_table_tokens": ({"figures": {"token_table_tokens": 5}}, {"plot_token_table"}),
+    "level": ({"labellers": {"coherence": {"level": 0.1}}}, {"label_directions"} | OF_LABELS),
+    "token_table_tokens": ({"figures": {"token_table_tokens": 5}}, {"plot_token_table", "make_report_pages"}),
     "tokens": ({"tokens": 30}, FROM_TOKENS),
     "random_directions": ({"random_directions": 40}, FROM_TOKENS),
     "seed": ({"seed": 1}, FROM_SVD),
@@ -225,14 +274,14 @@ def test_a_change_repeats_what_depends_on_it(change: str, finished: Workflow) ->
 def test_a_further_setting_or_table_adds_jobs_and_repeats_no_svd(finished: Workflow) -> None:
     # `unembed` shares every SVD with `raw`, and every list of tokens: nothing is projected or labelled again.
     wider = finished.finish("--dry-run", config={"sweep": {"settings": ["raw", "unembed"]}})
-    new = {"derive_tokens": 3, "tabulate_spectra": 3, "derive_labels": 3, "plot_spectra": 3}
-    assert wider.counts == new | {"plot_token_table": 1} | dict.fromkeys(FRACTIONS, 1)
+    new = {"derive_tokens": 3, "tabulate_spectra": 3, "derive_labels": 3}
+    assert wider.counts == new | {"plot_spectra": 1, "plot_token_table": 1} | dict.fromkeys(OF_LABELS, 1)
     outputs = [re.search(r"output: (.*)", job.description)[1] for job in wider.jobs if job.rule in new]
     assert not any("setting=raw" in output for output in outputs)
 
     tables = [*TINY["token_tables"], {"matrix": "mlp_in", "layer": 0}]
     another = finished.finish("--dry-run", config={"models": {"tiny": {"token_tables": tables}}})
-    assert another.counts == {"plot_token_table": 1}
+    assert another.counts == {"plot_token_table": 1, "list_paper_figures": 1, "make_report_pages": 1}
 
 
 @pytest.mark.slow
@@ -286,23 +335,23 @@ def test_models_of_other_architectures_join_a_sweep(finished: Workflow, tmp_path
     models = {name: model | {"path": name, "token_tables": tables[name]} for name, model in OTHERS.items()}
     run = workflow.finish(config={"models": models, "sweep": {"models": ["tiny", *OTHERS]}})
     # What was there is not done again.
-    new = {"fetch_model": 2, "extract_weights": 2, "embed_vocabulary": 2, "plot_token_table": 2}
-    per_matrix = ("decompose_matrices", "tabulate_spectra", "project_directions", "label_directions", "plot_spectra")
-    assert run.counts == new | dict.fromkeys(per_matrix, 3 + 2) | dict.fromkeys(FRACTIONS, 1)
+    new = {"fetch_model": 2, "extract_weights": 2, "embed_vocabulary": 2}
+    per_matrix = ("decompose_matrices", "tabulate_spectra", "project_directions", "label_directions")
+    once = OF_LABELS | {"plot_spectra", "plot_token_table", "list_paper_figures"}
+    assert run.counts == new | dict.fromkeys(per_matrix, 3 + 2) | dict.fromkeys(once, 1)
 
     places = {
         ("tiny", "raw", "W_U"): {"ov", "mlp_in", "mlp_out"},
         ("encoder", "raw", "W_E"): {"ov", "mlp_in", "mlp_out"},
         ("gated", "post2022", "W_U"): {"qk", "mlp_gate"},
     }
-    for name in ("tokens", "labels", "fractions"):
+    for name in ("tokens", "labels", "fractions", "scores", "agreement"):
         whole = read(workflow.results / f"tables/{name}.parquet").to_pandas()
         found = whole.groupby(["model", "setting", "readout"], observed=True)["matrix"].agg(set)
         assert found.to_dict() == places, name
-    for figure in ("fraction_by_block", "fraction_by_model"):
-        drawn = pd.read_csv(workflow.results / f"figures/{figure}.csv")
-        assert drawn.groupby(["model", "setting", "readout"])["matrix"].agg(set).to_dict() == places
-        assert not drawn["labeller_network"].any()
+    drawn = pd.read_csv(workflow.results / "figures/fraction_by_model.csv")
+    assert drawn.groupby(["model", "setting", "readout"])["matrix"].agg(set).to_dict() == places
+    assert not drawn["labeller_network"].any()
     figures = workflow.results / "figures"
     assert (figures / "encoder/raw/token_table_mlp_out_L0.png").exists()
     assert (figures / "gated/post2022/token_table_qk_L0_H1.png").exists()
@@ -329,8 +378,10 @@ def run_script(name: str, finished: Workflow, output: dict[str, Path], **inputs:
         "tokens": results / "tokens/model=tiny/setting=raw/ov.parquet",
         **{name: results / f"controls/model=tiny/setting=raw/ov.{name}.parquet" for name in CONTROLS},
         "embeddings": results / "embeddings/tiny.safetensors",
+        "classes": results / "embeddings/tiny.classes.parquet",
     }
     params = {"switches": [], "code": "0", "seed": 0, "level": 0.05, "tokens": 50, "n_random": 50, "controls": CONTROLS}
+    params["choice"] = {"sides": None, "signs": None, "directions": None}
     smk = SimpleNamespace(
         threads=1,
         wildcards=SimpleNamespace(matrix="ov", setting="raw"),
@@ -379,9 +430,12 @@ def test_labels_of_the_labellers_own_network_say_so(finished: Workflow, tmp_path
     embeddings = load_file(finished.results / "embeddings/tiny.safetensors")
     labels = outputs(tmp_path, "labels")
     for network in (weights, "0" * 64):
-        save_file(embeddings, tmp_path / "embeddings.safetensors", {"minilm_sha256": network})
+        facts = json.dumps({"minilm_sha256": network, "token_frequency": "counts"})
+        save_file(embeddings, tmp_path / "embeddings.safetensors", {"facts": facts})
         run_script("label_directions", finished, labels, embeddings=tmp_path / "embeddings.safetensors")
-        assert read_metadata(labels["labels"])["labeller_network"] == (network == weights)
+        metadata = read_metadata(labels["labels"])
+        assert metadata["labeller_network"] == (network == weights)
+        assert metadata["token_frequency"] == "counts"
 
 
 def copy_of(finished: Workflow, directory: Path, leave_out: str) -> Workflow:
@@ -461,6 +515,16 @@ def test_a_disk_that_fills_late_keeps_what_is_finished(finished: Workflow, tmp_p
 
 @pytest.mark.slow
 def test_a_report_can_be_made(finished: Workflow, tmp_path: Path) -> None:
-    finished.finish("--report", str(tmp_path / "report.html"))
-    report = (tmp_path / "report.html").read_text("utf-8")
-    assert all(rule in report for rule in FROM_SVD)
+    # Every figure, in a copy; then the report of all of it.
+    workflow, everything = copy_of(finished, tmp_path / "copy", leave_out="logs"), {"figures": {"select": "all"}}
+    workflow.finish(config=everything)
+    figures = {path.stem for path in workflow.results.rglob("figures/**/*.png")}
+    for kind in ("pdf", "csv"):
+        assert {path.stem for path in workflow.results.rglob(f"figures/**/*.{kind}")} == figures
+    workflow.finish("--report", str(tmp_path / "report.zip"), config=everything)
+    with zipfile.ZipFile(tmp_path / "report.zip") as report:
+        names = {Path(name).name for name in report.namelist()}
+        page = report.read("report/report.html").decode("utf-8")
+    pages = ("method", "configuration", "models", "not_made", "fractions", "scores", "agreement", "paper_figures")
+    assert names >= {f"{figure}.png" for figure in figures} | {f"{name}.html" for name in pages}
+    assert all(rule in page for rule in FROM_SVD)

@@ -36,9 +36,21 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"sweep": {"readouts": ["pinv_WE"]}},
         ("sweep.readouts", "'pinv_WE' is not one of W_U, W_E, pinv_W_E", "Did you mean 'pinv_W_E'?"),
     ),
+    "labeller": (
+        {"sweep": {"labellers": ["coherense"]}},
+        ("sweep.labellers", "'coherense' is not one of coherence, published", "Did you mean 'coherence'?"),
+    ),
+    "labelled side": (
+        {"labellers": {"coherence": {"sides": ["wrte"]}}},
+        ("labellers.coherence.sides", "'wrte' is not one of read, write, query, key", "Did you mean 'write'?"),
+    ),
     "own setting": (
         {"models": {"tiny": {"settings": ["rwa"]}}},
         ("models.tiny.settings", "'rwa' is no setting", "Did you mean 'raw'?"),
+    ),
+    "figure": (
+        {"figures": {"select": ["spectrum"]}},
+        ("figures.select", "'spectrum' is no figure", "Did you mean 'spectra'?"),
     ),
     "architecture": (
         {"models": {"tiny": {"architecture": "lama"}}},

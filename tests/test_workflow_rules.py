@@ -25,10 +25,17 @@ RULE = re.compile(r"^rule (\w+):\n((?:(?: {4}.*)?\n)+)", re.MULTILINE)
 WITHOUT_TORCH = [
     *(
         "svdlens." + name
-        for name in ("coherence", "fractions", "labels", "settings", "spectra", "tables", "token_lists")
+        for name in (
+            *("agreement", "coherence", "fractions", "label_scores", "labels", "settings", "spectra", "tables"),
+            "token_lists",
+        )
     ),
     *(f"svdlens.figures.{path.stem}" for path in (PROJECT / "scripts/svdlens/figures").glob("[!_]*.py")),
-    *(name for name in SCRIPTS if name.startswith(("plot_", "collect_", "derive_", "label_", "tabulate_"))),
+    *(
+        name
+        for name in SCRIPTS
+        if name.startswith(("plot_", "collect_", "compare_", "derive_", "label_", "list_", "make_", "tabulate_"))
+    ),
 ]
 
 # Imports each script in a process of its own, forked from one that has the heavy libraries already, and prints which
@@ -98,7 +105,9 @@ def test_an_edit_repeats_the_rules_that_use_the_code(
     edited: str, finished: Workflow, importers: dict[str, set[str]]
 ) -> None:
     path = finished.project / edited
-    expected = importers.get(edited, {path.stem})
+    # Of those that the sweep has run.
+    run_before = {log.name for log in (finished.results / "logs").iterdir()}
+    expected = importers.get(edited, {path.stem}) & run_before
     source = path.read_bytes()
     path.write_bytes(source + b"\n# edited\n")
     try:
@@ -135,9 +144,15 @@ def test_the_paper_asks_for_no_svd_and_no_list_twice(project: Path, tmp_path: Pa
         assert found[derived] == {place: 9 - n for place, n in each.items()}
     # And every table of the paper is there, whichever way.
     tables = re.findall(r"output: results/(?:tokens|labels)/(\S+?),", run.printed)
-    assert len(tables) == len(set(tables)) == 2 * 3 * 9 * 3  # tokens and labels; models, settings, kinds of matrices
+    published = [path for path in tables if path.endswith(".published.parquet")]
+    places = [
+        f"model={model}/setting=post2022/{matrix}" for model in sweep["models"] for matrix in ("mlp_in", "mlp_out")
+    ]
+    assert sorted(published) == sorted(f"{place}.published.parquet" for place in places)
+    # Tokens and labels; models, settings, kinds of matrices.
+    assert len(tables) == len(set(tables)) == 2 * 3 * 9 * 3 + len(published)
     expected = {"fetch_model": 3, "extract_weights": 3, "embed_vocabulary": 3, "collect_tables": 1}
-    expected["tabulate_spectra"] = 3 * 9 * 3
+    expected |= {"tabulate_spectra": 3 * 9 * 3, "fetch_published": 3, "label_published": 2 * 3}
     assert {rule: run.counts[rule] for rule in expected} == expected
 
 
@@ -162,7 +177,7 @@ def test_a_model_keeps_its_own_settings_and_matrices(tiny: Workflow) -> None:
         assert set(re.findall(pattern, run.printed)) == each, stage
     weights = re.findall(r"output: results/weights/(\w+)/(\w+)\.safetensors\n", run.printed)
     assert Counter(weights) == Counter(list(expected))
-    assert run.counts["project_directions"] == run.counts["plot_spectra"] == len(each)
+    assert run.counts["project_directions"] == len(each)
     assert [run.counts[rule] for rule in ("fetch_model", "extract_weights", "embed_vocabulary")] == [3, 3, 3]
 
 
@@ -220,16 +235,23 @@ TARGETS["spectra"] = TARGETS["models"] | {"extract_weights", "decompose_matrices
 TARGETS["tokens"] = TARGETS["models"] | {"extract_weights", "decompose_matrices", "project_directions", "derive_tokens"}
 # Derived labels come from labels, without the derived tokens.
 TARGETS["labels"] = TARGETS["tokens"] - {"derive_tokens"} | {"embed_vocabulary", "label_directions", "derive_labels"}
-TARGETS["tables"] = TARGETS["spectra"] | TARGETS["tokens"] | TARGETS["labels"] | {"collect_tables"}
-TARGETS["figures"] = TARGETS["tables"] | {rule for rule in rules() if rule.startswith("plot_")}
-TARGETS["all"] = TARGETS["figures"]
+TARGETS["tables"] = TARGETS["spectra"] | TARGETS["tokens"] | TARGETS["labels"]
+TARGETS["tables"] |= {"collect_tables", "score_labels", "compare_labellers"}
+# Labels of others, which the sweep has not, are not drawn.
+PLOTS = {rule for rule in rules() if rule.startswith("plot_")} - {"plot_fraction_published"}
+TARGETS["figures"] = TARGETS["tables"] - {"score_labels"} | PLOTS
+TARGETS["all"] = TARGETS["tables"] | PLOTS | {"list_paper_figures", "make_report_pages"}
+TARGETS["published_figures"] = {"fetch_published", "label_published", "plot_fraction_published"}
+TARGETS["paper_figures"] = TARGETS["spectra"] | TARGETS["tokens"] | TARGETS["published_figures"]
+TARGETS["paper_figures"] |= {"list_paper_figures", "plot_token_table", "plot_random_table", "plot_spectra"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_target_asks_for_its_rules(target: str, tiny: Workflow) -> None:
     # `unembed` is derived from `raw`.
-    run = tiny.finish("--dry-run", target, config={"sweep": {"settings": ["raw", "unembed"]}})
+    config = {"sweep": {"settings": ["raw", "unembed"]}, "figures": {"select": "all"}}
+    run = tiny.finish("--dry-run", target, config=config)
     assert run.rules == TARGETS[target]
 
 

@@ -28,6 +28,8 @@ SWEEP = {
     "models": {"tiny": TINY},
     "sweep": {"models": ["tiny"], "settings": ["raw"], "matrices": ["ov", "mlp_in", "mlp_out"]},
     "random_directions": 50,
+    # One figure of each kind of input; all of them in test_a_report_can_be_made.
+    "figures": {"select": ["token_table", "spectra", "fraction_by_block", "fraction_by_model"]},
 }
 JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", re.MULTILINE)
 
@@ -115,7 +117,7 @@ def environment() -> dict[str, str]:
 
 def copy_project(target: Path) -> Path:
     """What the workflow consists of; no models, no results."""
-    for name in ("rules", "scripts", "profiles"):
+    for name in ("rules", "scripts", "profiles", "resources/lexicon"):
         shutil.copytree(PROJECT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "config.yaml", "environment.yml"):
         shutil.copy(PROJECT / name, target / name)

@@ -21,6 +21,7 @@ def tiny(project: Path, tmp_path: Path) -> Workflow:
 @pytest.fixture(scope="session")
 def finished(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """A finished sweep; only for tests that leave it as it is."""
-    workflow = new_workflow(project, tmp_path_factory.mktemp("finished"))
+    # As far from the project as its copies are, whose inputs from there (the lexicon) then have the same relative path.
+    workflow = new_workflow(project, tmp_path_factory.mktemp("finished") / "run")
     workflow.finish()
     return workflow

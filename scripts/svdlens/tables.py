@@ -40,25 +40,26 @@ TOKENS = pa.schema(
 # The same for directions that are no singular vectors. `index` counts them; those that belong to no matrix in
 # particular have no layer and no head, and the side `all`.
 CONTROLS = pa.schema([("control", CATEGORY), *TOKENS])
-LABELS = pa.schema(
-    [
-        *ROW_KEYS,
-        ("labeller", CATEGORY),
-        ("label", pa.string()),
-        ("kind", CATEGORY),
-        ("labelled", pa.bool_()),
-        ("verified", pa.bool_()),
-        ("interpretable", pa.bool_()),
-        ("score", pa.float64()),
-        ("p_value", pa.float64()),
-        ("q_value", pa.float64()),
-        ("p_direction", pa.float64()),
-        ("q_direction", pa.float64()),
-        ("evidence", pa.list_(pa.string())),
-        ("n_concepts", pa.int8()),
-        ("status", CATEGORY),
-    ]
-)
+# What a labeller says of a list; mean_log_rank is the natural logarithm of the frequency rank, 1 for the most frequent.
+LABEL_FIELDS = [
+    ("labeller", CATEGORY),
+    ("label", pa.string()),
+    ("kind", CATEGORY),
+    ("labelled", pa.bool_()),
+    ("verified", pa.bool_()),
+    ("interpretable", pa.bool_()),
+    ("score", pa.float64()),
+    ("p_value", pa.float64()),
+    ("q_value", pa.float64()),
+    ("p_direction", pa.float64()),
+    ("q_direction", pa.float64()),
+    ("evidence", pa.list_(pa.string())),
+    ("n_concepts", pa.int8()),
+    ("mean_log_rank", pa.float64()),
+    ("status", CATEGORY),
+]
+LABELS = pa.schema([*ROW_KEYS, *LABEL_FIELDS])
+LABELLED_LISTS = pa.schema([("id", pa.string()), *LABEL_FIELDS])
 CONTROL_LABELS = pa.schema([("control", CATEGORY), *LABELS])
 FRACTIONS = pa.schema(
     [
@@ -80,6 +81,38 @@ FRACTIONS = pa.schema(
         *[
             (name, pa.float64())
             for name in ("fraction", "low", "high", "control_fraction", "excess", "excess_low", "excess_high")
+        ],
+    ]
+)
+# How well labels do in the tests of scoring.py, and how far two labellers agree (agreement.py). Of a whole sweep.
+SCORES = pa.schema(
+    [
+        ("model", CATEGORY),
+        ("setting", CATEGORY),
+        ("matrix", CATEGORY),
+        ("side", CATEGORY),
+        ("readout", CATEGORY),
+        ("labeller", CATEGORY),
+        ("test", CATEGORY),
+        ("n", pa.int64()),
+        ("n_left_out", pa.int64()),
+        *[(name, pa.float64()) for name in ("value", "low", "high", "chance", "shuffled")],
+    ]
+)
+AGREEMENT = pa.schema(
+    [
+        ("model", CATEGORY),
+        ("setting", CATEGORY),
+        ("matrix", CATEGORY),
+        ("readout", CATEGORY),
+        ("first", CATEGORY),
+        ("second", CATEGORY),
+        *[(name, pa.int64()) for name in ("n_joined", "n", "both", "only_first", "only_second", "neither")],
+        *[(name, pa.float64()) for name in ("kappa", "kappa_low", "kappa_high")],
+        *[
+            (f"{labeller}_{name}", pa.float64())
+            for labeller in ("first", "second")
+            for name in ("auc", "spearman", "log_rank_interpretable", "log_rank_not", "log_rank_auc")
         ],
     ]
 )

@@ -4,8 +4,6 @@ import pandas as pd
 
 from svdlens.errors import SvdlensError, did_you_mean
 
-FRACTION_COLUMNS = ["n", "k", "fraction", "low", "high", "control_fraction"]
-
 
 def select(frame: pd.DataFrame, figure: str, **wanted: object) -> pd.DataFrame:
     """The rows of `frame` in which every column of `wanted` has the value given; None stands for an empty cell.
@@ -26,34 +24,6 @@ def select(frame: pd.DataFrame, figure: str, **wanted: object) -> pd.DataFrame:
         rows = matching
         chosen.append(f"{column} {shown(value)}")
     return rows
-
-
-def select_fractions(
-    frame: pd.DataFrame, figure: str, *, group: str, labeller: str | None, rule: str | None
-) -> pd.DataFrame:
-    """Rows of the table of fractions for one group, labeller and rule: both sides, every kind, unit `row`.
-
-    Of a model read through several read-outs, those of the first in the table. `labeller` and `rule` may be None when
-    the table holds only one. Raises SvdlensError when nothing fits or when None leaves a choice open.
-    """
-    rows = select(frame, figure, unit="row", side="all", kind="all", group=group)
-    labeller = the_only(rows, figure, "labeller") if labeller is None else labeller
-    rows = select(rows, figure, labeller=labeller)
-    rule = the_only(rows, figure, "rule") if rule is None else rule
-    rows = select(rows, figure, rule=rule)
-    readout = as_text(rows["readout"])
-    return rows[readout == readout.groupby(as_text(rows["model"])).transform("first")]
-
-
-def the_only(rows: pd.DataFrame, figure: str, column: str) -> str:
-    """The one value of `column`. Raises SvdlensError when there are more."""
-    values = list(dict.fromkeys(rows[column]))
-    if len(values) > 1:
-        raise SvdlensError(
-            f"the figure {figure} shows one {column}, but the table holds {', '.join(map(shown, values))}. "
-            f"Name the {column} to draw."
-        )
-    return str(values[0])
 
 
 def existing(rows: pd.DataFrame, column: str, value: object) -> str:

@@ -15,7 +15,8 @@ from matplotlib.artist import Artist
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.transforms import Bbox
 
 from svdlens.files import atomic_path
 
@@ -33,6 +34,10 @@ READOUT_NAMES = {
     "W_E": "the embedding (W_E)",
     "pinv_W_E": "the pseudo-inverse of the embedding (pinv_W_E)",
 }
+# seaborn's palette `colorblind`, which takes a second to import; the yellow comes last, it is faint on white.
+COLOURS = (
+    "#0173B2", "#DE8F05", "#029E73", "#D55E00", "#CC78BC", "#CA9161", "#FBAFE4", "#949494", "#56B4E9", "#ECE133",
+)  # fmt: skip
 # Beside the colour every setting has its marker, so that no reader depends on the colour. All can be drawn open.
 MARKERS = "osD^v<>hp*d8H"
 
@@ -65,7 +70,7 @@ LOOK = {
 TITLE_SIZE, CAPTION_SIZE = 11, 8
 TITLE_LINE, LEGEND_LINE, CAPTION_LINE = 0.2, 0.175, 0.155
 TITLE_CHARACTERS_PER_INCH, CAPTION_CHARACTERS_PER_INCH = 10, 15
-LEGEND_ENTRY = 1.4
+LEGEND_MARK, LEGEND_CHARACTER = 0.62, 0.073
 EDGE = 0.1
 
 
@@ -87,9 +92,13 @@ def save_figure(figure: Figure, data: pd.DataFrame, pdf: Path, png: Path, csv: P
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     # The files get their names when all three are complete.
     with look(), atomic_path(pdf) as pdf_file, atomic_path(png) as png_file, atomic_path(csv) as csv_file:
-        # The panels are laid out once, so that both pictures have them in the same places.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        if figure.get_layout_engine() is not None:
+            # The panels are laid out once, so that both pictures have them in the same places.
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+            # The solver of the layout leaves the last digits to chance, and the files promise the same bytes.
+            for axes in figure.axes:
+                axes.set_position(Bbox.from_bounds(*(round(length, 4) for length in axes.get_position().bounds)))
         figure.savefig(
             pdf_file, format="pdf", metadata={"Creator": "svdlens", "Producer": "matplotlib", "CreationDate": None}
         )
@@ -121,13 +130,9 @@ def ordered_matrices(matrices: Iterable[str]) -> list[str]:
 
 
 def setting_styles(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour and marker of each setting, by its place in `settings`; the palette is safe for colour-blind readers."""
-    import seaborn  # here, because it costs seconds and half of the figures do without
-
-    colours = list(seaborn.color_palette("colorblind"))
-    colours.append(colours.pop(8))  # yellow comes last: it is faint on white
+    """Colour and marker of each setting, by its place in `settings`."""
     return {
-        setting: {"color": colours[place % len(colours)], "marker": MARKERS[place % len(MARKERS)]}
+        setting: {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
         for place, setting in enumerate(settings)
     }
 
@@ -135,6 +140,28 @@ def setting_styles(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
 def whole_number_ticks(axis: Axis, most: int = 8) -> None:
     """Ticks of a counting axis (blocks, indices): whole numbers only."""
     axis.set_major_locator(MaxNLocator(nbins=most, integer=True, min_n_ticks=1))
+
+
+def readable_logarithms(axis: Axis) -> None:
+    """Ticks of a logarithmic axis with numbers on it, however little it spans: powers of ten alone might be none."""
+    low, high = axis.get_view_interval()
+    if high / low < 4:
+        axis.set_major_locator(MaxNLocator(nbins=4))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 300 else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def legend_columns(labels: Sequence[str], width: float) -> int:
+    """How many columns of a legend with these labels fit into `width` inches, no more than its lines need."""
+    for columns in range(len(labels), 1, -1):
+        lines = math.ceil(len(labels) / columns)
+        # matplotlib fills one column after the other.
+        longest = [max(map(len, labels[start : start + lines])) for start in range(0, len(labels), lines)]
+        if sum(LEGEND_MARK + LEGEND_CHARACTER * length for length in longest) <= width:
+            return len(longest)
+    return 1
 
 
 def frame_figure(figure: Figure, title: str, caption: str, handles: Sequence[Artist] = ()) -> float:
@@ -147,7 +174,7 @@ def frame_figure(figure: Figure, title: str, caption: str, handles: Sequence[Art
     title_lines = textwrap.wrap(title, int(width * TITLE_CHARACTERS_PER_INCH))
     caption_lines = textwrap.wrap(caption, int(width * CAPTION_CHARACTERS_PER_INCH))
     # All of these are inches: the strips keep their size in a figure of any size.
-    columns = max(1, min(len(handles), int(width / LEGEND_ENTRY)))
+    columns = legend_columns([str(handle.get_label()) for handle in handles], width - 2 * EDGE)
     legend_height = LEGEND_LINE * math.ceil(len(handles) / columns) + (0.1 if handles else 0)
     title_height = EDGE + TITLE_LINE * len(title_lines)
     above = title_height + legend_height + EDGE

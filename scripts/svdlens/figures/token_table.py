@@ -1,14 +1,18 @@
 """The figure token_table: the tokens of the leading singular directions of one matrix, both signs, shaded by score."""
 
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps, font_manager
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 
+from svdlens.figures.panels import figure_of
 from svdlens.figures.selection import select
 from svdlens.figures.style import SIDE_NAMES, content_term, frame_figure, look, matrix_name, readout_name
 
@@ -17,27 +21,31 @@ RESIDUAL_SIDE = {"ov": "write", "qk": "query", "mlp_in": "read", "mlp_gate": "re
 KEYS = ["matrix", "layer", "head", "index", "side", "sign", "readout"]
 FONTS = ["DejaVu Sans Mono", "DejaVu Sans"]
 SPACE_MARK = "␣"
-LONGEST_TOKEN = 12  # characters of a cell
+LONGEST_TOKEN = 10  # characters of a cell
 # The original tables shade by the dot product cut to 0..1. That shows something only if the largest score is near 1.
 CUT_BETWEEN = (0.5, 2.0)
 DARK_SHADE = 0.6  # above it the text is white
 
 FONT_SIZE = 7
-CHARACTER_WIDTH = 0.602 * FONT_SIZE / 72  # inches: every character of DejaVu Sans Mono is .602 of the size wide
-ROW_HEIGHT = 0.2
-LEFT, RIGHT, TOP, BOTTOM = 0.35, 0.15, 0.25, 0.22
+# Inches: a page of print, both signs side by side, below each other so many directions at a time.
+WIDTH, STRIP = 7.0, 5
+ROW_HEIGHT = 0.128
+LEFT, MIDDLE, RIGHT, TOP, BOTTOM, HEADING = 0.3, 0.16, 0.1, 0.18, 0.1, 0.2
+CELL_TEXT: dict[str, Any] = {"fontsize": FONT_SIZE, "va": "center_baseline"}
 
 
-def read_leading_tokens(path: Path, *, layer: int, directions: int) -> pd.DataFrame:
+def read_leading_tokens(path: Path, *, layers: Collection[int], directions: int) -> pd.DataFrame:
     """The rows of a table of tokens that token_table_data needs; of a large model the whole table is gigabytes.
 
-    For a layer that the table does not have these are the keys of all rows, from which token_table_data says what
+    Where the table lacks one of the layers these are the keys of all rows, from which token_table_data says what
     there is.
     """
     # Without `partitioning` the directory names model=... and setting=... would become columns.
-    wanted = [("layer", "==", layer), ("index", "<", directions)]
+    wanted = [("layer", "in", list(layers)), ("index", "<", directions)]
     rows = pd.read_parquet(path, partitioning=None, filters=wanted)
-    return pd.read_parquet(path, partitioning=None, columns=KEYS) if rows.empty else rows
+    if set(layers) <= set(rows["layer"]):
+        return rows
+    return pd.read_parquet(path, partitioning=None, columns=KEYS)
 
 
 def token_table_data(
@@ -46,7 +54,7 @@ def token_table_data(
     model: str,
     setting: str,
     matrix: str,
-    layer: int,
+    layer: int | None,
     head: int | None,
     readout: str,
     side: str | None = None,
@@ -55,14 +63,16 @@ def token_table_data(
 ) -> pd.DataFrame:
     """One row per token shown: the first `tokens` tokens of the `directions` largest singular directions, both signs.
 
-    `frame` is the table of tokens of one model, setting and matrix; `head` is None for an MLP; `side` defaults to the
-    side that lives in the residual stream. Columns: model, setting, matrix, layer, head, side, readout, index, sign,
-    rank (1 = best), token_id, token, score (dot product), shade (0..1), shade_rule (`cut` or `largest`), sorted by
-    index, sign (+1 first) and rank. Raises SvdlensError when nothing fits, naming what there is.
+    `frame` is the table of tokens of one model, setting and matrix; `head` is None for an MLP, `layer` for directions
+    of no layer; `side` defaults to the side that lives in the residual stream. Columns: model, setting, matrix, layer,
+    head, side, readout, index, sign, rank (1 = best), token_id, token, score (dot product), shade (0..1), shade_rule
+    (`cut` or `largest`), sorted by index, sign (+1 first) and rank. No rows where the table is empty. Raises
+    SvdlensError when nothing fits, naming what there is.
     """
     side = RESIDUAL_SIDE.get(matrix, "write") if side is None else side
     leading = frame[frame["index"] < directions]
-    rows = select(leading, "token_table", matrix=matrix, layer=layer, head=head, readout=readout, side=side)
+    chosen = {"matrix": matrix, "layer": layer, "head": head, "readout": readout, "side": side}
+    rows = leading if frame.empty else select(leading, "token_table", **chosen)
     rows = rows.sort_values(["index", "sign"], ascending=[True, False], kind="stable")
     assert not rows.duplicated(["index", "sign"]).any(), "the table of tokens lists a direction twice"
     cells = [
@@ -74,12 +84,13 @@ def token_table_data(
             zip(ids[:tokens], texts[:tokens], scores[:tokens], strict=True), start=1
         )
     ]
-    shown = pd.DataFrame(cells)
-    data = pd.DataFrame({"model": model, "setting": setting, "matrix": matrix, "layer": layer}, index=shown.index)
+    shown = pd.DataFrame(cells, columns=["index", "sign", "rank", "token_id", "token", "score"])
+    data = pd.DataFrame({"model": model, "setting": setting, "matrix": matrix}, index=shown.index)
+    data["layer"] = pd.array([layer] * len(data), dtype="Int64")
     data["head"] = pd.array([head] * len(data), dtype="Int64")
     data["side"], data["readout"] = side, readout
     data = data.join(shown)
-    largest = float(data["score"].max())
+    largest = float(data["score"].max()) if len(data) else 0.0
     cut = CUT_BETWEEN[0] <= largest <= CUT_BETWEEN[1]
     data["shade"] = np.clip(data["score"] / (1.0 if cut or largest <= 0 else largest), 0, 1)
     data["shade_rule"] = "cut" if cut else "largest"
@@ -87,51 +98,66 @@ def token_table_data(
 
 
 def draw_token_table(data: pd.DataFrame, *, rotary: bool) -> Figure:
-    """The table of token_table_data as a figure: one panel for each sign, a row for each direction, best token left.
+    """The table of token_table_data: a column for each direction, best token on top, sign + left and sign − right.
 
     `rotary`: whether the model has rotary position embeddings, for the caption.
     """
-    signs = sorted(data["sign"].unique(), reverse=True)
-    indices = sorted(data["index"].unique())
+    if data.empty:
+        return figure_of("Tokens", "", [], nothing="The table of tokens is empty: there is nothing to draw.")
+    caption = token_table_caption(data) + content_term(data["matrix"].iloc[0], rotary)
+    return draw_table(data, token_table_title(data), caption)
+
+
+def draw_table(data: pd.DataFrame, title: str, caption: str) -> Figure:
+    """Any rows of token_table_data under a title of their own."""
+    indices = sorted(int(index) for index in data["index"].unique())
+    strips = [indices[start : start + STRIP] for start in range(0, len(indices), STRIP)]
     ranks = int(data["rank"].max())
-    shown = data["token"].map(shown_token)
-    cell_width = CHARACTER_WIDTH * (max(4, int(shown.str.len().max())) + 1.5)
-    panel_width, panel_height = cell_width * ranks, ROW_HEIGHT * len(indices)
-    # A panel of few short tokens still needs the width that its title takes.
-    width = max(LEFT + panel_width + RIGHT, 6.4)
+    cell = (WIDTH - LEFT - MIDDLE - RIGHT) / (2 * STRIP)
+    second = LEFT + cell * len(strips[0]) + MIDDLE  # where the other sign begins
+    step = TOP + ROW_HEIGHT * ranks + BOTTOM
     with look():
-        figure = Figure(figsize=(width, len(signs) * (TOP + panel_height + BOTTOM)))
-        strip = frame_figure(figure, token_table_title(data), token_table_caption(data, rotary))
-        height = figure.get_figheight()
-        for place, sign in enumerate(signs):
-            # The first sign is on top.
-            bottom = strip + BOTTOM + (len(signs) - 1 - place) * (TOP + panel_height + BOTTOM)
-            axes = figure.add_axes((LEFT / width, bottom / height, panel_width / width, panel_height / height))
-            panel = data[data["sign"] == sign]
-            # Directions and ranks of this panel on a grid; a list may be shorter than the others.
-            shades = np.full((len(indices), ranks), np.nan)
-            rows = panel["index"].map(indices.index).to_numpy(int)
-            columns = panel["rank"].to_numpy(int) - 1
-            shades[rows, columns] = panel["shade"]
-            axes.imshow(shades, cmap=colormaps["Blues"], vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-            for row, column, text in zip(rows, columns, shown[panel.index], strict=True):
-                colour = "white" if shades[row, column] > DARK_SHADE else "black"
-                axes.text(
-                    column, row, text, ha="center", va="center", fontsize=FONT_SIZE, family=FONTS, color=colour,
-                    parse_math=False,
-                )  # fmt: skip
-            axes.set_title("sign +" if sign > 0 else "sign −", loc="left")
-            axes.set_yticks(range(len(indices)), [str(index) for index in indices])
-            axes.set_xticks([0, *range(4, ranks, 5)], ["1", *(str(rank + 1) for rank in range(4, ranks, 5))])
-            # White lines keep neighbouring tokens apart.
-            axes.set_xticks(np.arange(ranks + 1) - 0.5, minor=True)
-            axes.set_yticks(np.arange(len(indices) + 1) - 0.5, minor=True)
-            axes.grid(False, which="major")
-            axes.grid(True, which="minor", color="white", linewidth=0.8)
-            axes.set_axisbelow(False)
-            axes.tick_params(which="both", length=0, pad=2)
-            axes.spines[:].set_visible(False)
+        figure = Figure(figsize=(WIDTH, len(strips) * step + HEADING))
+        below = frame_figure(figure, title, caption)
+        # One plane for everything, in inches, down from the top of the tables: axes of its own for each strip would
+        # take most of the time.
+        plane = len(strips) * step + HEADING
+        axes = figure.add_axes((0, below / figure.get_figheight(), 1, plane / figure.get_figheight()))
+        axes.set(xlim=(0, WIDTH), ylim=(plane, 0))
+        axes.set_axis_off()
+        for left, name in ((LEFT, "sign +"), (second, "sign −")):
+            axes.text(left, HEADING / 2, name, va="center", fontsize=9)
+        for place, strip in enumerate(strips):
+            top = HEADING + place * step + TOP
+            for rank in (1, *range(5, ranks + 1, 5)):
+                axes.text(LEFT - 0.05, top + (rank - 0.5) * ROW_HEIGHT, str(rank), ha="right", **CELL_TEXT)
+            for left, sign in ((LEFT, 1), (second, -1)):
+                panel = data[(data["sign"] == sign) & data["index"].isin(strip)]
+                draw_strip(axes, panel, strip, ranks, left, top, cell)
     return figure
+
+
+def draw_strip(
+    axes: Axes, panel: pd.DataFrame, indices: list[int], ranks: int, left: float, top: float, cell: float
+) -> None:
+    """The directions `indices` of one sign side by side, in cells of width `cell` that are shaded by score."""
+    # A list may be shorter than the others.
+    shades = np.full((ranks, len(indices)), np.nan)
+    rows = panel["rank"].to_numpy(int) - 1
+    columns = panel["index"].map(indices.index).to_numpy(int)
+    shades[rows, columns] = panel["shade"]
+    # White lines keep neighbouring tokens apart.
+    axes.pcolormesh(
+        left + cell * np.arange(len(indices) + 1), top + ROW_HEIGHT * np.arange(ranks + 1), shades,
+        cmap=colormaps["Blues"], vmin=0, vmax=1, edgecolor="white", linewidth=0.5,
+    )  # fmt: skip
+    for column, index in enumerate(indices):
+        axes.text(left + (column + 0.5) * cell, top - 0.08, str(index), ha="center", **CELL_TEXT)
+    for row, column, token in zip(rows, columns, panel["token"], strict=True):
+        axes.text(
+            left + (column + 0.5) * cell, top + (row + 0.5) * ROW_HEIGHT, shown_token(token), ha="center", family=FONTS,
+            color="white" if shades[row, column] > DARK_SHADE else "black", parse_math=False, **CELL_TEXT,
+        )  # fmt: skip
 
 
 def token_table_title(data: pd.DataFrame) -> str:
@@ -144,7 +170,7 @@ def token_table_title(data: pd.DataFrame) -> str:
     )
 
 
-def token_table_caption(data: pd.DataFrame, rotary: bool) -> str:
+def token_table_caption(data: pd.DataFrame) -> str:
     first = data.iloc[0]
     shade = (
         "the dot product of direction and token, cut to 0..1"
@@ -152,10 +178,10 @@ def token_table_caption(data: pd.DataFrame, rotary: bool) -> str:
         else f"the dot product of direction and token, from 0 to the largest of this figure ({data['score'].max():.3g})"
     )
     return (
-        "Down: singular directions (0 = largest singular value). Across: their best tokens by rank, read through "
+        "Columns: singular directions (0 = largest singular value). Rows: their best tokens by rank, read through "
         f"{readout_name(first['readout'])}. Shade: {shade}. "
         f"{SPACE_MARK} is a space, \\n and the like are control characters or signs without a glyph here, "
-        f"… cuts a long token; the csv has every token whole.{content_term(first['matrix'], rotary)}"
+        "… cuts a long token; the csv has every token whole."
     )
 
 

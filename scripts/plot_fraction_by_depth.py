@@ -1,0 +1,27 @@
+"""Draw the share of interpretable rows of all models by block and by relative depth, a figure for each setting.
+
+input: fractions (table of fractions of the sweep)    output: pdf, png, csv (one for each setting)
+params: settings, sweep (model, setting, matrix), labeller, labelling_rule, controls (number of random directions)
+"""
+
+from svdlens.figures.fraction_by_depth import draw_fraction_by_depth, fraction_by_depth_data
+from svdlens.figures.fraction_rows import read_fractions
+from svdlens.figures.panels import save_each
+from svdlens.job import run
+from svdlens.provenance import labeller_networks
+
+
+def main(smk):
+    data = fraction_by_depth_data(
+        read_fractions(smk.input.fractions),
+        swept=smk.params.sweep,
+        labeller=smk.params.labeller,
+        rule=smk.params.labelling_rule,
+        labeller_networks=labeller_networks(smk.input.fractions),
+    )
+    shown = {"labeller": smk.params.labeller, "rule": smk.params.labelling_rule, "controls": smk.params.controls}
+    save_each(data, "setting", smk.params.settings, draw_fraction_by_depth, smk.output, **shown)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # noqa: F821

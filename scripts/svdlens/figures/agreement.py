@@ -1,0 +1,86 @@
+"""The figure agreement: how far two labellers call the same lists interpretable."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from svdlens.figures.panels import figure_of, matrix_style
+from svdlens.figures.selection import as_text
+from svdlens.figures.style import COLOURS, matrix_name, readout_name
+
+CELLS = {"both": COLOURS[0], "only_first": COLOURS[8], "only_second": COLOURS[4], "neither": "0.85"}
+NAMES = ["model", "setting", "matrix", "readout", "first", "second"]
+COUNTS = ["n", *CELLS]
+COLUMNS = [*NAMES, *COUNTS, "kappa", "kappa_low", "kappa_high"]
+
+
+def agreement_data(table: pd.DataFrame) -> pd.DataFrame:
+    """What is drawn: the rows of the table of agreement that compare two labellers, columns COLUMNS."""
+    compared = table["second"].notna() & (as_text(table["first"]) != as_text(table["second"]))
+    rows = table[compared].reset_index(drop=True)
+    return pd.DataFrame({name: as_text(rows[name]) if name in NAMES else rows[name] for name in COLUMNS})
+
+
+def draw_agreement(data: pd.DataFrame, *, setting: str, labellers: Sequence[str]) -> Figure:
+    """The rows of agreement_data of one setting: Cohen's kappa left, who calls what interpretable right.
+
+    `labellers` are those of the sweep, to say why there may be nothing to compare.
+    """
+    drawn = data[data["n"] > 0].reset_index(drop=True)
+    several_pairs = len(drawn[["first", "second"]].drop_duplicates()) > 1
+    several_readouts = len(drawn.drop_duplicates(["model", "readout"])) > drawn["model"].nunique()
+    names = [
+        f"{model}, {matrix_name(matrix)}"
+        + (f", {readout}" if several_readouts else "")
+        + (f"\n{first}, {second}" if several_pairs else "")
+        for model, matrix, readout, first, second in drawn[["model", "matrix", "readout", "first", "second"]].values
+    ]
+    y = np.arange(len(drawn))
+
+    def kappas(axes: Axes) -> None:
+        axes.axvline(0, color="0.4", lw=0.8)
+        kappa, low, high = (drawn[name].to_numpy(float) for name in ("kappa", "kappa_low", "kappa_high"))
+        for place, matrix in enumerate(drawn["matrix"]):
+            if np.isnan(kappa[place]):
+                axes.text(0, place, " not defined", va="center", fontsize=7, color="0.3")
+                continue
+            bars = np.maximum([[kappa[place] - low[place]], [high[place] - kappa[place]]], 0)
+            axes.errorbar([kappa[place]], [place], xerr=bars, ls="", **matrix_style(matrix), ms=4.5, elinewidth=1.1)
+        axes.set_xlim(min(-0.25, *drawn["kappa_low"].fillna(0)), 1)
+        finish(axes)
+
+    def cells(axes: Axes) -> None:
+        left = np.zeros(len(drawn))
+        for cell, colour in CELLS.items():
+            share = (drawn[cell] / drawn["n"]).to_numpy(float)
+            axes.barh(y, share, 0.7, left=left, color=colour, linewidth=0)
+            left += share
+        axes.set_xlim(0, 1)
+        finish(axes)
+
+    def finish(axes: Axes) -> None:
+        axes.set_yticks(y, names)
+        axes.set_ylim(len(drawn) - 0.5, -0.5)
+        axes.grid(False, axis="y")
+
+    first, second = ("the first", "the second") if several_pairs or drawn.empty else drawn.loc[0, ["first", "second"]]
+    legend = {"both": "both", "only_first": f"only {first}", "only_second": f"only {second}", "neither": "neither"}
+    readouts = " and ".join(readout_name(readout) for readout in dict.fromkeys(drawn["readout"]))
+    reason = f"Nothing to compare: no two labellers have labelled the same lists in setting {setting}."
+    if len(labellers) < 2:
+        reason = f"Nothing to compare: the sweep has one labeller, {', '.join(labellers)}."
+    return figure_of(
+        f"Agreement between labellers, setting {setting}",
+        f"Lists that both decided on, read through {readouts}. Left: Cohen's kappa, 0 by chance and 1 if they always "
+        "agree, with its 95 % bootstrap interval. Right: shares of the lists by who calls them interpretable."
+        if len(drawn) else "",
+        [("Cohen's kappa", kappas), ("interpretable for", cells)] if len(drawn) else [],
+        columns=2,
+        height=0.8 + (0.36 if several_pairs else 0.26) * len(drawn),
+        handles=[Patch(color=colour, label=legend[cell]) for cell, colour in CELLS.items()],
+        nothing=reason,
+    )  # fmt: skip

@@ -1,0 +1,85 @@
+"""The figure fraction_by_depth: interpretable rows of all models on one axis, by block and relative depth."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from svdlens.figures.fraction_rows import fraction_rows
+from svdlens.figures.panels import (
+    caption_of,
+    control_handles,
+    draw_control,
+    draw_line,
+    figure_of,
+    labelled,
+    model_names,
+    nothing_labelled,
+    one_line,
+    unit_axis,
+)
+from svdlens.figures.style import matrix_name, ordered_matrices, setting_styles, whole_number_ticks
+
+AXES = {"layer": "block", "depth": "relative depth (0 first block, 1 last)"}
+
+
+def fraction_by_depth_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
+    """The fractions drawn, one row per model, setting, matrix and layer: fraction_rows of the group `layer`, and depth.
+
+    depth is layer / (number of blocks - 1); 0 for a model of one block.
+    """
+    data = fraction_rows(frame, group="layer", **choice)
+    layer = data["layer"].astype(float)
+    # The depth of a model is that of all its matrices and settings: a labeller may leave out blocks of one.
+    last = layer.groupby(data["model"]).transform("max").clip(lower=1)
+    data.insert(list(data).index("layer") + 1, "depth", np.where(layer.isna(), np.nan, layer / last))
+    return data
+
+
+def draw_fraction_by_depth(data: pd.DataFrame, *, setting: str, labeller: str, rule: str, controls: int) -> Figure:
+    """The rows of fraction_by_depth_data of one setting: a row of panels per matrix. `controls`: random directions."""
+    drawn = labelled(data)
+    names = model_names(drawn)
+    styles = setting_styles(list(names))
+
+    def panel(rows: pd.DataFrame, axes: Axes, *, x: str) -> None:
+        for model in names:
+            line = rows[rows["model"] == model].sort_values("layer")
+            if line.empty:
+                continue
+            margin = 0.3 if x == "layer" else 0.02
+            end = float(line[x].max()) + margin
+            draw_control(axes, line, -margin, end, styles[model]["color"])
+            draw_line(axes, line, x, styles[model])
+        unit_axis(axes)
+        if x == "layer":
+            whole_number_ticks(axes.xaxis)
+
+    return figure_of(
+        f"Fraction interpretable by block and relative depth, setting {setting}",
+        caption_of(
+            data, labeller=labeller, rule=rule, intervals="Bands", controls=controls,
+            also="The dashed line is that of the model in its colour." if len(control_handles(data)) else "",
+        ),
+        [
+            (
+                f"{matrix_name(matrix)}, by {'block' if x == 'layer' else 'depth'}",
+                partial(panel, drawn[drawn["matrix"] == matrix], x=x),
+            )
+            for matrix in ordered_matrices(drawn["matrix"])
+            for x in AXES
+        ],
+        columns=2,
+        handles=[
+            *[Line2D([], [], **styles[model], lw=1.6, ms=4.5, label=one_line(name)) for model, name in names.items()],
+            *control_handles(drawn),
+        ],
+        nothing=nothing_labelled(labeller),
+        share_x="col",
+        xlabel=list(AXES.values()),
+        ylabel="fraction interpretable",
+    )  # fmt: skip

@@ -1,0 +1,86 @@
+"""The figure fraction_by_index: the share of interpretable rows by the index of the direction, a panel per model."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from svdlens.figures.fraction_rows import OF_CONTROLS, PLACE, fraction_rows, with_shares
+from svdlens.figures.panels import (
+    caption_of,
+    control_handles,
+    draw_control,
+    draw_line,
+    figure_of,
+    labelled,
+    matrix_handles,
+    matrix_style,
+    model_names,
+    nothing_labelled,
+    unit_axis,
+)
+from svdlens.figures.style import ordered_matrices, whole_number_ticks
+
+WIDTHS = (1, 2, 4, 8, 16)
+ENOUGH = 24
+"""Rows of a point, at the least: a share of fewer has an interval from one end of the axis to the other."""
+
+
+def fraction_by_index_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
+    """The fractions drawn, one row per model, setting, matrix and run of neighbouring indices.
+
+    Columns: those of fraction_rows, with first_index and last_index of the run and index, their mean, in place of
+    index. Runs are as short as they can be with ENOUGH rows in the first of them, at most the last of WIDTHS, and as
+    long as each other but for the last.
+    """
+    data = fraction_rows(frame, group="index", **choice)
+    pieces = []
+    for place, rows in data.groupby(PLACE, sort=False):
+        if (rows["n"] == 0).all():
+            pieces.append(rows.assign(first_index=np.nan, last_index=np.nan, index=np.nan))
+            continue
+        width = next((width for width in WIDTHS if width * rows["n"].median() >= ENOUGH), WIDTHS[-1])
+        runs = rows.groupby(rows["index"] // width, sort=True)
+        names = [name for name in data if name not in ("index", "n", "k", "fraction", "low", "high")]
+        merged = runs[names].first()
+        merged["first_index"], merged["last_index"] = runs["index"].min(), runs["index"].max()
+        merged["index"] = (merged["first_index"] + merged["last_index"]).astype(float) / 2
+        merged["n"], merged["k"] = runs["n"].sum(), runs["k"].sum()
+        pieces.append(with_shares(merged))
+        assert merged[OF_CONTROLS].notna().all().nunique() == 1, place
+    columns = [name for name in data if name not in ("index", "n", "k", "fraction", "low", "high", *OF_CONTROLS)]
+    of_runs = ["first_index", "last_index", "index", "n", "k", "fraction", "low", "high", *OF_CONTROLS]
+    if not pieces:
+        return pd.DataFrame(columns=[*columns, *of_runs])
+    return pd.concat(pieces, ignore_index=True)[[*columns, *of_runs]]
+
+
+def draw_fraction_by_index(data: pd.DataFrame, *, setting: str, labeller: str, rule: str, controls: int) -> Figure:
+    """The rows of fraction_by_index_data of one setting. `controls` is the number of random unit directions."""
+    drawn = labelled(data)
+
+    def panel(rows: pd.DataFrame, axes: Axes) -> None:
+        last = float(rows["last_index"].max())
+        for matrix in ordered_matrices(rows["matrix"]):
+            line, style = rows[rows["matrix"] == matrix], matrix_style(matrix)
+            draw_control(axes, line, 0, last, style["color"])
+            draw_line(axes, line, "index", style, gaps=None)
+        axes.set_xlim(-0.02 * last - 0.4, last * 1.02 + 0.4)
+        unit_axis(axes)
+        whole_number_ticks(axes.xaxis)
+
+    pooled = "" if (drawn["first_index"] == drawn["last_index"]).all() else (
+        f"Neighbouring directions are counted together where one index has fewer than {ENOUGH} rows."
+    )  # fmt: skip
+    return figure_of(
+        f"Fraction interpretable by index of the direction, setting {setting}",
+        caption_of(data, labeller=labeller, rule=rule, intervals="Bands", controls=controls, also=pooled),
+        [(name, partial(panel, drawn[drawn["model"] == model])) for model, name in model_names(drawn).items()],
+        handles=[*matrix_handles(drawn), *control_handles(drawn)],
+        nothing=nothing_labelled(labeller),
+        xlabel="direction (0: largest singular value)",
+        ylabel="fraction interpretable",
+    )

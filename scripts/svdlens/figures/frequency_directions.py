@@ -1,0 +1,131 @@
+"""The figure frequency_directions: how often the first direction of a matrix lists frequent, rare or glitch tokens."""
+
+from collections.abc import Set
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from svdlens.figures.fraction_rows import PLACE, Swept, in_sweep, with_shares
+from svdlens.figures.label_rows import count_rows
+from svdlens.figures.panels import (
+    KIND_COLOURS,
+    caption_of,
+    control_handles,
+    draw_control,
+    figure_of,
+    labelled,
+    model_names,
+    nothing_labelled,
+    unit_axis,
+)
+from svdlens.figures.style import COLOURS, matrix_name, ordered_matrices, whole_number_ticks
+from svdlens.fractions import NOT_INTERPRETABLE
+
+SORTS = {"frequent": COLOURS[1], "rare": COLOURS[4], "glitch": KIND_COLOURS["glitch"]}
+KEYS = [*PLACE, "readout", "partly_labelled"]
+
+
+def frequency_directions_data(
+    labels: pd.DataFrame, controls: pd.DataFrame, *, swept: Swept, rule: str, labeller_networks: Set[str] = frozenset()
+) -> pd.DataFrame:
+    """The shares drawn: one row per model, setting, matrix and layer, for index 0 and for all other directions.
+
+    `labels` and `controls` (random_unit) are of one labeller. Columns: model, labeller_network, setting, matrix,
+    readout, partly_labelled, directions (`index 0` or `others`), layer, n (rows), k (lists of the kinds frequency and
+    glitch), fraction, low, high (Wilson 95 %), frequent, rare, glitch (what these are, as shares of n; a list of the
+    kind frequency is rare where its mean log rank is above the median of the model), control_fraction, control_low,
+    control_high (lists of these kinds among random directions).
+    """
+    if labels.empty:
+        return in_sweep(pd.DataFrame(columns=[*KEYS, "directions", "layer", "n", "k"]), swept, labeller_networks)
+    rows = sorted_rows(count_rows(labels, rule))
+    rows["directions"] = np.where(rows["index"] == 0, "index 0", "others")
+    groups = rows.groupby([*KEYS, "directions", "layer"], sort=False)
+    table = groups[["special", *SORTS]].sum().rename(columns={"special": "k"})
+    table = with_shares(table.assign(n=groups.size()).reset_index())
+    for name in SORTS:
+        table[name] = table[name] / table["n"]
+    table["layer"] = table["layer"].astype("Int64")
+    control = controls[controls["control"] == "random_unit"]
+    counted = count_rows(control, rule) if len(control) else control.assign(shown_kind=[])
+    of_place = counted.assign(special=counted["shown_kind"].isin(NOT_INTERPRETABLE)).groupby(PLACE)["special"]
+    control_table = with_shares(of_place.agg(n="size", k="sum").reset_index())
+    names = {"fraction": "control_fraction", "low": "control_low", "high": "control_high"}
+    table = table.merge(control_table[[*PLACE, *names]].rename(columns=names), on=PLACE, how="left")
+    return in_sweep(table, swept, labeller_networks)
+
+
+def sorted_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` with what lists of the kinds frequency and glitch are: special, and which of SORTS."""
+    rank = rows["mean_log_rank"].astype(float)
+    is_frequency = rows["kind"] == "frequency"
+    rare = is_frequency & (rank > rank.groupby(rows["model"]).transform("median"))
+    return rows.assign(
+        special=rows["kind"].isin(NOT_INTERPRETABLE),
+        frequent=is_frequency & ~rare,
+        rare=rare,
+        glitch=rows["kind"] == "glitch",
+    )
+
+
+def draw_frequency_directions(data: pd.DataFrame, *, setting: str, labeller: str, rule: str, controls: int) -> Figure:
+    """The rows of frequency_directions_data of one setting: models down, matrices across."""
+    drawn = labelled(data)
+    matrices = ordered_matrices(drawn["matrix"])
+
+    def panel(rows: pd.DataFrame, axes: Axes) -> None:
+        unit_axis(axes)
+        first, others = (rows[rows["directions"] == name] for name in ("index 0", "others"))
+        if rows.empty:
+            axes.text(0.5, 0.5, "not labelled", ha="center", va="center", transform=axes.transAxes, color="0.3")
+            axes.set_xticks([])
+            return
+        axes.grid(False, axis="x")
+        last = float(rows["layer"].max())
+        draw_control(axes, rows, -0.5, last + 0.5, "0.4")
+        places, bottom = first["layer"].to_numpy(float), np.zeros(len(first))
+        for name, colour in SORTS.items():
+            height = first[name].to_numpy(float)
+            axes.bar(places, height, width=0.8, bottom=bottom, color=colour, linewidth=0)
+            bottom += height
+        bars = [first["fraction"] - first["low"], first["high"] - first["fraction"]]
+        ends = [bar.clip(lower=0) for bar in bars]
+        axes.errorbar(places, first["fraction"], yerr=ends, ls="", color="0.1", elinewidth=0.8)
+        left = others["layer"].to_numpy(float) - 0.4
+        axes.hlines(others["fraction"], left, left + 0.8, color="black", lw=1.6)
+        axes.set_xlim(-0.6, last + 0.6)
+        whole_number_ticks(axes.xaxis, 6)
+
+    handles: list[Artist] = [
+        Patch(color=SORTS["frequent"], label="most frequent tokens"),
+        Patch(color=SORTS["rare"], label="rarest tokens"),
+        Patch(color=SORTS["glitch"], label="glitch tokens"),
+        Line2D([], [], color="black", lw=1.6, label="all three, other indices"),
+    ]
+    several = len(matrices) > 1
+    return figure_of(
+        f"First directions that list frequent or rare tokens, setting {setting}",
+        caption_of(
+            data, labeller=labeller, rule=rule, intervals="Coloured: rows of index 0. Bars", controls=controls,
+        ),
+        [
+            (
+                f"{name}: {matrix_name(matrix)}" if len(name) < 20 or not several else f"{name}\n{matrix_name(matrix)}",
+                partial(panel, drawn[(drawn["model"] == model) & (drawn["matrix"] == matrix)]),
+            )
+            for model, name in model_names(drawn).items()
+            for matrix in matrices
+        ],
+        columns=max(1, min(3, len(matrices))),
+        height=1.55,
+        handles=[*handles, *control_handles(drawn)],
+        nothing=nothing_labelled(labeller),
+        xlabel="block",
+        ylabel="share of rows",
+    )  # fmt: skip

@@ -1,0 +1,263 @@
+"""What the figures of fractions draw with: panels, lines with bands, controls in grey, what captions must say."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from svdlens.figures.style import (
+    COLOURS,
+    MATRIX_NAMES,
+    frame_figure,
+    look,
+    matrix_name,
+    ordered_matrices,
+    readout_name,
+    save_figure,
+)
+
+WIDTH = 6.5  # inches: the text of a page, so that no letter is made smaller in print
+PANEL_HEIGHT, ONLY_ROW_HEIGHT = 1.9, 2.3
+GREY = "0.55"
+BAND: dict[str, Any] = {"alpha": 0.22, "linewidth": 0}
+CONTROL_BAND: dict[str, Any] = {"color": GREY, "alpha": 0.3, "linewidth": 0}
+CONTROL_LINE: dict[str, Any] = {"ls": (0, (3, 2)), "lw": 0.9, "clip_on": False}
+MATRIX_STYLES = {
+    "ov": {"color": COLOURS[0], "marker": "o"},
+    "qk": {"color": COLOURS[4], "marker": "v"},
+    "mlp_in": {"color": COLOURS[1], "marker": "s"},
+    "mlp_gate": {"color": COLOURS[5], "marker": "^"},
+    "mlp_out": {"color": COLOURS[2], "marker": "D"},
+}
+KIND_COLOURS = {
+    "semantic": COLOURS[0],
+    "grammatical": COLOURS[8],
+    "orthographic": COLOURS[4],
+    "other": COLOURS[5],
+    "frequency": COLOURS[1],
+    "glitch": COLOURS[3],
+    "not interpretable": "0.85",
+}
+
+
+def figure_of(
+    title: str,
+    caption: str,
+    panels: Sequence[tuple[str, Callable[[Axes], None]]],
+    *,
+    columns: int | None = None,
+    height: float | None = None,
+    handles: Sequence[Artist] = (),
+    nothing: str = "",
+    share_x: bool | Literal["col"] = False,
+    share_y: bool = True,
+    xlabel: str | Sequence[str] = "",
+    ylabel: str = "",
+) -> Figure:
+    """A figure of WIDTH with a grid of panels, each a title and what draws into its axes.
+
+    `xlabel` is that of all columns of the grid or of each. Without panels the figure says `nothing` in their place, the
+    reason why there is nothing to draw.
+    """
+    with look():
+        columns = columns or panel_columns(len(panels))
+        rows = max(1, math.ceil(len(panels) / columns))
+        height = height or (PANEL_HEIGHT if rows > 1 else ONLY_ROW_HEIGHT)
+        figure = Figure(figsize=(WIDTH, height * rows if panels else 0.5), layout="constrained")
+        if panels:
+            grid = figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y)
+            for place, axes in enumerate(grid.flat):
+                if place >= len(panels):
+                    axes.set_axis_off()
+                    continue
+                name, draw = panels[place]
+                axes.set_title(name)
+                draw(axes)
+                below = place + columns
+                # Ticks of a shared axis belong under the last panel of a column, wherever it ends.
+                if below >= len(panels):
+                    axes.set_xlabel(xlabel if isinstance(xlabel, str) else xlabel[place % columns])
+                    axes.tick_params(labelbottom=True)
+                if place % columns == 0 and ylabel:
+                    axes.set_ylabel(ylabel)
+        frame_figure(figure, title, caption, handles if panels else ())
+        if not panels:
+            figure.text(0.5, 0.55, nothing, ha="center", va="center", fontsize=10, color="0.3", wrap=True)
+        return figure
+
+
+def panel_columns(count: int) -> int:
+    """Panels side by side: at most three, and four in two rows of two."""
+    return 2 if count == 4 else max(1, min(3, count))
+
+
+def draw_line(axes: Axes, rows: pd.DataFrame, x: str, style: dict[str, Any], *, gaps: str | None = "layer") -> None:
+    """A line of fractions along the column `x` with a band of their intervals; points that stand alone get bars.
+
+    Where the column `gaps` leaves out a whole number, the line is broken; None for a line without gaps.
+    """
+    rows = rows[rows[x].notna()].sort_values(x)
+    along = np.zeros(len(rows)) if gaps is None else rows[gaps].to_numpy(float)
+    breaks = np.flatnonzero(np.diff(along) > 1) + 1
+    # Markers of long lines would hide it.
+    size = 4.0 if len(rows) <= 16 else 2.4
+    for places in np.split(np.arange(len(rows)), breaks):
+        piece = rows.iloc[places]
+        if len(piece) == 1:
+            draw_bars(axes, piece[x].to_numpy(float), piece, style, ms=size)
+        elif len(piece):
+            at = piece[x].to_numpy(float)
+            low, high = piece["low"].to_numpy(float), piece["high"].to_numpy(float)
+            axes.fill_between(at, low, high, color=style["color"], **BAND)
+            axes.plot(at, piece["fraction"].to_numpy(float), **style, lw=1.3, ms=size, clip_on=False)
+
+
+def draw_bars(axes: Axes, places: np.ndarray, rows: pd.DataFrame, style: dict[str, Any], **points: Any) -> None:
+    """Fractions as points with bars for their intervals."""
+    # A line of no points that is not clipped would reach to the corner of the figure.
+    if rows.empty:
+        return
+    fraction = rows["fraction"].to_numpy(float)
+    # At 0 and 1 rounding can leave the end of an interval a hair on the wrong side.
+    bars = np.maximum([fraction - rows["low"].to_numpy(float), rows["high"].to_numpy(float) - fraction], 0)
+    axes.errorbar(
+        places, fraction, yerr=bars, **{"ls": "", "ms": 4, "elinewidth": 1.1, "clip_on": False, **style, **points}
+    )
+
+
+def draw_control(axes: Axes, rows: pd.DataFrame, left: float, right: float, colour: Any) -> None:
+    """The fraction of the controls from `left` to `right`: its interval in grey, itself dashed in `colour`.
+
+    The controls belong to a matrix as a whole, so that all `rows` of one line have the same.
+    """
+    known = rows[rows["control_fraction"].notna()]
+    if known.empty:
+        return
+    first = known.iloc[0]
+    axes.fill_between([left, right], [first["control_low"]] * 2, [first["control_high"]] * 2, **CONTROL_BAND)
+    axes.plot([left, right], [first["control_fraction"]] * 2, color=colour, **CONTROL_LINE)
+
+
+def unit_axis(axes: Axes) -> None:
+    """A y axis of shares, 0 to 1."""
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
+
+
+def model_names(data: pd.DataFrame) -> dict[str, str]:
+    """Each model as the figures name it: an asterisk for the labeller's own network, and the read-out if not W_U."""
+    names = {}
+    for model, rows in data.groupby("model", sort=False):
+        mark = " *" if rows["labeller_network"].any() else ""
+        readouts = rows["readout"].dropna()
+        readout = "" if readouts.empty or readouts.iloc[0] == "W_U" else f"\nread through {readouts.iloc[0]}"
+        names[str(model)] = f"{model}{mark}{readout}"
+    return names
+
+
+def one_line(name: str) -> str:
+    """A name of model_names for a legend."""
+    return name.replace("\n", ", ")
+
+
+def labelled(data: pd.DataFrame) -> pd.DataFrame:
+    """The rows of which there is something to draw."""
+    return data[data["n"] > 0]
+
+
+def matrix_handles(data: pd.DataFrame) -> list[Artist]:
+    return [
+        Line2D([], [], **matrix_style(matrix), lw=1.6, ms=4.5, label=matrix_name(matrix))
+        for matrix in ordered_matrices(data["matrix"])
+    ]
+
+
+def matrix_style(matrix: str) -> dict[str, Any]:
+    return MATRIX_STYLES.get(matrix, {"color": "0.3", "marker": "p"})
+
+
+def control_handles(data: pd.DataFrame) -> list[Artist]:
+    if not has_controls(data):
+        return []
+    return [Patch(**(CONTROL_BAND | {"label": "random directions"}))]
+
+
+def has_controls(data: pd.DataFrame) -> bool:
+    return "control_fraction" in data and bool(data["control_fraction"].notna().any())
+
+
+def nothing_labelled(labeller: str) -> str:
+    return f"Nothing to draw: the labeller {labeller} gave no label here."
+
+
+def caption_of(
+    data: pd.DataFrame, *, labeller: str, rule: str, intervals: str, controls: int | None = None, also: str = ""
+) -> str:
+    """What a figure of fractions must say: read-out, labeller and rule, intervals, controls, and what has no labels.
+
+    `intervals` names what the intervals are drawn as; `controls` is the number of random unit directions.
+    """
+    drawn = labelled(data)
+    if drawn.empty:
+        return f"Labeller {labeller}, rule {rule}."
+    readouts = list(dict.fromkeys(drawn["readout"]))
+    readout = readout_name(readouts[0] if len(readouts) == 1 else "W_U")
+    elsewhere = " where nothing else is said" if len(readouts) > 1 else ""
+    of_controls = ""
+    if controls is not None and has_controls(data):
+        of_controls = (
+            f" Grey: {controls:,} random unit directions, read and labelled the same way, with the interval of their "
+            "fraction."
+        )
+    own = (
+        " * The labeller embeds with this network itself, so these labels are no independent evidence."
+        if drawn["labeller_network"].any()
+        else ""
+    )
+    return (
+        f"A row is one sign of one singular direction on one side, read through {readout}{elsewhere}; labeller "
+        f"{labeller}, rule {rule}. {intervals}: Wilson 95 % intervals.{of_controls}{' ' + also if also else ''}"
+        f"{own}{missing(data)}"
+    )
+
+
+def missing(data: pd.DataFrame) -> str:
+    """Which matrices of the data have no labels, or not for all of their lists, as sentences with a space before."""
+    absent = data[data["n"] == 0]
+    partly = data[data["partly_labelled"] & (data["n"] > 0)] if "partly_labelled" in data else data[:0]
+    several = data["setting"].nunique() > 1
+    found = ""
+    for rows, what in ((absent, "Not labelled"), (partly, "Labelled only in part, lists without a label left out")):
+        if len(rows):
+            found += f" {what}: {places(rows, several)}."
+    return found
+
+
+def places(rows: pd.DataFrame, several_settings: bool) -> str:
+    """Models, each with the matrices concerned, and the setting where there are several."""
+    keys = ["model", "setting"] if several_settings else ["model"]
+    texts = []
+    for key, matrices in rows.groupby(keys, sort=False)["matrix"]:
+        names = ", ".join(matrix_name(matrix) for matrix in ordered_matrices(matrices))
+        texts.append(f"{' in '.join(map(str, key))} ({names})")
+    return "; ".join(texts)
+
+
+def save_each(
+    data: pd.DataFrame, column: str, values: Sequence[str], draw: Callable[..., Figure], output: Any, **drawing: Any
+) -> None:
+    """One figure for each of `values` in a column of `data`, to the files in the same place of `output`."""
+    for place, value in enumerate(values):
+        rows = data[data[column] == value]
+        figure = draw(rows, **{column: value}, **drawing)
+        save_figure(figure, rows, output.pdf[place], output.png[place], output.csv[place])
+
+
+assert set(MATRIX_STYLES) == set(MATRIX_NAMES)

@@ -1,0 +1,51 @@
+"""What fraction_by_model and fraction_by_matrix share: points along x, settings side by side."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from svdlens.figures.panels import CONTROL_BAND, GREY, draw_bars, unit_axis
+from svdlens.figures.style import setting_styles
+
+SPREAD = 0.8  # of the distance between two places is taken by their settings
+
+
+def draw_points(
+    rows: pd.DataFrame, x: str, names: Sequence[str], labels: Sequence[str], settings: Sequence[str], axes: Axes
+) -> None:
+    """Fractions of `rows` along the column `x`, whose values are `names`, with the settings side by side.
+
+    The controls stand behind each point as a grey box, their interval, with a line, their fraction.
+    """
+    styles = setting_styles(settings)
+    share = SPREAD / len(settings)
+    # The settings of a place stand around it, whichever and however many they are.
+    own = {
+        name: [setting for setting in settings if setting in set(rows.loc[rows[x] == name, "setting"])]
+        for name in names
+    }
+    for setting in settings:
+        points = rows[rows["setting"] == setting]
+        if points.empty:
+            continue
+        places = np.array(
+            [names.index(name) + share * (own[name].index(setting) - (len(own[name]) - 1) / 2) for name in points[x]]
+        )
+        height = (points["control_high"] - points["control_low"]).to_numpy(float)
+        axes.bar(places, height, width=share * 0.9, bottom=points["control_low"].to_numpy(float), **CONTROL_BAND)
+        axes.hlines(
+            points["control_fraction"].to_numpy(float), places - share * 0.45, places + share * 0.45, color=GREY, lw=0.9
+        )
+        draw_bars(axes, places, points, styles[setting])
+    axes.set_xticks(range(len(names)), list(labels))
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.grid(False, axis="x")
+    unit_axis(axes)
+
+
+def setting_handles(settings: Sequence[str]) -> list[Line2D]:
+    styles = setting_styles(settings)
+    return [Line2D([], [], **styles[setting], ls="", ms=4.5, label=setting) for setting in settings]

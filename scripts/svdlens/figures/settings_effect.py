@@ -1,0 +1,225 @@
+"""The figure settings_effect: what one switch does to the fraction interpretable, and to the token lists themselves."""
+
+from collections.abc import Iterable, Mapping, Set
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from svdlens.figures.fraction_rows import OF_CONTROLS, Swept, fraction_rows
+from svdlens.figures.panels import (
+    CONTROL_BAND,
+    caption_of,
+    control_handles,
+    figure_of,
+    matrix_handles,
+    matrix_style,
+)
+from svdlens.figures.style import ordered_matrices
+from svdlens.fractions import CONFIDENCE
+from svdlens.settings import FLAGS, Setting
+
+ROW = ["layer", "head", "index", "side", "sign"]
+SHARES = ["n", "k", "fraction", "low", "high", *OF_CONTROLS]
+
+
+class Pair(NamedTuple):
+    """Two settings that differ in one switch or one flag of TransformerLens, `change`: off in one, on in the other."""
+
+    change: str
+    off: str
+    on: str
+
+
+class Lists(NamedTuple):
+    """Token lists: `rows` says of which directions, `ids` are the tokens, best first."""
+
+    rows: pd.DataFrame
+    ids: Int[np.ndarray, "n k"]
+
+
+def setting_pairs(settings: Mapping[str, Setting]) -> list[Pair]:
+    """All pairs of settings that differ in one switch or one flag, by what differs."""
+    switches = {name: {switch for switch, on in vars(one).items() if on} for name, one in settings.items()}
+    single = {frozenset([switch]): switch for switch in Setting.__annotations__}
+    changes = single | {frozenset(whole): flag for flag, whole in FLAGS.items() if len(whole) > 1}
+    found = [
+        Pair(changes[frozenset(switches[on] - switches[off])], off, on)
+        for off in settings
+        for on in settings
+        if switches[off] < switches[on] and frozenset(switches[on] - switches[off]) in changes
+    ]
+    order = list(changes.values())
+    return sorted(found, key=lambda pair: order.index(pair.change))
+
+
+def read_lists(path: Path) -> Lists:
+    """The lists of one model, setting and matrix through the first of its read-outs."""
+    # The file alone: nothing from the names of its directories.
+    table = pq.ParquetFile(path).read([*ROW, "readout", "token_ids"])
+    if len(table):
+        table = table.filter(np.equal(table["readout"].to_pylist(), table["readout"][0].as_py()))
+    flat = table["token_ids"].combine_chunks().flatten().to_numpy()
+    return Lists(table.select(ROW).to_pandas(), flat.reshape(len(table), -1) if len(table) else np.empty((0, 1), int))
+
+
+def list_overlap(first: Lists, second: Lists) -> dict[str, Any]:
+    """Mean Jaccard index of the lists of the same index, side and sign, with its interval, and whether all are equal.
+
+    n_lists, jaccard, jaccard_low, jaccard_high (normal interval of the mean, lists taken as independent), exact (every
+    list has the same tokens in the same order).
+    """
+    one, other = (lists.rows.assign(**{name: range(len(lists.rows))}) for lists, name in ((first, "a"), (second, "b")))
+    joined = one.merge(other, on=ROW)
+    ids, other_ids = first.ids[joined["a"].to_numpy(int)], second.ids[joined["b"].to_numpy(int)]
+    if not len(joined):
+        return {"n_lists": 0, "jaccard": np.nan, "jaccard_low": np.nan, "jaccard_high": np.nan, "exact": False}
+    exact = np.array_equal(ids, other_ids)
+    values = np.ones(len(ids)) if exact else jaccard(ids, other_ids)
+    half = (
+        NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * values.std(ddof=1) / np.sqrt(len(values))
+        if len(values) > 1
+        else np.nan
+    )
+    mean = float(values.mean())
+    low, high = max(mean - half, 0.0), min(mean + half, 1.0)
+    return {"n_lists": len(values), "jaccard": mean, "jaccard_low": low, "jaccard_high": high, "exact": exact}
+
+
+def jaccard(first: Int[np.ndarray, "n k"], second: Int[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+    """Tokens in both of two lists, over tokens in either; no list has a token twice."""
+    together = np.sort(np.concatenate([first, second], axis=1), axis=1)
+    both = (together[:, 1:] == together[:, :-1]).sum(axis=1)
+    return both / (together.shape[1] - both)
+
+
+def settings_effect_data(
+    fractions: pd.DataFrame,
+    lists: Mapping[tuple[str, str, str], Path],
+    *,
+    settings: Mapping[str, Setting],
+    labeller: str,
+    rule: str,
+    labeller_networks: Set[str] = frozenset(),
+) -> pd.DataFrame:
+    """What is drawn: one row per model, pair of settings and matrix.
+
+    `lists` are the tables of tokens by model, setting and matrix. Columns: model, labeller_network, change, off, on
+    (the pair), matrix, readout; n, k, fraction, low, high, control_fraction, control_low, control_high with the
+    suffixes _off and _on (fraction_rows; n is 0 without labels); and those of list_overlap.
+    """
+    of_settings = fraction_rows(
+        fractions, group="all", swept=list(lists), labeller=labeller, rule=rule, labeller_networks=labeller_networks
+    )
+    by_place = {(row["model"], row["setting"], row["matrix"]): row for _, row in of_settings.iterrows()}
+    records = []
+    for model, matrix in dict.fromkeys((model, matrix) for model, _, matrix in lists):
+        own = {name: one for name, one in settings.items() if (model, name, matrix) in lists}
+        pairs = setting_pairs(own)
+        read = {name: read_lists(lists[model, name, matrix]) for name in {name for pair in pairs for name in pair[1:]}}
+        for pair in pairs:
+            sides = {end: by_place[model, getattr(pair, end), matrix] for end in ("off", "on")}
+            record = {"model": model, "labeller_network": sides["on"]["labeller_network"], **pair._asdict()}
+            record |= {"matrix": matrix, "readout": sides["on"]["readout"]}
+            record |= {f"{name}_{end}": row[name] for end, row in sides.items() for name in SHARES}
+            records.append(record | list_overlap(read[pair.off], read[pair.on]))
+    columns = ["model", "labeller_network", *Pair._fields, "matrix", "readout"]
+    columns += [f"{name}_{end}" for end in ("off", "on") for name in SHARES]
+    columns += ["n_lists", "jaccard", "jaccard_low", "jaccard_high", "exact"]
+    return pd.DataFrame(records, columns=columns)
+
+
+def draw_settings_effect(
+    data: pd.DataFrame, *, model: str, swept: Swept, labeller: str, rule: str, controls: int
+) -> Figure:
+    """The rows of settings_effect_data of one model: fractions left, overlap of lists right, a line per pair."""
+    pairs = list(dict.fromkeys(data[list(Pair._fields)].itertuples(index=False, name=None)))
+    matrices = ordered_matrices(data["matrix"])
+    step = 0.75 / max(1, len(matrices))
+    marks = "*" if data["labeller_network"].any() else ""
+
+    def places(rows: pd.DataFrame, matrix: str) -> np.ndarray:
+        of_pairs = [pairs.index(pair) for pair in rows[list(Pair._fields)].itertuples(index=False, name=None)]
+        return np.array(of_pairs, float) + step * (matrices.index(matrix) - (len(matrices) - 1) / 2)
+
+    def fractions(axes: Axes) -> None:
+        for matrix in matrices:
+            of_matrix, style = data[data["matrix"] == matrix], matrix_style(matrix)
+            for end, face, shift in (("off", "white", -0.1), ("on", style["color"], 0.1)):
+                rows = of_matrix[of_matrix[f"n_{end}"] > 0]
+                # A line of no points that is not clipped would reach to the corner of the figure.
+                if rows.empty:
+                    continue
+                y = places(rows, matrix)
+                axes.hlines(y, rows["fraction_off"], rows["fraction_on"], color=style["color"], lw=1)
+                low, share, high = (rows[f"{name}_{end}"].to_numpy(float) for name in ("low", "fraction", "high"))
+                left = rows[f"control_low_{end}"].to_numpy(float)
+                axes.barh(y, rows[f"control_high_{end}"].to_numpy(float) - left, step * 0.9, left=left, **CONTROL_BAND)
+                axes.errorbar(
+                    share, y + shift * step, xerr=np.maximum([share - low, high - share], 0), ls="", **style, ms=4,
+                    markerfacecolor=face, elinewidth=0.9, clip_on=False,
+                )  # fmt: skip
+        finish(axes)
+
+    def overlaps(axes: Axes) -> None:
+        for matrix in matrices:
+            rows = data[data["matrix"] == matrix]
+            y, style = places(rows, matrix), matrix_style(matrix)
+            mean = rows["jaccard"].to_numpy(float)
+            bars = [mean - rows["jaccard_low"].to_numpy(float), rows["jaccard_high"].to_numpy(float) - mean]
+            axes.errorbar(mean, y, xerr=np.maximum(bars, 0), ls="", **style, ms=4, elinewidth=0.9, clip_on=False)
+            exact = rows["exact"].to_numpy(bool)
+            if exact.any():
+                axes.plot(
+                    mean[exact], y[exact], ls="", marker="o", ms=9, mfc="none", mec="black", mew=0.9, clip_on=False
+                )
+        finish(axes)
+
+    def finish(axes: Axes) -> None:
+        axes.set_yticks(range(len(pairs)), [f"{change}\n{off} → {on}" for change, off, on in pairs])
+        axes.set_ylim(len(pairs) - 0.5, -0.5)
+        axes.set_xlim(0, 1)
+        axes.grid(False, axis="y")
+
+    own = list(dict.fromkeys(setting for name, setting, _ in swept if name == model))
+    alone = [setting for setting in own if not any(setting in pair[1:] for pair in pairs)]
+    without = f" No partner: {', '.join(alone)}." if alone and pairs else ""
+    missing = data[(data["n_off"] == 0) | (data["n_on"] == 0)]
+    unlabelled = f" Without labels there are only overlaps: {len(missing)} of {len(data)}." if len(missing) else ""
+    as_rows = data.rename(columns={"control_fraction_on": "control_fraction", "n_on": "n"}).assign(setting="")
+    caption = caption_of(
+        as_rows[as_rows["n"] > 0],
+        labeller=labeller,
+        rule=rule,
+        intervals="Left: without (open) and with the switch (filled). Bars",
+        controls=controls,
+    )
+    overlap = (
+        " Right: tokens that the two lists of a row have in common, over those in either (mean and 95 % interval over "
+        f"rows of the same index and sign); a ring: all lists equal, in the same order.{without}{unlabelled}"
+    )
+    return figure_of(
+        f"What single switches do: {model}{marks}",
+        caption + overlap if pairs else "",
+        [("fraction interpretable", fractions), ("overlap of token lists (Jaccard)", overlaps)] if pairs else [],
+        columns=2,
+        height=0.8 + max(0.36, 0.14 * len(matrices) + 0.06) * len(pairs),
+        handles=[*matrix_handles(data), *control_handles(as_rows), ring()],
+        nothing="Nothing to draw: no two settings of this model differ in just one switch.",
+    )
+
+
+def ring() -> Line2D:
+    return Line2D([], [], ls="", marker="o", ms=8, mfc="none", mec="black", mew=0.9, label="all lists equal")
+
+
+def lists_of(swept: Iterable[tuple[str, str, str]], paths: Iterable[Path]) -> dict[tuple[str, str, str], Path]:
+    """The tables of tokens by model, setting and matrix, from two lists in the same order."""
+    return {(model, setting, matrix): path for (model, setting, matrix), path in zip(swept, paths, strict=True)}

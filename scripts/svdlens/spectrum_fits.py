@@ -1,0 +1,46 @@
+"""Laws by which singular values may fall: exponential, s = a exp(-r i), and power law, s = a (i + 1)^-p."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+FEWEST = 3  # values; through two, any law passes
+
+
+class Fit(NamedTuple):
+    """A law fitted to the logarithms of singular values by least squares.
+
+    `rate` is r or p, `r2` the share of the variance of the logarithms that the law explains, `fitted` [n] its values.
+    """
+
+    rate: float
+    r2: float
+    fitted: Float[np.ndarray, " n"]
+
+
+def fit_exponential(values: Float[np.ndarray, " n"]) -> Fit:
+    """The exponential law through positive values, of which the first has index 0. See fit_line."""
+    return fit_line(np.arange(len(values)), values)
+
+
+def fit_power_law(values: Float[np.ndarray, " n"]) -> Fit:
+    """The power law through positive values, of which the first has index 0. See fit_line."""
+    return fit_line(np.log1p(np.arange(len(values))), values)
+
+
+def fit_line(x: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]) -> Fit:
+    """The straight line through the logarithms of `values` over `x`; nothing (NaN) of fewer than FEWEST values.
+
+    Where all values are equal the rate is 0, and there is no variance that a law could explain: `r2` is NaN.
+    """
+    if len(values) < FEWEST:
+        return Fit(np.nan, np.nan, np.full(len(values), np.nan))
+    logarithms = np.log(np.asarray(values, dtype=np.float64))
+    from_x, from_y = x - x.mean(), logarithms - logarithms.mean()
+    slope = (from_x @ from_y) / (from_x @ from_x)
+    variance = from_y @ from_y
+    # Equal values differ by the rounding of their mean.
+    flat = variance <= len(values) * (1e-12 * max(1.0, np.abs(logarithms).max())) ** 2
+    r2 = np.nan if flat else float((slope * (from_x @ from_y)) / variance)
+    return Fit(float(-slope), r2, np.exp(logarithms.mean() + slope * from_x))
