@@ -207,6 +207,10 @@ def test_metadata_tell_the_origin_and_nothing_of_the_machine(finished: Workflow)
         metadata = pq.read_metadata(path)
         facts = json.loads(metadata.metadata[b"svdlens"])
         assert facts["schema_version"] == 3
+        if path.parent.name == "embeddings":
+            # Of a vocabulary, whatever the weights are.
+            assert facts["token_frequency"]
+            continue
         sources = facts["sources"] if path.parent.name == "tables" else {path.name: facts}
         assert len(sources) == (3 if path.parent.name == "tables" else 1)
         for origin in sources.values():

@@ -99,7 +99,7 @@ def test_the_code_hash_changes_for_those_who_import_a_module(project: Path, impo
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "edited", ["scripts/svdlens/coherence.py", "scripts/svdlens/figures/selection.py", "scripts/plot_spectra.py"]
+    "edited", ["scripts/svdlens/labels.py", "scripts/svdlens/figures/selection.py", "scripts/plot_spectra.py"]
 )
 def test_an_edit_repeats_the_rules_that_use_the_code(
     edited: str, finished: Workflow, importers: dict[str, set[str]]
@@ -267,7 +267,7 @@ def test_a_rule_its_script_its_log_and_its_benchmark_have_one_name() -> None:
         assert re.fullmatch(r"[a-z]+(_[a-z]+)+", name), name
         assert re.findall(r"script:\s+\"(.*)\"", body) == [f"../scripts/{name}.py"]
         for directive in ("log", "benchmark"):
-            assert re.findall(rf"{directive}:\s+\"(.*?/.*?/.*?)/", body) == [f"results/{directive}s/{name}"]
+            assert re.findall(rf"{directive}:\s+f?\"(.*?/.*?/.*?)/", body) == [f"results/{directive}s/{name}"]
         assert f'code=code_hash("{name}")' in body
         assert not re.search(r"^ {4}(run|shell|group):|lambda", body, re.MULTILINE), name
     # Python would take a script for the library's module of that name.

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from svdlens.coherence import UNKNOWN_WEIGHT, token_vectors
 from svdlens.files import atomic_path
+from svdlens.tables import with_metadata
 from svdlens.token_classes import TokenClasses
 
 
@@ -54,7 +55,7 @@ def save_vocabulary(
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, {"facts": text})
     table = pa.table({"name": classes.names, "kind": pa.array(classes.kinds).dictionary_encode()})
     with atomic_path(classes_file) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(with_metadata(table, dict(facts)), temporary, compression="zstd")
 
 
 def load_vocabulary(embeddings_file: Path, classes_file: Path, texts: list[str]) -> KnownVocabulary:
