@@ -5,7 +5,7 @@ with planted words (tests/planted.py), and the lists of gpt2-small with the answ
 published. Tokenizer and answers lie in SVDLENS_SHARED (directories gpt2-tokenizer and published), or ../shared.
 Prints a table and writes results/benchmarks/label_quality.csv; ends with status 1 if a value is beyond its limit.
 
-No weight of the labeller is fitted to the published answers. But three of its design choices were made among some dozens
+No weight of the labeller is fitted to the published answers. But three design choices were made among some dozens
 of variants by the area under the ROC curve on those of gpt2-small: UNKNOWN_WEIGHT, FORM_WEIGHT, and that similarities
 are squared. So this value flatters somewhat; the answers about the larger models are the check, and were not at hand.
 The planted words were chosen without knowledge of the labeller, which was then improved after a first look at them.
