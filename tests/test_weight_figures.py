@@ -19,7 +19,7 @@ from svdlens.figures.random_table import draw_random_table, random_table_data
 from svdlens.figures.spectra import NULL_SPACE, draw_spectra, spectra_data
 from svdlens.figures.spectrum_growth import draw_spectrum_growth, spectrum_growth_data
 from svdlens.figures.style import save_figure, setting_styles
-from svdlens.figures.token_table import LONGEST_TOKEN, draw_token_table, shown_token, token_table_data
+from svdlens.figures.token_table import LONGEST_TOKEN, Cells, draw_token_table, shown_token, token_table_data
 from svdlens.spectrum_fits import fit_exponential, fit_power_law
 
 HOSTILE = [
@@ -158,7 +158,10 @@ def test_every_drawn_cell_of_the_token_table_is_in_the_csv():
             middle = corners[row : row + 2, column : column + 2].mean(axis=(0, 1))
             shown[tuple(np.round(middle, 6))] = shown_token(cell.token)
         assert np.array_equal(mesh.get_array(), expected, equal_nan=True)
-        texts = {tuple(np.round(text.get_position(), 6)): text.get_text() for text in axes.texts}
+        cells = [artist for artist in axes.get_children() if isinstance(artist, Cells)]
+        texts = {
+            tuple(np.round(place, 6)): text for one in cells for place, text in zip(one.places, one.texts, strict=True)
+        }
         assert {position: texts[position] for position in shown} == shown
     assert {"sign +", "sign −"} <= {text.get_text() for text in axes.texts}
 

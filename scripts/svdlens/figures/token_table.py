@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps, font_manager
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
 
 from svdlens.figures.panels import figure_of
@@ -31,6 +34,8 @@ FONT_SIZE = 7
 WIDTH, STRIP = 7.0, 5
 ROW_HEIGHT = 0.128
 LEFT, MIDDLE, RIGHT, TOP, BOTTOM, HEADING = 0.3, 0.16, 0.1, 0.18, 0.1, 0.2
+# Of the font size: how wide a character of DejaVu Sans Mono is, and how far below the middle of a cell it stands.
+ADVANCE, BASE_LINE = 0.602, 0.36
 CELL_TEXT: dict[str, Any] = {"fontsize": FONT_SIZE, "va": "center_baseline"}
 
 
@@ -153,11 +158,40 @@ def draw_strip(
     )  # fmt: skip
     for column, index in enumerate(indices):
         axes.text(left + (column + 0.5) * cell, top - 0.08, str(index), ha="center", **CELL_TEXT)
-    for row, column, token in zip(rows, columns, panel["token"], strict=True):
-        axes.text(
-            left + (column + 0.5) * cell, top + (row + 0.5) * ROW_HEIGHT, shown_token(token), ha="center", family=FONTS,
-            color="white" if shades[row, column] > DARK_SHADE else "black", parse_math=False, **CELL_TEXT,
-        )  # fmt: skip
+    dark = shades[rows, columns] > DARK_SHADE
+    places = np.column_stack([left + (columns + 0.5) * cell, top + (rows + 0.5) * ROW_HEIGHT])
+    texts = panel["token"].map(shown_token).to_numpy(object)
+    for colour, chosen in (("black", ~dark), ("white", dark)):
+        axes.add_artist(Cells(places[chosen], list(texts[chosen]), colour))
+
+
+class Cells(Artist):
+    """Short texts of FONT_SIZE around their `places` [n, 2] on the axes, on a common base line.
+
+    A Text of matplotlib lays itself out at each drawing, which for hundreds of tokens is half of all the time.
+    """
+
+    def __init__(self, places: np.ndarray, texts: list[str], colour: str) -> None:
+        super().__init__()
+        self.places, self.texts, self.colour = places, texts, colour
+        self.set_zorder(3)  # above the shades
+
+    def draw(self, renderer: RendererBase) -> None:
+        assert self.axes is not None
+        font = FontProperties(family=FONTS, size=FONT_SIZE)
+        gc = renderer.new_gc()
+        gc.set_foreground(self.colour)
+        em = FONT_SIZE * float(renderer.points_to_pixels(1.0))  # type: ignore[arg-type]
+        _, height = renderer.get_canvas_width_height()
+        for (x, y), text in zip(self.axes.transData.transform(self.places), self.texts, strict=True):
+            if not text:
+                continue
+            # Everything in ASCII is equally wide.
+            plain = text.replace(SPACE_MARK, " ").isascii()
+            width = ADVANCE * em * len(text) if plain else renderer.get_text_width_height_descent(text, font, False)[0]
+            base = y - BASE_LINE * em
+            renderer.draw_text(gc, x - width / 2, height - base if renderer.flipy() else base, text, font, 0)
+        gc.restore()
 
 
 def token_table_title(data: pd.DataFrame) -> str:
