@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
+from safetensors.torch import load_file
 from scipy.stats import kstest, kstwo
 
 PROJECT = Path(__file__).parents[1]
@@ -31,6 +32,7 @@ import planted  # noqa: E402
 from svdlens.agreement import area_under_roc  # noqa: E402
 from svdlens.calibration import NULL_LISTS, shuffled_lists  # noqa: E402
 from svdlens.coherence import first_distinct  # noqa: E402
+from svdlens.controls import random_unit_directions  # noqa: E402
 from svdlens.embedding import know_vocabulary  # noqa: E402
 from svdlens.enrichment import population_of  # noqa: E402
 from svdlens.files import write_text  # noqa: E402
@@ -39,15 +41,18 @@ from svdlens.known_vocabulary import KnownVocabulary, load_vocabulary  # noqa: E
 from svdlens.labeller import Coherence, find_evidence  # noqa: E402
 from svdlens.lexicon import load_lexicon  # noqa: E402
 from svdlens.published import MATRICES, Answer, read_answers  # noqa: E402
+from svdlens.readout import ReadoutMatrix, top_tokens  # noqa: E402
 from svdlens.token_lists import DistinctLists  # noqa: E402
 from svdlens.vocabulary import read_vocabulary  # noqa: E402
 
+BUNDLED_MODEL = PROJECT / "resources/models/wordnet-6layer"
 LEVEL = 0.05
 SEEDS = range(5)
 FURTHER = 1000
 N_PLANTED, N_BACKGROUND = 222, 888  # three lists of each group; 20 % of all
 RESAMPLES = 2000
 N_LISTS = 20_000
+KEPT_TOKENS = 50  # as in the tables
 
 
 class Measured(NamedTuple):
@@ -83,11 +88,27 @@ def know(tokenizer: Path, directory: Path, threads: int) -> KnownVocabulary:
 # --- calibration
 
 
-def calibration(vocabulary: KnownVocabulary, seeds: range = range(10)) -> list[Measured]:
+class BundledModel(NamedTuple):
+    """A model of which the unembedding is at hand, for random directions to be read through: wordnet-6layer."""
+
+    vocabulary: KnownVocabulary
+    unembed: ReadoutMatrix
+    d_model: int
+
+
+def bundled_model(directory: Path, scratch: Path, threads: int) -> BundledModel:
+    tied = load_file(directory / "model.safetensors")["wte.weight"]  # GPT-2's W_U is its W_E
+    return BundledModel(know(directory, scratch, threads), ReadoutMatrix(tied.T), tied.shape[1])
+
+
+def calibration(vocabulary: KnownVocabulary, model: BundledModel, seeds: range = range(10)) -> list[Measured]:
     """p-values of lists that are like those of the null, FURTHER for each seed, for either null."""
     measured = []
-    for name, p_of in (("list null", p_of_shuffles), ("direction null", p_of_directions)):
-        of_seeds = [p_of(vocabulary, seed) for seed in seeds]
+    nulls = {
+        "list null": [p_of_shuffles(vocabulary, seed) for seed in seeds],
+        "direction null": [p_of_directions(model, seed) for seed in seeds],
+    }
+    for name, of_seeds in nulls.items():
         shares = [float(np.mean(p <= 0.05)) for p in of_seeds]
         # p is k / 1001; half a step lower it is as uniform as one of 1,001 values can be.
         tests = [kstest(p - 0.5 / (1 + NULL_LISTS), "uniform") for p in of_seeds]
@@ -114,15 +135,12 @@ def p_of_shuffles(vocabulary: KnownVocabulary, seed: int) -> Float[np.ndarray, "
     return Coherence(vocabulary, LEVEL, seed).label({"tokens": tokens, "further": further.ids})["further"]["p_value"]
 
 
-def p_of_directions(vocabulary: KnownVocabulary, seed: int) -> Float[np.ndarray, " further"]:
-    """p_direction of rows that are what the random directions are: both are of more and less coherent lists."""
-    parts = [
-        planted.planted_lists(planted.GROUPS, vocabulary.texts, vocabulary.log_ranks, m, 500, seed=seed)[0]
-        for m in (0, 3, 6, 9)
-    ]
-    lists = np.random.default_rng(seed).permutation(np.concatenate(parts))
-    halves = {"tokens": lists[:FURTHER], "random_unit": lists[FURTHER:]}
-    return Coherence(vocabulary, LEVEL, seed).label(halves)["tokens"]["p_direction"]
+def p_of_directions(model: BundledModel, seed: int) -> Float[np.ndarray, " further"]:
+    """p_direction of FURTHER random directions, against as many others read through the same unembedding."""
+    directions = random_unit_directions(NULL_LISTS + FURTHER, model.d_model, np.random.default_rng(seed))
+    null, further = np.split(top_tokens(directions, model.unembed, KEPT_TOKENS)[+1].ids, [NULL_LISTS])
+    labels = Coherence(model.vocabulary, LEVEL, seed).label({"tokens": further, "random_unit": null})
+    return labels["tokens"]["p_direction"]
 
 
 # --- planted lists
@@ -271,11 +289,13 @@ def speed(vocabulary: KnownVocabulary) -> list[Measured]:
 
 
 def everything(tokenizer: Path, answers: Path) -> Iterator[Measured]:
+    threads = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as directory:
         start = time.perf_counter()
-        vocabulary = know(tokenizer, Path(directory), os.cpu_count() or 1)
+        vocabulary = know(tokenizer, Path(directory), threads)
         yield Measured("seconds to know the vocabulary", time.perf_counter() - start, len(vocabulary.texts))
-    yield from calibration(vocabulary)
+        model = bundled_model(BUNDLED_MODEL, Path(directory), threads)
+    yield from calibration(vocabulary, model)
     yield from discoveries(vocabulary)
     yield from published(vocabulary, answers)
     yield from speed(vocabulary)

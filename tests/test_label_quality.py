@@ -36,9 +36,10 @@ def check(measured: list[label_quality.Measured], limits: dict[str, str]) -> Non
 
 
 @pytest.mark.slow
-def test_p_values_of_lists_from_the_nulls_are_uniform(vocabulary: KnownVocabulary) -> None:
+def test_p_values_of_lists_from_the_nulls_are_uniform(vocabulary: KnownVocabulary, tmp_path: Path) -> None:
+    model = label_quality.bundled_model(label_quality.BUNDLED_MODEL, tmp_path, os.cpu_count() or 1)
     check(
-        label_quality.calibration(vocabulary, range(3)),
+        label_quality.calibration(vocabulary, model, range(3)),
         {
             "list null: share of p <= 0.05": "0.03 to 0.07",
             "list null: Kolmogorov-Smirnov p": "at least 0.01",
