@@ -298,6 +298,19 @@ def test_random_directions_have_neither_layer_nor_head():
     assert "singular vectors of a Gaussian matrix" in texts_of(figure)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-8, 1e7])
+def test_spectra_stay_within_the_figure_whatever_their_numbers(scale):
+    frame = spectra_frame()
+    falling = frame["value"] * scale * np.exp(-0.6 * frame["index"])
+    data = spectra_data(frame.assign(value=falling), model="m", setting="raw", matrix="ov")
+    figure = draw_spectra(data, rotary=False)
+    figure.canvas.draw()
+    for axes in figure.axes:
+        box = axes.get_tightbbox()
+        # Hanging over by a point is what edges of panels do.
+        assert figure.bbox.padded(2).fully_containsx(box.x0) and figure.bbox.padded(2).fully_containsx(box.x1)
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_captions_take_every_name_from_the_data(name):
     _, figure = FIGURES[name]()

@@ -150,8 +150,9 @@ def draw_spectra(data: pd.DataFrame, *, rotary: bool) -> Figure:
             axes.plot(mean["index"], mean["value"], color="black", lw=1.3)
             axes.set_xlabel("index of the singular value (0 = largest)")
             whole_number_ticks(axes.xaxis, most=6)
-        logarithmic.set_ylabel("singular value, logarithmic")
-        linear.set_ylabel("singular value, linear")
+        # Above and not beside: numbers of many digits would push a label out of the figure.
+        logarithmic.set_title("singular value, logarithmic")
+        linear.set_title("singular value, linear")
         linear.set_ylim(bottom=0)
         readable_logarithms(logarithmic.yaxis)
         draw_goodness(goodness, fits, layers, "layer; each mark is a head" if per_head else "layer")
