@@ -20,6 +20,7 @@ for part in [
     "exports",
     "figures",
     "label_figures",
+    "explorer",
 ]:
 
     include: f"rules/{part}.smk"
@@ -31,6 +32,7 @@ rule all:
         expand("results/tables/{table}.parquet", table=TABLES),
         figure_files(selected_figures()),
         expand("results/report/{page}.html", page=REPORT_PAGES),
+        "results/explorer/index.html",
 
 
 TARGETS = {
@@ -43,6 +45,7 @@ TARGETS = {
     "figures": figure_files(selected_figures()),
     "paper_figures": paper_files(),
     "published_figures": figure_files(["fraction_published"]),
+    "explorer": "results/explorer/index.html",
 }
 
 for target, files in TARGETS.items():
