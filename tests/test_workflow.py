@@ -93,7 +93,9 @@ OF_FREQUENCY = ("spearman", "log_rank_interpretable", "log_rank_not", "log_rank_
 for labeller in ("first", "second"):
     AGREEMENT |= {f"{labeller}_{name}": pa.float64() for name in ("auc", *OF_FREQUENCY)}
 
-FRACTIONS = {"collect_tables", "plot_fraction_by_block", "plot_fraction_by_model", "make_report_pages"}
+FRACTIONS = {
+    "collect_tables", "plot_fraction_by_block", "plot_fraction_by_model", "make_report_pages", "build_explorer"
+}  # fmt: skip
 OF_LABELS = {"score_labels", "compare_labellers"} | FRACTIONS
 FROM_TOKENS = {"project_directions", "plot_token_table", "label_directions"} | OF_LABELS
 TINY_RAW = "model=tiny/setting=raw"
