@@ -7,26 +7,23 @@ params: settings, sweep (model, setting, matrix), control_places (model and sett
 """
 
 from svdlens.figures.frequency_directions import draw_frequency_directions, frequency_directions_data
-from svdlens.figures.label_rows import read_control_labels, read_labels
-from svdlens.figures.style import save_figure
+from svdlens.figures.label_rows import save_each_setting
 from svdlens.job import run
-from svdlens.provenance import labeller_networks
 
 
 def main(smk):
-    labeller, rule = smk.params.labeller, smk.params.labelling_rule
-    networks = labeller_networks(smk.input.labels)
-    controls = list(zip(smk.input.controls, smk.params.control_places, strict=True))
-    files = zip(smk.params.settings, smk.output.pdf, smk.output.png, smk.output.csv, strict=True)
-    for setting, *paths in files:
-        labels = read_labels(smk.input.labels, setting=setting, labeller=labeller)
-        of_controls = read_control_labels(controls, setting=setting)
-        swept = [place for place in smk.params.sweep if place[1] == setting]
-        data = frequency_directions_data(labels, of_controls, swept=swept, rule=rule, labeller_networks=networks)
-        figure = draw_frequency_directions(
-            data, setting=setting, labeller=labeller, rule=rule, controls=smk.params.n_controls
-        )
-        save_figure(figure, data, *paths)
+    save_each_setting(
+        frequency_directions_data,
+        draw_frequency_directions,
+        labels=smk.input.labels,
+        controls=list(zip(smk.input.controls, smk.params.control_places, strict=True)),
+        settings=smk.params.settings,
+        sweep=smk.params.sweep,
+        labeller=smk.params.labeller,
+        rule=smk.params.labelling_rule,
+        n_controls=smk.params.n_controls,
+        output=smk.output,
+    )
 
 
 if __name__ == "__main__":

@@ -240,7 +240,8 @@ TARGETS["tables"] |= {"collect_tables", "score_labels", "compare_labellers"}
 # Labels of others, which the sweep has not, are not drawn.
 PLOTS = {rule for rule in rules() if rule.startswith("plot_")} - {"plot_fraction_published"}
 TARGETS["figures"] = TARGETS["tables"] - {"score_labels"} | PLOTS
-TARGETS["all"] = TARGETS["tables"] | PLOTS | {"list_paper_figures", "make_report_pages"}
+TARGETS["all"] = TARGETS["tables"] | PLOTS | {"list_paper_figures", "make_report_pages", "build_explorer"}
+TARGETS["explorer"] = TARGETS["tables"] - {"score_labels", "compare_labellers"} | {"build_explorer"}
 TARGETS["published_figures"] = {"fetch_published", "label_published", "plot_fraction_published"}
 TARGETS["paper_figures"] = TARGETS["spectra"] | TARGETS["tokens"] | TARGETS["published_figures"]
 TARGETS["paper_figures"] |= {"list_paper_figures", "plot_token_table", "plot_random_table", "plot_spectra"}

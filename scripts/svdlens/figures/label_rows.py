@@ -1,14 +1,18 @@
 """What the figures of labels count: rows of the labels tables and of the controls, and the shares of what they are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
+from matplotlib.figure import Figure
 
 from svdlens.figures.fraction_rows import first_readout, with_shares
 from svdlens.figures.selection import as_text
+from svdlens.figures.style import save_figure
 from svdlens.fractions import KINDS, NOT_INTERPRETABLE, counted_rows
+from svdlens.provenance import labeller_networks
 
 COLUMNS = [
     "matrix", "layer", "head", "index", "side", "sign", "readout", "labeller", "kind", "labelled", "verified",
@@ -35,6 +39,33 @@ def read_control_labels(files: Iterable[tuple[Path, Sequence[str]]], *, setting:
     if not pieces:
         return pd.DataFrame(columns=["control", "model", "setting", *COLUMNS])
     return pd.concat(pieces, ignore_index=True)
+
+
+def save_each_setting(
+    data_of: Callable[..., pd.DataFrame],
+    draw: Callable[..., Figure],
+    *,
+    labels: Path,
+    controls: Sequence[tuple[Path, Sequence[str]]],
+    settings: Sequence[str],
+    sweep: Sequence[Sequence[str]],
+    labeller: str,
+    rule: str,
+    n_controls: int,
+    output: Any,
+) -> None:
+    """A figure for each of `settings`, to the files in the same place of output.pdf, .png and .csv.
+
+    `labels` is the labels table of the sweep, `controls` are as read_control_labels takes them, and `sweep` has model,
+    setting and matrix. `data_of` makes of the rows of a setting what is drawn, and `draw` draws it.
+    """
+    networks = labeller_networks(labels)
+    for setting, *paths in zip(settings, output.pdf, output.png, output.csv, strict=True):
+        rows = read_labels(labels, setting=setting, labeller=labeller)
+        of_controls = read_control_labels(controls, setting=setting)
+        swept = [place for place in sweep if place[1] == setting]
+        data = data_of(rows, of_controls, swept=swept, rule=rule, labeller_networks=networks)
+        save_figure(draw(data, setting=setting, labeller=labeller, rule=rule, controls=n_controls), data, *paths)
 
 
 def count_rows(labels: pd.DataFrame, rule: str) -> pd.DataFrame:
