@@ -114,26 +114,29 @@ svdlens.search = (function () {
     const asked = plain(query);
     const found = new Map();
     if (!asked) return [];
-    for (const model of models) {
-      for (const [matrix, settings] of Object.entries(model.matrices)) {
-        for (const [setting, entry] of Object.entries(settings)) {
-          const said = entry.labels[labeller];
-          if (!said) continue;
-          const { columns } = await shards.load(said.names);
-          const fits = columns.names.map((name) => rank(plain(name), asked));
-          if (fits.every((near) => near === null)) continue;
-          for (let row = 0; row < columns.name.length; row++) {
-            const place = columns.name[row] - 1;
-            if (place < 0 || fits[place] === null) continue;
-            const key = `${model.name}\n${matrix}\n${entry.frame}\n${row}\n${columns.names[place]}`;
-            if (!found.has(key)) {
-              found.set(key, { model, matrix, settings: [], row, name: columns.names[place], hits: 3 - fits[place] });
-            }
-            found.get(key).settings.push(setting);
-          }
+    const said = models.flatMap((model) =>
+      Object.entries(model.matrices).flatMap(([matrix, settings]) =>
+        Object.entries(settings)
+          .filter(([, entry]) => labeller in entry.labels)
+          .map(([setting, entry]) => ({ model, matrix, setting, frame: entry.frame, shard: entry.labels[labeller].names }))
+      )
+    );
+    // All at once: one after the other, they would wait for each other.
+    const loaded = await Promise.all(said.map(({ shard }) => shards.load(shard)));
+    said.forEach(({ model, matrix, setting, frame }, i) => {
+      const { names, name: named } = loaded[i].columns;
+      const fits = names.map((name) => rank(plain(name), asked));
+      if (fits.every((near) => near === null)) return;
+      for (let row = 0; row < named.length; row++) {
+        const place = named[row] - 1;
+        if (place < 0 || fits[place] === null) continue;
+        const key = `${model.name}\n${matrix}\n${frame}\n${row}\n${names[place]}`;
+        if (!found.has(key)) {
+          found.set(key, { model, matrix, settings: [], row, name: names[place], hits: 3 - fits[place] });
         }
+        found.get(key).settings.push(setting);
       }
-    }
+    });
     return [...found.values()];
   }
 
