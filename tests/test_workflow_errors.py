@@ -82,6 +82,14 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"models": {"tiny": {"architecture": "bert"}}},
         ("'W_U'", "tiny (bert)", "models.tiny.readouts: [W_E, pinv_W_E]"),
     ),
+    "name with a space": (
+        {"models": {"my model": {"path": "source"}}},
+        ("models: 'my model'", "letters, digits, dots, hyphens and underscores"),
+    ),
+    "name with a slash": (
+        {"models": {"openai/gpt2": {"path": "source"}}},
+        ("models: 'openai/gpt2'", "letters, digits, dots, hyphens and underscores"),
+    ),
     "key": (
         {"random_direction": 5},
         ("'random_direction' is no key", "Did you mean 'random_directions'?"),

@@ -157,7 +157,7 @@
       ),
       problems,
       ...missing(choice, summaries, found).map(notice),
-      grid.legend(quantity, scale, known.map((one) => one.control)),
+      known.length ? grid.legend(quantity, scale, known.map((one) => one.control)) : null,
       readout,
       element("div", { class: "axis-name", "aria-hidden": "true" }, source.frame.heads[0] < 0 ? "layer" : "layer \u2193   head \u2192"),
       element("div", { class: "grids" }, ...grids.map((table, i) => element("div", { class: "grid-of" }, other ? element("h3", {}, title(sources[i])) : null, table))),
