@@ -5,6 +5,7 @@ var svdlens = window.svdlens || {};
 svdlens.grid = (function () {
   const { element, withProperty } = svdlens.dom;
   const { quantities, colours, text } = svdlens;
+  const MANY = 12; // heads whose numbers fit above two grids side by side
 
   /** Values of a source: [{layer, head, found}], layer by layer. */
   function cellsOf(source, summary, quantity, choice) {
@@ -64,7 +65,7 @@ svdlens.grid = (function () {
       "tr",
       {},
       element("th", { scope: "col", class: "corner" }, element("span", { class: "hidden" }, "Layer")),
-      ...frame.heads.map((head) => element("th", { scope: "col" }, bars ? element("span", { class: "hidden" }, quantity.name) : String(head)))
+      ...frame.heads.map((head) => element("th", { scope: "col", class: head % 5 ? "between" : null }, bars ? element("span", { class: "hidden" }, quantity.name) : String(head)))
     );
     const cellAt = (event) => cells[buttons.indexOf(event.target.closest("button"))];
     const say = (event) => {
@@ -74,7 +75,7 @@ svdlens.grid = (function () {
     const table = element(
       "table",
       {
-        class: bars ? "grid bars" : "grid",
+        class: `grid${bars ? " bars" : ""}${columns > MANY ? " many" : ""}`,
         onclick: (event) => cellAt(event) && choose(cellAt(event)),
         onkeydown: (event) => move(event, buttons, columns),
         onpointerover: say,
