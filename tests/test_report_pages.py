@@ -10,7 +10,7 @@ import pytest
 
 from svdlens.html_pages import html_page, html_table
 from svdlens.paper_figures import paper_figures
-from svdlens.report_pages import configuration_page, fractions_page, markdown_table
+from svdlens.report_pages import agreement_page, configuration_page, fractions_page, markdown_table
 from workflow import Files
 
 MEDIUM = "results/figures/gpt2-medium/post2022"
@@ -113,6 +113,20 @@ def fractions(groups=("all", "layer")):
 def test_the_page_of_fractions_has_one_row_for_everything_together():
     assert fractions_page(fractions()).count(">0.625<") == 1
     assert "No token list was labelled" in fractions_page(fractions(groups=()))
+
+
+def test_what_is_the_same_throughout_is_said_once():
+    one, other = fractions(), fractions().assign(labeller="published")
+    page = fractions_page(one)
+    assert "<td>coherence</td>" not in page and page.count("labeller coherence") == 1
+    page = fractions_page(pd.concat([one, other], ignore_index=True))
+    assert page.count("<td>coherence</td>") == page.count("<td>published</td>") == 1
+
+
+def test_of_one_labeller_the_page_of_agreement_has_no_columns_of_pairs():
+    agreement = pd.DataFrame({"model": ["m"], "first": ["coherence"], "second": [None], "kappa": [None], "n": [3]})
+    assert "kappa<" not in agreement_page(agreement)
+    assert "kappa<" in agreement_page(agreement.assign(second="published", kappa=0.5))
 
 
 def test_the_scripts_write_the_pages(tmp_path):

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; }
@@ -12,7 +13,7 @@ body { margin: 2em auto; max-width: 70em; padding: 0 1em; }
 h1 { font-size: 1.5em; font-weight: 600; } h2 { font-size: 1.15em; font-weight: 600; margin-top: 1.6em; }
 table { border-collapse: collapse; font-size: 0.92em; } caption { text-align: left; color: #555; padding: 0.3em 0; }
 th, td { padding: 0.25em 0.7em; text-align: left; vertical-align: top; border-bottom: 1px solid #e4e4e4; }
-th { border-bottom: 2px solid #999; position: sticky; top: 0; background: #fff; } td.number { text-align: right;
+th { border-bottom: 2px solid #999; position: sticky; top: 0; background: #fff; } .number { text-align: right;
 font-variant-numeric: tabular-nums; white-space: nowrap; } pre { background: #f5f5f5; padding: 1em; overflow-x: auto; }
 code { background: #f5f5f5; padding: 0 0.2em; overflow-wrap: anywhere; } div.table { overflow-x: auto; }
 """.strip()
@@ -40,7 +41,10 @@ def html_table(frame: pd.DataFrame, caption: str, nothing: str = "There are no r
     """`frame` as a table: numbers to three digits, empty cells for what is missing, `nothing` where it has no rows."""
     if frame.empty:
         return html_paragraph(nothing)
-    head = "".join(f'<th scope="col">{escape(str(name))}</th>' for name in frame.columns)
+    head = "".join(
+        f'<th scope="col"{" class=number" if is_numeric_dtype(frame[name]) else ""}>{escape(str(name))}</th>'
+        for name in frame.columns
+    )
     body = "\n".join(
         "<tr>" + "".join(html_cell(value) for value in row) + "</tr>"
         for row in frame.itertuples(index=False, name=None)

@@ -13,8 +13,8 @@ from svdlens.html_pages import html_page, html_paragraph, html_table, html_text
 KEYS = ["model", "setting", "matrix", "readout", "labeller", "rule"]
 FRACTION_TEXT = (
     "Share of token lists (one for each direction, side and sign) that count as interpretable, over all layers, heads "
-    "and directions. low and high: Wilson 95 % interval. control: random unit directions, read and labelled the same "
-    "short."
+    "and directions, with its Wilson 95 % interval. control: random unit directions, read and labelled the same way. "
+    "excess: the difference, with Newcombe's 95 % interval."
 )
 SCORE_TEXT = (
     "How labels do in tests: value, its 95 % interval, what chance gives, and what labels give that are shuffled among "
@@ -49,31 +49,54 @@ def fractions_page(fractions: pd.DataFrame) -> str:
     """The fractions of everything together, one row per model, setting, matrix, read-out, labeller and rule."""
     whole = (fractions["unit"] == "row") & (fractions["side"] == "all") & (fractions["group"] == "all")
     rows = fractions[whole & (fractions["kind"] == "all")].rename(columns={"control_fraction": "control"})
-    numbers = ["n", "k", "fraction", "low", "high", "control", "excess", "excess_low", "excess_high"]
+    rows = rows.assign(
+        **{
+            "95 %": intervals(rows["low"], rows["high"]),
+            "95 % of excess": intervals(rows["excess_low"], rows["excess_high"]),
+        }
+    )
+    numbers = ["n", "k", "fraction", "95 %", "control", "excess", "95 % of excess"]
+    varying, same = apart_from_what_is_the_same(rows[[*KEYS, *numbers]], ["readout", "labeller", "rule"])
     nothing = "No token list was labelled."
     return html_page(
         "Fraction interpretable",
         [
             html_paragraph(FRACTION_TEXT),
-            html_table(rows[[*KEYS, *numbers]], "All layers, heads and directions.", nothing),
+            html_table(varying, f"All layers, heads and directions.{same}", nothing),
         ],
     )
 
 
+def intervals(low: pd.Series, high: pd.Series) -> list[str]:
+    """`low to high`, to three digits; nothing where there is none."""
+    pairs = zip(low, high, strict=True)
+    return ["" if pd.isna(first) else f"{first:.3f} to {last:.3f}" for first, last in pairs]
+
+
+def apart_from_what_is_the_same(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, str]:
+    """`frame` without those of `columns` that have one value throughout (if it has them), and these values as a sentence."""
+    same = [name for name in columns if name in frame and frame[name].nunique(dropna=False) == 1]
+    said = "; ".join(f"{name} {frame[name].iloc[0]}" for name in same)
+    return frame.drop(columns=same), f" Throughout: {said}." if said else ""
+
+
 def scores_page(scores: pd.DataFrame) -> str:
     """All tests of the labels."""
+    varying, same = apart_from_what_is_the_same(scores, ["readout", "labeller"])
     return html_page(
         "Scores of labels",
-        [html_paragraph(SCORE_TEXT), html_table(scores, "Of each labeller.", "No label could be tested.")],
+        [html_paragraph(SCORE_TEXT), html_table(varying, f"Of each labeller.{same}", "No label could be tested.")],
     )
 
 
 def agreement_page(agreement: pd.DataFrame) -> str:
-    """Agreement of all pairs of labellers."""
+    """Agreement of all pairs of labellers; of a single one, what it has to do with frequency."""
     nothing = "No two labellers labelled the same lists."
+    # One labeller agrees with nobody: all columns of pairs are empty then.
+    varying, same = apart_from_what_is_the_same(agreement.dropna(axis=1, how="all"), ["readout", "first"])
     return html_page(
         "Agreement between labellers",
-        [html_paragraph(AGREEMENT_TEXT), html_table(agreement, "Of each pair of labellers.", nothing)],
+        [html_paragraph(AGREEMENT_TEXT), html_table(varying, f"Of each labeller, and of each pair of them.{same}", nothing)],
     )
 
 
