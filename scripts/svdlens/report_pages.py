@@ -96,7 +96,10 @@ def agreement_page(agreement: pd.DataFrame) -> str:
     varying, same = apart_from_what_is_the_same(agreement.dropna(axis=1, how="all"), ["readout", "first"])
     return html_page(
         "Agreement between labellers",
-        [html_paragraph(AGREEMENT_TEXT), html_table(varying, f"Of each labeller, and of each pair of them.{same}", nothing)],
+        [
+            html_paragraph(AGREEMENT_TEXT),
+            html_table(varying, f"Of each labeller, and of each pair of them.{same}", nothing),
+        ],
     )
 
 
