@@ -74,7 +74,7 @@ def intervals(low: pd.Series, high: pd.Series) -> list[str]:
 
 
 def apart_from_what_is_the_same(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, str]:
-    """`frame` without those of `columns` that have one value throughout (if it has them), and these values as a sentence."""
+    """`frame` without those of `columns` that have one value throughout, and these values as a sentence."""
     same = [name for name in columns if name in frame and frame[name].nunique(dropna=False) == 1]
     said = "; ".join(f"{name} {frame[name].iloc[0]}" for name in same)
     return frame.drop(columns=same), f" Throughout: {said}." if said else ""
