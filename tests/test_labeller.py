@@ -14,6 +14,7 @@ from svdlens.coherence import FEWEST_TOKENS, LIST_LENGTH, first_distinct
 from svdlens.enrichment import EXTRA, FEWEST_SHARED
 from svdlens.known_vocabulary import KnownVocabulary
 from svdlens.labeller import FORM_WEIGHT, Coherence
+from svdlens.word_classes import ALL_FUNCTION_WORDS
 from tiny_vocabulary import (
     CLUSTERS,
     N_TOKENS,
@@ -117,6 +118,19 @@ def test_without_a_class_three_tokens_name_a_list():
         names = rows["label"][row].split(" / ")
         assert len(set(names)) == 3 and {f" {name}" for name in names} <= cluster
         assert (rows["kind"][row], rows["n_concepts"][row]) == ("semantic", 1)
+
+
+@pytest.mark.parametrize("function_words,kind", [(30, "grammatical"), (0, "semantic")])
+def test_what_alike_function_words_share_is_grammar(function_words, kind):
+    cluster = WITHOUT[2]
+    texts = list(VOCABULARY.texts)
+    for place, word in enumerate(sorted(ALL_FUNCTION_WORDS)[:function_words]):
+        texts[cluster * PER_CLUSTER + place] = f" {word.title()}"
+    tokens = np.concatenate([clustered_lists(20, 13, 7, range(cluster, cluster + 1)), random_lists(200, seed=8)])
+    rows = label(VOCABULARY._replace(texts=texts), tokens=tokens)["tokens"]
+    found = [row for row in range(20) if rows["interpretable"][row] and " / " in rows["label"][row]]
+    assert len(found) >= 15
+    assert {rows["kind"][row] for row in found} == {kind}
 
 
 def test_what_alike_tokens_that_are_no_words_share_is_their_spelling():

@@ -11,6 +11,7 @@ from svdlens.enrichment import Shared, count_tokens, strongest
 from svdlens.known_vocabulary import KnownVocabulary
 from svdlens.token_classes import TokenClasses
 from svdlens.token_lists import DistinctLists
+from svdlens.word_classes import ALL_FUNCTION_WORDS
 
 EXPLAINS = 1 / 3
 """Share of the tokens of a list that a class must hold to explain it."""
@@ -64,21 +65,29 @@ def describe(lists: DistinctLists, shared: Shared, vocabulary: KnownVocabulary, 
     )
     descriptions = []
     for row, of_row in enumerate(named):
-        texts = [vocabulary.texts[id] for id in lists.ids[row, : sizes[row]]]
+        ids = lists.ids[row, : sizes[row]]
         if of_row >= 0:
-            label, kind = classes.names[of_row], classes.kinds[of_row]
-            shown = members[row, : sizes[row]]
+            label, kind, shown = classes.names[of_row], classes.kinds[of_row], members[row, : sizes[row]]
         else:
             of_tokens = near[row][: sizes[row]]
             nearest = np.argsort(-of_tokens, kind="stable")[:NAME_TOKENS]
+            label = " / ".join(vocabulary.texts[id].strip() for id in ids[nearest])
             shown = of_tokens >= min(of_tokens.mean(), of_tokens.max())  # at least one, where all are equal
-            # What fragments of words have in common is at best their spelling.
-            words = classes.is_word[lists.ids[row, : sizes[row]]][shown]
-            label = " / ".join(texts[place].strip() for place in nearest)
-            kind = "semantic" if words.mean() >= 0.5 else "orthographic"
-        evidence = [text for text, is_shown in zip(texts, shown, strict=True) if is_shown]
+            kind = kind_of_tokens(ids[shown], vocabulary)
+        evidence = [vocabulary.texts[id] for id in ids[shown]]
         descriptions.append(Description(label, kind, evidence, int(n_concepts[row])))
     return descriptions
+
+
+def kind_of_tokens(ids: Int[np.ndarray, " n"], vocabulary: KnownVocabulary) -> str:
+    """The kind of tokens that are alike though no class explains it, by what at least half of them are.
+
+    What fragments of words have in common is at best their spelling; what "of", "and" and "or" have is grammar.
+    """
+    if vocabulary.classes.is_word[ids].mean() < 0.5:
+        return "orthographic"
+    function_words = [vocabulary.texts[id].strip().lower() in ALL_FUNCTION_WORDS for id in ids]
+    return "grammatical" if np.mean(function_words) >= 0.5 else "semantic"
 
 
 def common_tokens(lists: DistinctLists, shared: Shared, vocabulary: KnownVocabulary) -> dict[int, Description]:
