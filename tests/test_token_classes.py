@@ -100,8 +100,8 @@ def test_groups_number_the_dictionary_forms_of_a_vocabulary():
 
 
 def test_words_are_what_the_lexicon_or_the_list_of_function_words_has():
-    texts = [" fire", "Geese", " went", " the", "whom", " xqzt", "ellig", "?", "12", "", "a", "火"]
-    assert classify(texts).is_word.tolist() == [True] * 5 + [False] * 5 + [True, False]
+    texts = [" fire", "Geese", " went", " the", "whom", " xqzt", "ellig", "?", "12", "", "a", "火", " of", "es", "el"]
+    assert classify(texts).is_word.tolist() == [True] * 5 + [False] * 5 + [True, False, True, False, False]
 
 
 # --- classes

@@ -18,6 +18,8 @@ FEWEST_WORDS = 4
 MOST_FREQUENT = 100
 RAREST = 0.02  # of the vocabulary
 SHORTEST_BASE = 3  # letters
+SHORTEST_WORD = 3
+"""Letters; two of them are in WordNet as symbols and abbreviations (es, en, el), and in a vocabulary as fragments."""
 ABOUT = "about "  # before the name of a topic, or of a word that definitions have in common
 
 
@@ -25,7 +27,8 @@ class TokenClasses(NamedTuple):
     """names and kinds (semantic grammatical orthographic frequency glitch) of classes, and who is in them.
 
     membership [d_vocab, n_classes] is a sparse matrix of ones. groups [d_vocab]: tokens of one number are case variants
-    and inflections of one word. is_word [d_vocab]: whether the lexicon, or the list of function words, has the token.
+    and inflections of one word. is_word [d_vocab]: whether the token is a function word, or a word of the lexicon
+    that is not shorter than SHORTEST_WORD.
     """
 
     names: list[str]
@@ -44,7 +47,7 @@ def classify_tokens(texts: list[str], lexicon: Lexicon, log_ranks: Float[np.ndar
         word = text.strip().lower()
         bases = lexicon.base_forms(word) if len(word) > 1 else []
         groups[id] = numbers.setdefault(dictionary_form(word, bases), len(numbers))
-        is_word[id] = bool(bases) or word in ALL_FUNCTION_WORDS
+        is_word[id] = word in ALL_FUNCTION_WORDS or (bool(bases) and len(word) >= SHORTEST_WORD)
         for kind, name in form_classes(text, bases):
             members[kind, name].append(id)
         if word not in ALL_FUNCTION_WORDS:
