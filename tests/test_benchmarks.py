@@ -1,11 +1,14 @@
 """Every case of the benchmarks runs, and its contenders do comparable work; at sizes that take no time."""
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from made_up_sweep import Shape
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -53,3 +56,16 @@ def test_a_case_that_is_none_is_named() -> None:
     assert done.returncode == 1
     assert "'ov_layr' is no case. Cases: ov_layer, " in done.stderr
     assert "Did you mean 'ov_layer'?" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_explorer_is_built_and_every_action_shows_something(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    benchmark = importlib.import_module("explorer")
+    # The head that an action chooses is there, and little else.
+    models = {"small": Shape(layers=11, heads=8, directions=4, tables=benchmark.NINE)}
+    seconds, gib = benchmark.build(tmp_path / "results", models, tmp_path / "explorer")
+    assert seconds > 0 and gib > 0 and benchmark.megabytes(tmp_path / "explorer") > 0
+    measured = list(benchmark.clicks("small", tmp_path / "explorer/index.html", most=60))
+    assert len(measured) == 1 + len(benchmark.ACTIONS)
+    assert all(0 < one.value < one.limit for one in measured[1:])

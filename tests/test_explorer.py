@@ -394,7 +394,10 @@ def test_names_of_models_make_safe_names_of_files():
 
 
 def test_a_list_takes_few_bytes(tmp_path):
-    """150 MB for the sweep of the paper, 338,000 lists in each of nine settings, are 49 bytes for each list in each."""
+    """150 MB for the sweep of the paper, 338,000 lists in each of nine settings, are 49 bytes for each list in each.
+
+    This is one setting by itself; nine have five different tables of lists (benchmarks/explorer.py --paper).
+    """
     shape = Shape(layers=4, heads=4, directions=64, vocabulary=20_000, rank=64, matrices=("ov",), tables=(("raw", 0),))
     sources = write_sweep(tmp_path / "results", {"medium": shape})
     build_explorer(sources, tmp_path / "results/tables/fractions.parquet", [], tmp_path / "explorer")

@@ -395,7 +395,7 @@
       return;
     }
     if (typeof DecompressionStream === "undefined") {
-      byId("main").replaceChildren(element("p", { class: "notice" }, "This browser cannot unpack the data. Chrome 80, Firefox 113 or Safari 16.4, or one newer, can."));
+      byId("main").replaceChildren(element("p", { class: "notice" }, "This browser cannot unpack the data. Chrome 105, Firefox 113 or Safari 16.4, or one newer, can."));
       return;
     }
     state.onChange(render);
