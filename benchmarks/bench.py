@@ -21,8 +21,8 @@ sys.path.insert(0, str(PROJECT / "scripts"))
 
 from cases import CASES  # noqa: E402
 
+from svdlens.artefacts.atomic_files import write_text  # noqa: E402
 from svdlens.errors import did_you_mean  # noqa: E402
-from svdlens.files import write_text  # noqa: E402
 
 COLUMNS = ["case", "shape", "peer", "ours_s", "peer_s", "ratio", "ours_rss_mb", "peer_rss_mb"]
 

@@ -11,18 +11,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from svdlens.decompose import decompose, decompose_dense, decompose_product, fix_signs
-from svdlens.readout import ReadoutMatrix, top_tokens
-from svdlens.settings import (
-    HEAD_MATRICES,
-    RESIDUAL_SIDES,
-    Setting,
-    setting_from_names,
-    svd_key,
-    twin_setting,
-)
-from svdlens.threads import single_threaded_pool
-from svdlens.weights import factors, readout_matrix
+from svdlens.readout.readout_matrix import readout_matrix
+from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
+from svdlens.runtime.compute import single_threaded_pool
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.settings import Setting, setting_from_names, svd_key, twin_setting
+from svdlens.svd.matrix_svd import decompose, decompose_dense, decompose_product, fix_signs
+from svdlens.weights.factors import factors
 
 THREADS = os.cpu_count() or 1
 DIRECTIONS = 64
@@ -160,17 +155,17 @@ class RandomModel(dict[str, torch.Tensor]):
 def decompose_model(model: RandomModel, size: Shape, matrix: str, setting: Setting) -> dict[str, torch.Tensor]:
     """The leading vectors of all matrices of one kind, on each side in the residual stream, float32."""
     torch.set_num_threads(1)
-    sides: dict[str, list[torch.Tensor]] = {side: [] for side in RESIDUAL_SIDES[matrix]}
+    sides: dict[str, list[torch.Tensor]] = {side: [] for side in MATRIX_KINDS[matrix].sides}
     with single_threaded_pool(THREADS) as pool:
         futures = []
         for layer in range(size.n_layers):
             parts = factors(model, matrix, layer, setting)
-            heads = zip(*parts, strict=True) if matrix in HEAD_MATRICES else [parts]
+            heads = zip(*parts, strict=True) if MATRIX_KINDS[matrix].per_head else [parts]
             futures += [pool.submit(decompose, [part.clone() for part in one], DIRECTIONS) for one in heads]
         for future in futures:
             found = fix_signs(future.result(), matrix)
-            for side, array in RESIDUAL_SIDES[matrix].items():
-                sides[side].append(getattr(found, array).float())
+            for name, side in MATRIX_KINDS[matrix].sides.items():
+                sides[name].append(getattr(found, side.array).float())
     torch.set_num_threads(THREADS)
     return {side: torch.cat(vectors) for side, vectors in sides.items()}
 

@@ -1,9 +1,9 @@
 """Speed and size of the explorer: `python benchmarks/explorer.py [--paper]`, less than a minute without the option.
 
-Of a made-up sweep (tests/made_up_sweep.py) of gpt2-large's size: one setting, OV and both MLP matrices, 64 directions,
-96,768 vectors, 193,536 lists. The page is built in a process of its own and opened in headless Chromium. `--paper` is
-the three GPT-2 models in nine settings, which takes four minutes and 10 GB of disk. Prints a table and writes
-results/benchmarks/explorer.csv; ends with status 1 if a value is beyond its limit.
+Of a made-up sweep (tests/helpers/made_up_sweep.py) of gpt2-large's size: one setting, OV and both MLP matrices,
+64 directions, 96,768 vectors, 193,536 lists. The page is built in a process of its own and opened in headless
+Chromium. `--paper` is the three GPT-2 models in nine settings, which takes four minutes and 10 GB of disk. Prints a
+table and writes results/benchmarks/explorer.csv; ends with status 1 if a value is beyond its limit.
 """
 
 import json
@@ -19,12 +19,12 @@ from typing import NamedTuple
 import pandas as pd
 
 PROJECT = Path(__file__).parents[1]
-sys.path[:0] = [str(PROJECT / "scripts"), str(PROJECT / "tests")]
+sys.path[:0] = [str(PROJECT / "scripts"), str(PROJECT / "tests/helpers")]
 
 from browser import LAPTOP, address, chromium, wait  # noqa: E402
 from made_up_sweep import Shape, write_sweep  # noqa: E402
-from svdlens.explorer import Source, build_explorer  # noqa: E402
-from svdlens.files import write_text  # noqa: E402
+from svdlens.artefacts.atomic_files import write_text  # noqa: E402
+from svdlens.explorer.build import Source, build_explorer  # noqa: E402
 
 RAW = (("raw", 0),)
 # Settings that have the same lists have the same number; MLP-in would have fewer (docs/design.md, Settings).

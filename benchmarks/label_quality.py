@@ -1,7 +1,7 @@
 """How good the labels of `coherence` are: `make label-quality`, two minutes.
 
 With GPT-2's tokenizer, MiniLM's embeddings of its vocabulary, and lists of which the answer is known: shuffles, lists
-with planted words (tests/planted.py), and the lists of gpt2-small with the answers that Millidge & Black (2022)
+with planted words (tests/helpers/planted.py), and the lists of gpt2-small with the answers that Millidge & Black (2022)
 published. Tokenizer and answers lie in SVDLENS_SHARED (directories gpt2-tokenizer and published), or ../shared.
 Prints a table and writes results/benchmarks/label_quality.csv; ends with status 1 if a value is beyond its limit.
 
@@ -26,24 +26,24 @@ from safetensors.torch import load_file
 from scipy.stats import kstest, kstwo
 
 PROJECT = Path(__file__).parents[1]
-sys.path[:0] = [str(PROJECT / "scripts"), str(PROJECT / "tests")]
+sys.path[:0] = [str(PROJECT / "scripts"), str(PROJECT / "tests/helpers")]
 
 import planted  # noqa: E402
-from svdlens.agreement import area_under_roc  # noqa: E402
-from svdlens.calibration import NULL_LISTS, shuffled_lists  # noqa: E402
-from svdlens.coherence import first_distinct  # noqa: E402
-from svdlens.controls import random_unit_directions  # noqa: E402
-from svdlens.embedding import know_vocabulary  # noqa: E402
-from svdlens.enrichment import population_of  # noqa: E402
-from svdlens.files import write_text  # noqa: E402
-from svdlens.frequency import log_ranks  # noqa: E402
-from svdlens.known_vocabulary import KnownVocabulary, load_vocabulary  # noqa: E402
-from svdlens.labeller import Coherence, find_evidence  # noqa: E402
-from svdlens.lexicon import load_lexicon  # noqa: E402
-from svdlens.published import MATRICES, Answer, read_answers  # noqa: E402
-from svdlens.readout import ReadoutMatrix, top_tokens  # noqa: E402
-from svdlens.token_lists import DistinctLists  # noqa: E402
-from svdlens.vocabulary import read_vocabulary  # noqa: E402
+from svdlens.artefacts.atomic_files import write_text  # noqa: E402
+from svdlens.evaluation.agreement import area_under_roc  # noqa: E402
+from svdlens.labels.coherence.enrichment import population_of  # noqa: E402
+from svdlens.labels.coherence.labeller import Coherence, find_evidence  # noqa: E402
+from svdlens.labels.coherence.nulls import NULL_LISTS, shuffled_lists  # noqa: E402
+from svdlens.labels.published.answers import MATRICES, Answer, read_answers  # noqa: E402
+from svdlens.models.token_texts import read_vocabulary  # noqa: E402
+from svdlens.readout.control_directions import random_unit_directions  # noqa: E402
+from svdlens.readout.token_table import DistinctLists  # noqa: E402
+from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens  # noqa: E402
+from svdlens.vocabulary.list_similarity import first_distinct  # noqa: E402
+from svdlens.vocabulary.sentence_embedding import know_vocabulary  # noqa: E402
+from svdlens.vocabulary.token_features import KnownVocabulary, load_vocabulary  # noqa: E402
+from svdlens.vocabulary.token_frequency import log_ranks  # noqa: E402
+from svdlens.vocabulary.wordnet import load_lexicon  # noqa: E402
 
 BUNDLED_MODEL = PROJECT / "resources/models/wordnet-6layer"
 LEVEL = 0.05

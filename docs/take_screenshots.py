@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
-sys.path.insert(0, str(PROJECT / "tests"))
+sys.path.insert(0, str(PROJECT / "tests/helpers"))
 
 from browser import LAPTOP, TELEPHONE, chromium, go  # noqa: E402
 

@@ -1,6 +1,6 @@
 """Write the tables of README.md from the files that they describe: `python docs/update_readme.py`.
 
-tests/test_project.py fails when they are out of date.
+tests/project/test_project.py fails when they are out of date.
 """
 
 import sys
@@ -13,8 +13,9 @@ PROJECT = Path(__file__).parents[1]
 README = PROJECT / "README.md"
 sys.path.insert(0, str(PROJECT / "scripts"))
 
-from svdlens.architectures import ARCHITECTURES, DEFAULT  # noqa: E402
-from svdlens.settings import SVD_SWITCHES, Setting  # noqa: E402
+from svdlens.spec.architectures import ARCHITECTURES, DEFAULT  # noqa: E402
+from svdlens.spec.matrix_kinds import MATRIX_KINDS  # noqa: E402
+from svdlens.spec.settings import Setting  # noqa: E402
 
 
 def config_keys() -> str:
@@ -72,7 +73,7 @@ def architectures() -> str:
     for name, one in ARCHITECTURES.items():
         lacks = [switch for switch in switches if switch not in one.switches]
         shown = "all" if len(lacks) == len(switches) else code(lacks) or "none"
-        matrices = code([matrix for matrix in SVD_SWITCHES if matrix in one.matrices])
+        matrices = code([matrix for matrix in MATRIX_KINDS if matrix in one.matrices])
         positions = "rotary" if one.rotary else "added"
         rows.append(f"| `{name}` | `{one.model_class}` | {matrices} | {shown} | {code(one.readouts)} | {positions} |")
     return "\n".join(rows)

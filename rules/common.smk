@@ -15,11 +15,13 @@ from snakemake.exceptions import WorkflowError
 PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT / "scripts"))
 
-from svdlens.architectures import ARCHITECTURES, DEFAULT, check_choices
+from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, check_choices
 from svdlens.errors import SvdlensError, did_you_mean
-from svdlens.packages import package_directory
-from svdlens.paper_figures import paper_figures
-from svdlens.settings import CONTROLS, HEAD_MATRICES, SVD_SWITCHES, setting_from_names, svd_key, twin_setting
+from svdlens.models.python_packages import package_directory
+from svdlens.report.paper_figures import paper_figures
+from svdlens.spec.controls import CONTROLS
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.settings import setting_from_names, svd_key, twin_setting
 
 
 def choice(model, key):
@@ -78,8 +80,8 @@ def check_models(config):
                 "new name: mappings are merged."
             )
         for table in model.get("token_tables", []):
-            if ("head" in table) != (table["matrix"] in HEAD_MATRICES):
-                return f"models.{name}.token_tables: {table}: `head` is for {' and '.join(HEAD_MATRICES)}, and needed there."
+            if ("head" in table) != MATRIX_KINDS[table["matrix"]].per_head:
+                return f"models.{name}.token_tables: {table}: `head` is for {' and '.join(name for name, kind in MATRIX_KINDS.items() if kind.per_head)}, and needed there."
     return None
 
 
@@ -308,7 +310,7 @@ def where_twin_is_itself(wanted):
         rf"{re.escape(model)}(?=/setting={re.escape(setting)}/{matrix}\.)"
         for model in config["models"]
         for setting in config["settings"]
-        for matrix in SVD_SWITCHES
+        for matrix in MATRIX_KINDS
         if (twin(model, setting, matrix) == setting) == wanted
     ]
     return "|".join(places) or "(?!)"
@@ -657,7 +659,7 @@ def labelled_choice(labeller):
 wildcard_constraints:
     model="|".join(re.escape(name) for name in config["models"]),
     setting="|".join(re.escape(name) for name in config["settings"]),
-    matrix="|".join(SVD_SWITCHES),
+    matrix="|".join(MATRIX_KINDS),
     read_gain="on|off",
     read_center="on|off",
     write_center="on|off",

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from svdlens.explorer import Source, build_explorer
-from svdlens.job import run
+from svdlens.explorer.build import Source, build_explorer
+from svdlens.runtime.script import run
 
 
 def main(smk):

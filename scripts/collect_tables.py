@@ -5,9 +5,17 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from svdlens.fractions import fractions_of_readouts
-from svdlens.job import run
-from svdlens.tables import FRACTIONS, LABELS, SPECTRA, TOKENS, concatenate_tables, read_metadata, write_table
+from svdlens.artefacts.table_schemas import (
+    FRACTIONS,
+    LABELS,
+    SPECTRA,
+    TOKENS,
+    concatenate_tables,
+    read_metadata,
+    write_table,
+)
+from svdlens.evaluation.fractions import fractions_of_readouts
+from svdlens.runtime.script import run
 
 
 def main(smk):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from svdlens.agreement import KEYS, compare
-from svdlens.job import run
-from svdlens.tables import AGREEMENT, read_metadata, write_table
+from svdlens.artefacts.table_schemas import AGREEMENT, read_metadata, write_table
+from svdlens.evaluation.agreement import KEYS, compare
+from svdlens.runtime.script import run
 
 COLUMNS = [*KEYS[:-1], "interpretable", "kind", "status", "score", "mean_log_rank"]
 PUBLISHED = "which sign was read is unknown, and all rows say +1: agreement is that of the right lists and of others"

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from svdlens.job import run
-from svdlens.layers import Task, decompose_layers
-from svdlens.settings import PATH_SWITCHES, Setting
-from svdlens.threads import device_for
-from svdlens.weights import WeightFile, save_tensors
+from svdlens.runtime.compute import device_for
+from svdlens.runtime.script import run
+from svdlens.spec.settings import PATH_SWITCHES, Setting
+from svdlens.svd.model_svd import Task, decompose_layers
+from svdlens.weights.weight_files import WeightFile, save_tensors
 
 
 def main(smk):

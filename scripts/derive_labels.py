@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from svdlens.job import run
-from svdlens.tables import CONTROL_LABELS, LABELS, read_metadata, write_table
+from svdlens.artefacts.table_schemas import CONTROL_LABELS, LABELS, read_metadata, write_table
+from svdlens.runtime.script import run
 
 
 def main(smk):

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from svdlens.job import run
-from svdlens.provenance import table_facts
-from svdlens.tables import CONTROLS, TOKENS, write_table
-from svdlens.token_lists import with_vocab_center
+from svdlens.artefacts.provenance import table_facts
+from svdlens.artefacts.table_schemas import CONTROLS, TOKENS, write_table
+from svdlens.readout.token_table import with_vocab_center
+from svdlens.runtime.script import run
 
 
 def main(smk):

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from svdlens.embedding import know_vocabulary
-from svdlens.frequency import log_ranks
-from svdlens.job import run
-from svdlens.lexicon import load_lexicon
-from svdlens.vocabulary import read_vocabulary
+from svdlens.models.token_texts import read_vocabulary
+from svdlens.runtime.script import run
+from svdlens.vocabulary.sentence_embedding import know_vocabulary
+from svdlens.vocabulary.token_frequency import log_ranks
+from svdlens.vocabulary.wordnet import load_lexicon
 
 
 def main(smk):

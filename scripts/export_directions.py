@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 from safetensors import safe_open
 
-from svdlens.exports import choose_rows, spreadsheet, to_json, vector_set
-from svdlens.files import write_text
-from svdlens.job import run
-from svdlens.settings import RESIDUAL_SIDES
+from svdlens.artefacts.atomic_files import write_text
+from svdlens.export.saedashboard import choose_rows, spreadsheet, to_json, vector_set
+from svdlens.runtime.script import run
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
 
 
 def main(smk):
@@ -18,7 +18,7 @@ def main(smk):
     rows = choose_rows(tokens, labels, layer, head, side, smk.params.directions)
     place = (layer,) if head is None else (layer, head)
     with safe_open(smk.input.svd, framework="numpy") as file:
-        vectors = file.get_slice(RESIDUAL_SIDES[matrix][side])[place]
+        vectors = file.get_slice(MATRIX_KINDS[matrix].sides[side].array)[place]
         values = file.get_slice("values")[place]
     chosen = {"matrix": matrix, "side": side, "layer": layer, "head": head}
     write_text(Path(smk.output.json), to_json(vector_set(rows, vectors, model=model, **chosen)))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from svdlens.job import run
-from svdlens.weights import extract_weights
+from svdlens.runtime.script import run
+from svdlens.weights.extraction import extract_weights
 
 
 def main(smk):

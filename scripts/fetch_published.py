@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from svdlens.job import run
-from svdlens.published_files import URL, fetch_published
+from svdlens.labels.published.fetch import URL, fetch_published
+from svdlens.runtime.script import run
 
 
 def main(smk):

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from svdlens.job import run
-from svdlens.known_vocabulary import load_vocabulary
-from svdlens.labeller import Coherence
-from svdlens.labels import Choice, label_tables
-from svdlens.provenance import table_facts
-from svdlens.tables import CONTROL_LABELS, LABELS, write_table
-from svdlens.vocabulary import read_vocabulary
+from svdlens.artefacts.provenance import table_facts
+from svdlens.artefacts.table_schemas import CONTROL_LABELS, LABELS, write_table
+from svdlens.labels.coherence.labeller import Coherence
+from svdlens.labels.label_table import Choice, label_tables
+from svdlens.models.token_texts import read_vocabulary
+from svdlens.runtime.script import run
+from svdlens.vocabulary.token_features import load_vocabulary
 
 
 def main(smk):

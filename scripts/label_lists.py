@@ -3,12 +3,12 @@
 import logging
 from pathlib import Path
 
-from svdlens.files import sha256_of
-from svdlens.given_lists import label_lists, read_lists
-from svdlens.job import run
-from svdlens.known_vocabulary import load_vocabulary
-from svdlens.tables import LABELLED_LISTS, write_table
-from svdlens.vocabulary import read_vocabulary
+from svdlens.artefacts.atomic_files import sha256_of
+from svdlens.artefacts.table_schemas import LABELLED_LISTS, write_table
+from svdlens.labels.external_lists import label_lists, read_lists
+from svdlens.models.token_texts import read_vocabulary
+from svdlens.runtime.script import run
+from svdlens.vocabulary.token_features import load_vocabulary
 
 logger = logging.getLogger(__name__)
 

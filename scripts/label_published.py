@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from svdlens.files import write_text
-from svdlens.job import run
-from svdlens.published import label_columns, published_facts, published_lists, read_answers
-from svdlens.tables import LABELS, write_table
+from svdlens.artefacts.atomic_files import write_text
+from svdlens.artefacts.table_schemas import LABELS, write_table
+from svdlens.labels.published.answers import label_columns, published_facts, published_lists, read_answers
+from svdlens.runtime.script import run
 
 
 def main(smk):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from svdlens.files import atomic_path
-from svdlens.job import run
-from svdlens.report_pages import markdown_table, paper_page
+from svdlens.artefacts.atomic_files import atomic_path
+from svdlens.report.pages import markdown_table, paper_page
+from svdlens.runtime.script import run
 
 
 def main(smk):

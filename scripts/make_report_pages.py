@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from svdlens.files import atomic_path
-from svdlens.job import run
-from svdlens.report_pages import (
+from svdlens.artefacts.atomic_files import atomic_path
+from svdlens.report.pages import (
     agreement_page,
     configuration_page,
     fractions_page,
@@ -20,6 +19,7 @@ from svdlens.report_pages import (
     not_made_page,
     scores_page,
 )
+from svdlens.runtime.script import run
 
 
 def main(smk):

@@ -8,7 +8,7 @@ import pandas as pd
 
 from svdlens.figures.agreement import agreement_data, draw_agreement
 from svdlens.figures.panels import save_each
-from svdlens.job import run
+from svdlens.runtime.script import run
 
 
 def main(smk):

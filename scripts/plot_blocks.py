@@ -8,7 +8,7 @@ import pandas as pd
 
 from svdlens.figures.blocks import blocks_data, draw_blocks
 from svdlens.figures.style import save_figure
-from svdlens.job import run
+from svdlens.runtime.script import run
 
 
 def main(smk):

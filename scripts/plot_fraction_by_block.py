@@ -4,11 +4,11 @@ input: fractions (table of fractions of the sweep)    output: pdf, png, csv (one
 params: settings, sweep (model, setting, matrix), labeller, labelling_rule, controls (number of random directions)
 """
 
+from svdlens.artefacts.provenance import labeller_networks
 from svdlens.figures.fraction_by_block import draw_fraction_by_block, fraction_by_block_data
 from svdlens.figures.fraction_rows import read_fractions
 from svdlens.figures.panels import save_each
-from svdlens.job import run
-from svdlens.provenance import labeller_networks
+from svdlens.runtime.script import run
 
 
 def main(smk):

@@ -4,11 +4,11 @@ input: fractions (table of fractions of the sweep)    output: pdf, png, csv
 params: sweep (model, setting, matrix), labeller, labelling_rule, controls (number of random directions)
 """
 
+from svdlens.artefacts.provenance import labeller_networks
 from svdlens.figures.fraction_by_model import draw_fraction_by_model, fraction_by_model_data
 from svdlens.figures.fraction_rows import read_fractions
 from svdlens.figures.style import save_figure
-from svdlens.job import run
-from svdlens.provenance import labeller_networks
+from svdlens.runtime.script import run
 
 
 def main(smk):

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from svdlens.figures.fraction_published import draw_fraction_published, fraction_published_data
 from svdlens.figures.style import save_figure
-from svdlens.job import run
+from svdlens.runtime.script import run
 
 
 def main(smk):

@@ -8,7 +8,7 @@ params: settings, sweep (model, setting, matrix), control_places (model and sett
 
 from svdlens.figures.kinds_by_layer import draw_kinds_by_layer, kinds_by_layer_data
 from svdlens.figures.label_rows import save_each_setting
-from svdlens.job import run
+from svdlens.runtime.script import run
 
 
 def main(smk):

@@ -6,7 +6,7 @@ params: tables (for each figure model, setting, matrix, readout), directions, to
 
 from svdlens.figures.random_table import draw_random_table, random_table_data, read_random_tokens
 from svdlens.figures.style import save_figure
-from svdlens.job import run
+from svdlens.runtime.script import run
 
 
 def main(smk):

@@ -6,12 +6,12 @@ params: models, sweep (model, setting, matrix of each of tokens), settings (the 
     labelling_rule, controls (number of random directions)
 """
 
+from svdlens.artefacts.provenance import labeller_networks
 from svdlens.figures.fraction_rows import read_fractions
 from svdlens.figures.panels import save_each
 from svdlens.figures.settings_effect import draw_settings_effect, lists_of, settings_effect_data
-from svdlens.job import run
-from svdlens.provenance import labeller_networks
-from svdlens.settings import setting_from_names
+from svdlens.runtime.script import run
+from svdlens.spec.settings import setting_from_names
 
 
 def main(smk):

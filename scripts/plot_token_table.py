@@ -9,7 +9,8 @@ from itertools import groupby
 
 from svdlens.figures.style import save_figure
 from svdlens.figures.token_table import draw_token_table, read_leading_tokens, token_table_data
-from svdlens.job import progress, run
+from svdlens.runtime.progress import progress
+from svdlens.runtime.script import run
 
 
 def main(smk):

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import torch
 
-from svdlens.job import run
-from svdlens.settings import setting_from_names
-from svdlens.weights import WeightFile, processed_weights, save_tensors
+from svdlens.runtime.script import run
+from svdlens.spec.settings import setting_from_names
+from svdlens.weights.factors import processed_weights
+from svdlens.weights.weight_files import WeightFile, save_tensors
 
 
 def main(smk):

@@ -6,16 +6,17 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from svdlens.job import run
-from svdlens.projections import Reading, project_control, project_vectors, residual_vectors
-from svdlens.provenance import table_facts
-from svdlens.readout import ReadoutMatrix
-from svdlens.settings import setting_from_names
-from svdlens.tables import CONTROLS, TOKENS, write_table
-from svdlens.threads import device_for
-from svdlens.token_lists import with_vocab_center
-from svdlens.vocabulary import read_vocabulary
-from svdlens.weights import WeightFile, reading_gains, readout_matrix
+from svdlens.artefacts.provenance import table_facts
+from svdlens.artefacts.table_schemas import CONTROLS, TOKENS, write_table
+from svdlens.models.token_texts import read_vocabulary
+from svdlens.readout.projection import Reading, project_control, project_vectors, residual_vectors
+from svdlens.readout.readout_matrix import reading_gains, readout_matrix
+from svdlens.readout.token_table import with_vocab_center
+from svdlens.readout.top_tokens import ReadoutMatrix
+from svdlens.runtime.compute import device_for
+from svdlens.runtime.script import run
+from svdlens.spec.settings import setting_from_names
+from svdlens.weights.weight_files import WeightFile
 
 
 def main(smk):

@@ -2,10 +2,16 @@
 
 from pathlib import Path
 
-from svdlens.embedding import SHA256, embed_texts
-from svdlens.job import run
-from svdlens.label_scores import distinct_labels, judged_model, rows_to_score, scores_of_controls, scores_of_rows
-from svdlens.tables import SCORES, read_metadata, write_table
+from svdlens.artefacts.table_schemas import SCORES, read_metadata, write_table
+from svdlens.evaluation.scores_table import (
+    distinct_labels,
+    judged_model,
+    rows_to_score,
+    scores_of_controls,
+    scores_of_rows,
+)
+from svdlens.runtime.script import run
+from svdlens.vocabulary.sentence_embedding import SHA256, embed_texts
 
 
 def main(smk):

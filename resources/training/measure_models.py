@@ -25,13 +25,17 @@ from train_tokenizer import save_tokenizer
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
-from svdlens.controls import random_unit_directions
-from svdlens.decompose import decompose, fix_signs
-from svdlens.embedding import embed_texts
-from svdlens.readout import ReadoutMatrix, top_tokens
-from svdlens.settings import HEAD_MATRICES, Setting
-from svdlens.vocabulary import read_vocabulary
-from svdlens.weights import GROUPS, WeightFile, extract_weights, factors, readout_matrix
+from svdlens.models.token_texts import read_vocabulary
+from svdlens.readout.control_directions import random_unit_directions
+from svdlens.readout.readout_matrix import readout_matrix
+from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.settings import Setting
+from svdlens.svd.matrix_svd import decompose, fix_signs
+from svdlens.vocabulary.sentence_embedding import embed_texts
+from svdlens.weights.extraction import GROUPS, extract_weights
+from svdlens.weights.factors import factors
+from svdlens.weights.weight_files import WeightFile
 
 MODELS_DIRECTORY = Path(__file__).parents[1] / "models"
 DIRECTIONS = {"mlp_out": 40, "ov": 8}
@@ -78,15 +82,17 @@ def weight_files(model: Path, scratch: Path) -> dict[str, WeightFile]:
 
 def rows_of(files: dict[str, WeightFile], matrix: str) -> tuple[Float[torch.Tensor, "n d_model"], pd.DataFrame]:
     """Directions on the write side, and which they are: matrix, layer, head (-1: an MLP), index."""
-    group = files["attention" if matrix in HEAD_MATRICES else "mlp"]
+    group = files["attention" if MATRIX_KINDS[matrix].per_head else "mlp"]
     directions, places = [], []
     for layer in range(group.layers):
         parts = factors(group, matrix, layer, Setting())
-        matrices = list(zip(*parts, strict=True)) if matrix in HEAD_MATRICES else [parts]
+        matrices = list(zip(*parts, strict=True)) if MATRIX_KINDS[matrix].per_head else [parts]
         for head, one in enumerate(matrices):
             right = fix_signs(decompose(list(one), DIRECTIONS[matrix]), matrix).right
             directions.append(right)
-            places += [(matrix, layer, head if matrix in HEAD_MATRICES else -1, index) for index in range(len(right))]
+            places += [
+                (matrix, layer, head if MATRIX_KINDS[matrix].per_head else -1, index) for index in range(len(right))
+            ]
     return torch.cat(directions), pd.DataFrame(places, columns=["matrix", "layer", "head", "index"])
 
 

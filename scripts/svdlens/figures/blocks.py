@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from svdlens.evaluation.fractions import wilson_interval
 from svdlens.figures.panels import figure_of
 from svdlens.figures.selection import as_text, whole_numbers
 from svdlens.figures.style import (
@@ -15,7 +16,6 @@ from svdlens.figures.style import (
     setting_styles,
     whole_number_ticks,
 )
-from svdlens.fractions import wilson_interval
 
 PLACE = ["model", "setting", "matrix", "layer"]
 PANEL_WIDTH, PANEL_HEIGHT = 2.1, 1.35  # inches

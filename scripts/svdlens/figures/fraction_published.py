@@ -7,11 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from svdlens.evaluation.fractions import fractions_of
 from svdlens.figures.fraction_rows import in_sweep
 from svdlens.figures.panels import draw_line, figure_of, labelled, matrix_handles, matrix_style, places, unit_axis
 from svdlens.figures.selection import as_text, whole_numbers
 from svdlens.figures.style import ordered_matrices, whole_number_ticks
-from svdlens.fractions import fractions_of
 
 RULES = {"P": "P: labeller", "V": "V: verifier", "B": "B: both"}
 COLUMNS = ["model", "setting", "matrix", "rule", "layer", "n", "k", "fraction", "low", "high"]

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from svdlens.evaluation.fractions import wilson_interval
 from svdlens.figures.selection import as_text, whole_numbers
-from svdlens.fractions import wilson_interval
 
 PLACE = ["model", "setting", "matrix"]
 NAMES = ["model", "setting", "matrix", "side", "readout", "labeller", "rule"]

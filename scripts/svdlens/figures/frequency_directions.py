@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from svdlens.evaluation.fractions import NOT_INTERPRETABLE
 from svdlens.figures.fraction_rows import PLACE, Swept, in_sweep, with_shares
 from svdlens.figures.label_rows import count_rows
 from svdlens.figures.panels import (
@@ -25,7 +26,6 @@ from svdlens.figures.panels import (
     unit_axis,
 )
 from svdlens.figures.style import COLOURS, matrix_name, ordered_matrices, whole_number_ticks
-from svdlens.fractions import NOT_INTERPRETABLE
 
 SORTS = {"frequent": COLOURS[1], "rare": COLOURS[4], "glitch": KIND_COLOURS["glitch"]}
 KEYS = [*PLACE, "readout", "partly_labelled"]

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from svdlens.evaluation.fractions import NOT_INTERPRETABLE
 from svdlens.figures.fraction_rows import Swept, in_sweep, with_shares
 from svdlens.figures.label_rows import SHOWN_KINDS, count_rows, of_labelled, shares_of
 from svdlens.figures.panels import (
@@ -20,7 +21,6 @@ from svdlens.figures.panels import (
     unit_axis,
 )
 from svdlens.figures.style import matrix_name, ordered_matrices, whole_number_ticks
-from svdlens.fractions import NOT_INTERPRETABLE
 
 KEYS = ["model", "setting", "matrix", "readout", "partly_labelled", "layer"]
 

@@ -8,11 +8,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
+from svdlens.artefacts.provenance import labeller_networks
+from svdlens.evaluation.fractions import KINDS, NOT_INTERPRETABLE, counted_rows
 from svdlens.figures.fraction_rows import first_readout, with_shares
 from svdlens.figures.selection import as_text
 from svdlens.figures.style import save_figure
-from svdlens.fractions import KINDS, NOT_INTERPRETABLE, counted_rows
-from svdlens.provenance import labeller_networks
 
 COLUMNS = [
     "matrix", "layer", "head", "index", "side", "sign", "readout", "labeller", "kind", "labelled", "verified",

@@ -14,7 +14,6 @@ from matplotlib.patches import Patch
 
 from svdlens.figures.style import (
     COLOURS,
-    MATRIX_NAMES,
     frame_figure,
     look,
     matrix_name,
@@ -258,6 +257,3 @@ def save_each(
         rows = data[data[column] == value]
         figure = draw(rows, **{column: value}, **drawing)
         save_figure(figure, rows, output.pdf[place], output.png[place], output.csv[place])
-
-
-assert set(MATRIX_STYLES) == set(MATRIX_NAMES)

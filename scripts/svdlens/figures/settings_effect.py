@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from svdlens.evaluation.fractions import CONFIDENCE
 from svdlens.figures.fraction_rows import OF_CONTROLS, Swept, fraction_rows
 from svdlens.figures.panels import (
     CONTROL_BAND,
@@ -23,8 +24,7 @@ from svdlens.figures.panels import (
     matrix_style,
 )
 from svdlens.figures.style import ordered_matrices
-from svdlens.fractions import CONFIDENCE
-from svdlens.settings import FLAGS, Setting
+from svdlens.spec.settings import FLAGS, Setting
 
 ROW = ["layer", "head", "index", "side", "sign"]
 SHARES = ["n", "k", "fraction", "low", "high", *OF_CONTROLS]

@@ -25,7 +25,7 @@ from svdlens.figures.style import (
     readable_logarithms,
     whole_number_ticks,
 )
-from svdlens.spectrum_fits import fit_exponential, fit_power_law
+from svdlens.svd.spectrum_fits import fit_exponential, fit_power_law
 
 WIDTH, HEIGHT = 6.4, 4.5  # inches
 # Left, bottom, width and height of the panels: logarithmic, linear, R2, and the scale of colours.

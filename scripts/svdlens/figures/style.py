@@ -18,22 +18,11 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from svdlens.files import atomic_path
+from svdlens.artefacts.atomic_files import atomic_path
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.readouts import READOUTS
 
-# The order in which matrices appear, and what they are called.
-MATRIX_NAMES = {
-    "ov": "attention OV",
-    "qk": "attention QK",
-    "mlp_in": "MLP in",
-    "mlp_gate": "MLP gate",
-    "mlp_out": "MLP out",
-}
 SIDE_NAMES = {"read": "read side", "write": "write side", "query": "query side", "key": "key side"}
-READOUT_NAMES = {
-    "W_U": "the unembedding (W_U)",
-    "W_E": "the embedding (W_E)",
-    "pinv_W_E": "the pseudo-inverse of the embedding (pinv_W_E)",
-}
 # seaborn's palette `colorblind`, which takes a second to import; the yellow comes last, it is faint on white.
 COLOURS = (
     "#0173B2", "#DE8F05", "#029E73", "#D55E00", "#CC78BC", "#CA9161", "#FBAFE4", "#949494", "#56B4E9", "#ECE133",
@@ -108,11 +97,11 @@ def save_figure(figure: Figure, data: pd.DataFrame, pdf: Path, png: Path, csv: P
 
 
 def matrix_name(matrix: str) -> str:
-    return MATRIX_NAMES.get(matrix, matrix)
+    return MATRIX_KINDS[matrix].title
 
 
 def readout_name(readout: str) -> str:
-    return READOUT_NAMES.get(readout, readout)
+    return READOUTS[readout].title
 
 
 def content_term(matrix: str, rotary: bool) -> str:
@@ -123,10 +112,9 @@ def content_term(matrix: str, rotary: bool) -> str:
 
 
 def ordered_matrices(matrices: Iterable[str]) -> list[str]:
-    """The matrices that occur, in the order of MATRIX_NAMES, unknown ones last."""
-    known = list(MATRIX_NAMES)
-    present = list(dict.fromkeys(matrices))
-    return sorted(present, key=lambda matrix: known.index(matrix) if matrix in known else len(known))
+    """The matrices that occur, in the order of MATRIX_KINDS."""
+    present = set(matrices)
+    return [matrix for matrix in MATRIX_KINDS if matrix in present]
 
 
 def setting_styles(settings: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,186 @@
+"""The explorer: a page over the tables of a sweep that opens from disk. Here the tables become its data.
+
+Each kind of matrix of a model and setting is a table of lists in the order of a frame (explorer_tables.py). What of it
+a click needs is in shards of whole layers, what a search needs in shards of its own:
+
+    {model}/vocabulary      texts, ids and numbers of rows of all tokens that occur; other shards have places in it
+    {model}/index           where tokens occur: number of a row, and in which of the different tables of its frame
+    {model}/{matrix}_lists, _scores, _{labeller}    tokens, scores, and numbers of the labels, some layers in each
+    {model}/{matrix}_{labeller}_names               names, kinds and judgements, of the whole table
+    {model}/{matrix}_spectra, _summary              singular values; what the grid shows
+    catalogue.js            which shard is where
+
+Settings that share lists, scores or labels share their shards, because the name of a shard has a hash of what it holds.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from svdlens.artefacts.atomic_files import copy_file, write_text
+from svdlens.artefacts.table_schemas import read_metadata
+from svdlens.explorer.read_tables import Frame, Lists, read_columns, read_labels, read_lists, read_spectra, read_texts
+from svdlens.explorer.search_index import Vocabulary, vocabulary_of
+from svdlens.explorer.shard_format import script_json
+from svdlens.explorer.table_shards import (
+    BEYOND,
+    FRACTION_KEYS,
+    FRACTION_NUMBERS,
+    layers_per_shard,
+    write_index,
+    write_labels,
+    write_lists,
+    write_scores,
+    write_spectra,
+    write_summary,
+)
+
+TOKENS = 20  # of each list
+RANDOM_DIRECTIONS = 32  # of the control, to look at
+
+
+@dataclass(frozen=True)
+class Source:
+    """The tables of one kind of matrix of a model in a setting; labels and control labels by labeller, if there are."""
+
+    model: str
+    setting: str
+    tokens: Path
+    spectra: Path
+    random: Path | None = None
+    labels: Mapping[str, Path] = field(default_factory=dict)
+    random_labels: Mapping[str, Path] = field(default_factory=dict)
+
+
+def build_explorer(sources: Sequence[Source], fractions: Path, static: Sequence[Path], target: Path) -> None:
+    """Write the explorer into the directory `target`: index.html, static/ and data/.
+
+    `fractions` is the table of fractions of the sweep, `static` are the files of the page. Same tables, same bytes.
+    """
+    places = ["model", "setting", "matrix", "unit", "group", "layer", "head"]
+    table = read_columns(fractions, [*places, *FRACTION_KEYS, *FRACTION_NUMBERS, "n", "k"])
+    wanted = pc.and_(pc.equal(table["unit"], "row"), pc.not_equal(table["group"], "index"))
+    table = table.filter(wanted).combine_chunks()
+    models = list(dict.fromkeys(source.model for source in sources))
+    settings: dict[str, object] = {}
+    for source in sources:
+        settings.setdefault(source.setting, read_metadata(source.tokens)["setting"])
+    catalogue = {
+        "tokens": TOKENS,
+        "beyond": BEYOND,
+        "schema_version": read_metadata(sources[0].tokens)["schema_version"],
+        "settings": [{"name": name, "switches": switches} for name, switches in settings.items()],
+        "models": [
+            write_model(model, [source for source in sources if source.model == model], table, target / "data")
+            for model in models
+        ],
+    }
+    write_text(target / "data/catalogue.js", f"svdlens.catalogue = {script_json(catalogue)};\n")
+    for path in static:
+        copy_file(path, target / ("static" if path.suffix != ".html" else "") / path.name)
+
+
+def write_model(model: str, sources: Sequence[Source], fractions: pa.Table, target: Path) -> dict[str, Any]:
+    """The shards of a model, and its entry in the catalogue."""
+    directory = file_name(model)
+    lists = [read_lists(source.tokens, TOKENS) for source in sources]
+    random = [read_lists(source.random, TOKENS, RANDOM_DIRECTIONS) if source.random else None for source in sources]
+    texts: dict[int, str] = {}
+    for source, found, control in zip(sources, lists, random, strict=True):
+        read_texts(source.tokens, TOKENS, found.ids, texts)
+        if source.random and control:
+            read_texts(source.random, TOKENS, control.ids, texts)
+    frames, tables, places = distinct_tables(lists)
+    vocabulary = vocabulary_of([ids for of_frame in tables for ids in of_frame], texts)
+    numbers = [[vocabulary.number[ids] for ids in of_frame] for of_frame in tables]
+    entry: dict[str, Any] = {"name": model, "revision": read_metadata(sources[0].tokens)["revision"]}
+    entry |= write_index(target, directory, vocabulary, numbers)
+    entry["frames"], offset = [], 0
+    for frame, of_frame in zip(frames, numbers, strict=True):
+        stem = f"{directory}/{frame.matrix}"
+        written = [write_lists(target, stem, frame, of_frame[: place + 1]) for place in range(len(of_frame))]
+        entry["frames"].append(frame_entry(frame) | {"offset": offset, "tables": written})
+        offset += frame.rows
+    entry["matrices"] = {}
+    for source, found, control, place in zip(sources, lists, random, places, strict=True):
+        matrix = found.frame.matrix
+        of_source = pc.and_(pc.equal(fractions["model"], model), pc.equal(fractions["setting"], source.setting))
+        own = fractions.filter(pc.and_(of_source, pc.equal(fractions["matrix"], matrix)))
+        one = write_source(target, f"{directory}/{matrix}", source, found, texts, own)
+        one |= {"frame": place[0], "table": place[1]}
+        if control:
+            one["random"] = write_random(
+                target, f"{directory}/{matrix}_random", source.random_labels, control, vocabulary, texts
+            )
+        entry["matrices"].setdefault(matrix, {})[source.setting] = one
+    return entry
+
+
+def distinct_tables(lists: Sequence[Lists]) -> tuple[list[Frame], list[list[np.ndarray]], list[tuple[int, int]]]:
+    """The different frames, the different tables of ids of each, and for each of `lists` which of these it has."""
+    frames: list[Frame] = []
+    tables: list[list[np.ndarray]] = []
+    places = []
+    for found in lists:
+        if found.frame not in frames:
+            frames.append(found.frame)
+            tables.append([])
+        place = frames.index(found.frame)
+        same = [table for table, ids in enumerate(tables[place]) if np.array_equal(ids, found.ids)]
+        if not same:
+            tables[place].append(found.ids)
+        places.append((place, same[0] if same else len(tables[place]) - 1))
+    return frames, tables, places
+
+
+def write_source(
+    target: Path, stem: str, source: Source, lists: Lists, texts: Mapping[int, str], fractions: pa.Table
+) -> dict[str, Any]:
+    """Scores, labels, spectra and summary of one table, and their entry in the catalogue."""
+    labels = {name: read_labels(path, lists, texts) for name, path in source.labels.items()}
+    spectra = read_spectra(source.spectra, lists.frame)
+    written: dict[str, Any] = {}
+    for name, path in source.labels.items():
+        facts = read_metadata(path)
+        written[name] = write_labels(target, f"{stem}_{name}", lists.frame, labels[name])
+        written[name] |= {key: facts[key] for key in ("labeller_network", "token_frequency") if key in facts}
+    return {
+        "scores": write_scores(target, stem, lists),
+        "labels": written,
+        "spectra": write_spectra(target, stem, lists.frame, spectra),
+        "summary": write_summary(target, stem, lists.frame, labels, spectra, fractions),
+    }
+
+
+def write_random(
+    target: Path,
+    stem: str,
+    labels: Mapping[str, Path],
+    lists: Lists,
+    vocabulary: Vocabulary,
+    texts: Mapping[int, str],
+) -> dict[str, Any]:
+    """Lists of random directions, to look at beside those of the model."""
+    written = {
+        name: write_labels(target, f"{stem}_{name}", lists.frame, read_labels(path, lists, texts))
+        for name, path in labels.items()
+    }
+    table = write_lists(target, stem, lists.frame, [vocabulary.number[lists.ids]])
+    scores = write_scores(target, stem, lists)
+    return frame_entry(lists.frame) | {"tables": [table], "table": 0, "scores": scores, "labels": written}
+
+
+def file_name(name: str) -> str:
+    """`name` without what some file system or browser might take amiss."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", name)
+
+
+def frame_entry(frame: Frame) -> dict[str, object]:
+    names = ("matrix", "layers", "heads", "readouts", "sides", "directions")
+    return {name: getattr(frame, name) for name in names} | {"layers_per_shard": layers_per_shard(frame)}

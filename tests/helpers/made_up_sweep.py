@@ -1,0 +1,223 @@
+"""A sweep that nobody computed: tables of the right form, of any size, with random numbers and hostile tokens."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from svdlens.artefacts.table_schemas import CONTROL_LABELS, CONTROLS, FRACTIONS, LABELS, SPECTRA, TOKENS, write_table
+from svdlens.evaluation.fractions import fractions_of_readouts
+from svdlens.explorer.build import Source
+
+SIDES = {
+    "ov": ("read", "write"), "qk": ("query", "key"), "mlp_in": ("read",), "mlp_gate": ("read",), "mlp_out": ("write",)
+}  # fmt: skip
+HOSTILE = [
+    " fire", "fire", "Fire", " fires", " fired", "</script><img src=x onerror=\"document.title='pwned'\">", "=1+1",
+    "+1", "-1", "@SUM(A1)", "\t", "\n", "\r\n", "\x00", "\x07", "\\xe2", "\\xff", " مرحبا", " שלום", "🔥", "火山",
+    "", " ", "   ", '"', "'", "a,b", "&amp;", "<b>bold</b>", "\u2028", "\u202egnp", "e\u0301", "\u0301", "\ufeff",
+    "x" * 120, "javascript:alert(1)", "${7*7}", "`", "\\", "%00", "null", "__proto__", "constructor", "＝1",
+    "\u00ad", "न", " ไทย",
+]  # fmt: skip
+SYLLABLES = ["ba", "cor", "de", "fin", "gra", "hol", "in", "jo", "kel", "lum", "mi", "nor", "os", "pre", "qui", "ran"]
+NAMES = ["about fire", "words ending in -ing", "clothing", "=danger", "numbers", "names of <b>people</b>", "animal"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a model; no heads: only MLPs. `tables` are the settings by which of the different tables each has."""
+
+    layers: int = 2
+    heads: int = 3
+    directions: int = 4
+    vocabulary: int = 400
+    matrices: tuple[str, ...] = ("ov", "mlp_in", "mlp_out")
+    readouts: tuple[str, ...] = ("W_U",)
+    tokens: int = 50
+    rank: int = 6
+    tables: tuple[tuple[str, int], ...] = (("raw", 0), ("unembed", 0), ("fold", 1))
+    overlap: float = 0.6  # of a list in one table with that in another
+
+
+def token_texts(n: int) -> list[str]:
+    """The hostile ones first, then words that nobody uses."""
+    words = []
+    for place in range(n):
+        syllables, rest = "", place
+        while rest or not syllables:
+            rest, digit = divmod(rest, len(SYLLABLES))
+            syllables += SYLLABLES[digit]
+        words.append(("" if place % 3 == 0 else " ") + syllables)
+    return [*HOSTILE[:n], *words[len(HOSTILE) :]]
+
+
+def distinct_ids(n: int, k: int, vocabulary: int, generator: np.random.Generator) -> np.ndarray:
+    """Ids [n, k], different within a row, some far more frequent than others."""
+    weights = np.exp(1.5 * np.random.default_rng(1).standard_normal(vocabulary))
+    edges = np.cumsum(weights / weights.sum())
+    ids = np.empty((n, k), dtype=np.int32)
+    for start in range(0, n, 4096):
+        rows = slice(start, min(start + 4096, n))
+        uniform = (np.arange(k) + generator.random((rows.stop - start, k))) / k
+        places = np.minimum(np.searchsorted(edges, uniform), vocabulary - 1)
+        # One in each of k parts of the vocabulary; neighbours that fell on one token move on, and back at the end.
+        places = np.maximum.accumulate(places - np.arange(k), axis=1) + np.arange(k)
+        places = np.minimum(places, vocabulary - k + np.arange(k))
+        ids[rows] = generator.permuted(places, axis=1)
+    return ids
+
+
+def list_column(values: np.ndarray, type: pa.DataType) -> pa.Array:
+    offsets = pa.array(np.arange(0, values.size + 1, values.shape[1]), pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.array(values.reshape(-1), type))
+
+
+def keys_of(shape: Shape, matrix: str, sides: Sequence[str], places: Sequence[tuple], directions: int) -> dict:
+    """Key columns in the order of project_directions: read-out, side, matrix, direction, sign."""
+    n = len(shape.readouts) * len(sides) * len(places) * directions * 2
+    grid = np.indices((len(shape.readouts), len(sides), len(places), directions, 2)).reshape(5, -1)
+    layer = np.array([-1 if layer is None else layer for layer, _ in places])[grid[2]]
+    head = np.array([-1 if head is None else head for _, head in places])[grid[2]]
+    return {
+        "matrix": pa.array([matrix] * n).dictionary_encode().cast(TOKENS.field("matrix").type),
+        "layer": pa.array(layer, pa.int16(), mask=layer < 0),
+        "head": pa.array(head, pa.int16(), mask=head < 0),
+        "index": pa.array(grid[3], pa.int16()),
+        "side": pa.DictionaryArray.from_arrays(pa.array(grid[1], pa.int16()), pa.array(sides)),
+        "sign": pa.array(1 - 2 * grid[4], pa.int8()),
+        "readout": pa.DictionaryArray.from_arrays(pa.array(grid[0], pa.int16()), pa.array(shape.readouts)),
+    }
+
+
+def token_columns(keys: dict, ids: np.ndarray, texts: pa.Array, shift: float, generator) -> dict:
+    n, k = ids.shape
+    scores = np.sort(generator.gamma(12, 0.01, (n, k)).astype(np.float32), axis=1)[:, ::-1] + np.float32(shift)
+    offsets = pa.array(np.arange(0, n * k + 1, k), pa.int32())
+    tokens = pa.ListArray.from_arrays(offsets, texts.take(pa.array(ids.reshape(-1))))
+    lists = {"token_ids": list_column(ids, pa.int32()), "tokens": tokens, "scores": list_column(scores, pa.float32())}
+    return {**keys, **lists, "mean_score": pa.array(np.full(n, shift))}
+
+
+def label_columns(keys: dict, ids: np.ndarray, texts: pa.Array, labeller: str, generator) -> dict:
+    n = len(ids)
+    labelled = generator.random(n) < 0.45
+    kinds = ["none", "semantic", "grammatical", "orthographic", "frequency", "glitch"]
+    kind = np.where(labelled, generator.choice(len(kinds) - 1, n, p=[0.6, 0.2, 0.14, 0.05, 0.01]) + 1, 0)
+    first = np.asarray(texts.take(pa.array(ids[:, 0])).to_pylist(), dtype=object)
+    second = np.asarray(texts.take(pa.array(ids[:, 1])).to_pylist(), dtype=object)
+    named = [NAMES[place % len(NAMES)] if place % 3 else None for place in generator.integers(0, 99, n)]
+    pairs = [f"{a.strip()} / {b.strip()}" for a, b in zip(first, second, strict=True)]
+    label = [(name or pair) if yes else None for name, pair, yes in zip(named, pairs, labelled, strict=True)]
+    p = np.where(labelled, 1 + generator.integers(0, 20, n), 1 + generator.integers(20, 1001, n)) / 1001
+    p_direction = (1 + generator.integers(0, 1001, n)) / 1001
+    lengths = np.where(labelled, 5, 0)
+    chosen = np.where(labelled[:, None], ids[:, [0, 2, 3, 7, 25 % ids.shape[1]]], -1).reshape(-1)
+    evidence = pa.ListArray.from_arrays(
+        pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32()), texts.take(pa.array(chosen[chosen >= 0]))
+    )
+    return {
+        **keys,
+        "labeller": [labeller] * n,
+        "label": label,
+        "kind": [kinds[place] for place in kind],
+        "labelled": labelled,
+        "verified": [None] * n,
+        "interpretable": labelled & (kind < 4),
+        "score": generator.normal(3, 6, n),
+        "p_value": p,
+        "q_value": np.minimum(1, 2 * p),
+        "p_direction": p_direction,
+        "q_direction": np.minimum(1, 1.5 * p_direction),
+        "evidence": evidence,
+        "n_concepts": labelled.astype(np.int8),
+        "mean_log_rank": generator.normal(7, 1, n),
+        "status": ["ok"] * n,
+    }
+
+
+def spectra_columns(shape: Shape, matrix: str, places: Sequence[tuple], generator) -> dict:
+    n, stored = len(places), np.tile(np.arange(shape.rank) < shape.directions, len(places))
+    values = np.sort(np.exp(generator.normal(0, 1, (n, shape.rank))), axis=1)[:, ::-1]
+    gaps = np.concatenate([values[:, :-1] - values[:, 1:], values[:, -1:]], axis=1) / values
+    blocks = np.concatenate([np.zeros((n, 1), int), np.cumsum(gaps[:, :-1] >= 0.03, axis=1)], axis=1)
+    layer = np.repeat([layer for layer, _ in places], shape.rank)
+    head = np.repeat([-1 if head is None else head for _, head in places], shape.rank)
+
+    def kept(numbers: np.ndarray) -> np.ndarray:
+        return np.where(stored, numbers, np.nan)
+
+    return {
+        "matrix": [matrix] * (n * shape.rank),
+        "layer": layer,
+        "head": pa.array(head, pa.int16(), mask=head < 0),
+        "index": np.tile(np.arange(shape.rank), n),
+        "value": values.reshape(-1),
+        "energy": (np.cumsum(values**2, axis=1) / (values**2).sum(axis=1, keepdims=True)).reshape(-1),
+        "gap": gaps.reshape(-1),
+        "block": blocks.reshape(-1),
+        "block_spread": generator.random(n * shape.rank) * 0.02,
+        "sign_margin": kept(generator.random(n * shape.rank)),
+        "stability_noise": kept(generator.beta(8, 1, n * shape.rank)),
+        "stability_float32": kept(np.ones(n * shape.rank)),
+    }
+
+
+def write_sweep(
+    results: Path,
+    models: Mapping[str, Shape],
+    labellers: Sequence[str] = ("coherence",),
+    controls: int = 100,
+    labels_of: Sequence[str] = ("ov", "qk", "mlp_in", "mlp_gate", "mlp_out"),
+) -> list[Source]:
+    """Write the tables of a sweep under `results`; what build_explorer makes a page of."""
+    sources, fractions = [], []
+    for model, shape in models.items():
+        texts = pa.array(token_texts(shape.vocabulary))
+        for matrix in shape.matrices:
+            heads: Sequence[int | None] = range(shape.heads) if matrix in ("ov", "qk") else [None]
+            places = [(layer, head) for layer in range(shape.layers) for head in heads]
+            keys = keys_of(shape, matrix, SIDES[matrix], places, shape.directions)
+            control_keys = keys_of(shape, matrix, ("all",), [(None, None)], controls)
+            base = distinct_ids(len(keys["sign"]), shape.tokens, shape.vocabulary, np.random.default_rng(7))
+            for setting, table in shape.tables:
+                generator = np.random.default_rng([table, len(matrix)])
+                other = distinct_ids(len(base), shape.tokens, shape.vocabulary, generator)
+                whole = generator.random((len(base), 1)) < shape.overlap
+                ids = base if table == 0 else np.where(whole, base, other)
+                control_ids = distinct_ids(len(control_keys["sign"]), shape.tokens, shape.vocabulary, generator)
+                facts = {"model": model, "revision": None, "setting": [] if setting == "raw" else [setting]}
+                shift = -0.3 if setting == "unembed" else 0.0
+
+                def at(name: str, model=model, setting=setting, matrix=matrix, end="") -> Path:
+                    return results / f"{name}/model={model}/setting={setting}/{matrix}{end}.parquet"
+
+                source = Source(model, setting, at("tokens"), at("spectra"), at("controls", end=".random_unit"), {}, {})
+                write_table(source.tokens, token_columns(keys, ids, texts, shift, generator), TOKENS, facts)
+                write_table(source.spectra, spectra_columns(shape, matrix, places, generator), SPECTRA, facts)
+                control = token_columns(control_keys, control_ids, texts, shift, generator)
+                control |= {"control": ["random_unit"] * len(control_ids)}
+                write_table(source.random, control, CONTROLS, facts)
+                for labeller in labellers if matrix in labels_of else []:
+                    facts |= {"labeller_network": False, "token_frequency": "counts"}
+                    said = label_columns(keys, ids, texts, labeller, generator)
+                    of_random = label_columns(control_keys, control_ids, texts, labeller, generator)
+                    of_random["control"] = ["random_unit"] * len(control_ids)
+                    paths = at("labels", end=f".{labeller}"), at("controls", end=f".random_unit.{labeller}")
+                    write_table(paths[0], said, LABELS, facts)
+                    write_table(paths[1], of_random, CONTROL_LABELS, facts)
+                    source.labels[labeller], source.random_labels[labeller] = paths
+                    counted = ["layer", "head", "index", "side", "sign", "readout", "kind", "interpretable", "status"]
+                    frames = [
+                        pd.DataFrame({name: np.asarray(one[name]) for name in counted}) for one in (said, of_random)
+                    ]
+                    constants = {"model": model, "setting": setting, "matrix": matrix, "labeller": labeller}
+                    found = fractions_of_readouts(*frames, "q_value < 0.05").assign(**constants)
+                    fractions.append(found)
+                sources.append(source)
+    table = pd.concat(fractions, ignore_index=True) if fractions else pd.DataFrame(columns=FRACTIONS.names)
+    columns = {name: table[name] for name in FRACTIONS.names}
+    write_table(results / "tables/fractions.parquet", columns, FRACTIONS, {"sources": {}})
+    return sources

@@ -1,0 +1,57 @@
+"""Weight files with random numbers in them, and what every decomposition must be."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from svdlens.svd.matrix_svd import Decomposition
+from svdlens.weights.weight_files import WeightFile
+
+
+def normal(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def orthonormal(seed: int, size: int, count: int) -> np.ndarray:
+    """`count` orthonormal rows."""
+    return np.linalg.qr(normal(seed, size, count))[0].T
+
+
+def write_weights(path: Path, layers: int, heads: int, d_model: int, d_head: int, d_mlp: int, seed: int) -> WeightFile:
+    """A weight file with attention and MLP; gains are not one."""
+    generator = np.random.default_rng(seed)
+    shapes = {
+        **{f"attn.W_{name}": (heads, d_model, d_head) for name in "QKV"},
+        "attn.W_O": (heads, d_head, d_model),
+        "ln1.w": (d_model,),
+        "mlp.W_in": (d_model, d_mlp),
+        "mlp.W_out": (d_mlp, d_model),
+        "ln2.w": (d_model,),
+    }
+    tensors = {
+        f"blocks.{layer}.{name}": torch.from_numpy(generator.standard_normal(shape).astype(np.float32))
+        for layer in range(layers)
+        for name, shape in shapes.items()
+    }
+    save_file(tensors, path)
+    return WeightFile(path)
+
+
+def check_svd(found: Decomposition, dense: np.ndarray, rank: int, relative: float = 1e-10) -> None:
+    """`found` has every direction of `dense`, up to `rank` of them, to a `relative` tolerance."""
+    left, values, right = (part.numpy() for part in found)
+    expected = np.linalg.svd(dense, compute_uv=False)
+    tolerance = relative * max(expected[0], 1e-300)
+    assert values.shape == (rank,)
+    assert left.shape == (rank, dense.shape[0])
+    assert right.shape == (rank, dense.shape[1])
+    assert left.dtype == values.dtype == right.dtype == np.float64
+    np.testing.assert_allclose(values, expected[:rank], rtol=0, atol=tolerance)
+    assert (expected[rank:] <= tolerance).all()
+    assert (np.diff(values) <= 0).all()
+    assert (values >= 0).all()
+    np.testing.assert_allclose(left.T @ np.diag(values) @ right, dense, rtol=0, atol=tolerance)
+    for vectors in (left, right):
+        np.testing.assert_allclose(vectors @ vectors.T, np.eye(rank), rtol=0, atol=relative)

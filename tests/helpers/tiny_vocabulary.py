@@ -1,0 +1,80 @@
+"""A made-up vocabulary, of which everything is known: clusters in embedding space, and classes of tokens.
+
+Tokens are numbered cluster by cluster. Every second cluster has a concept of its name; the others have their
+embeddings alone. Forms, frequent, rare and glitch tokens go across all clusters. The last clusters are no words.
+"""
+
+import numpy as np
+import scipy.sparse
+
+from svdlens.vocabulary.token_classes import TokenClasses
+from svdlens.vocabulary.token_features import KnownVocabulary
+
+CLUSTERS, PER_CLUSTER, WIDTH = 40, 30, 64
+N_TOKENS = CLUSTERS * PER_CLUSTER
+FORMS = 10
+FREQUENT, RARE, GLITCHES = 40, 24, 20
+NO_WORDS = range(36, 40)  # clusters
+
+
+def tiny_vocabulary(seed: int = 0, no_classes: bool = False) -> KnownVocabulary:
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((CLUSTERS, WIDTH))
+    spread = rng.standard_normal((CLUSTERS, PER_CLUSTER, WIDTH))
+    log_ranks = np.log(1 + rng.permutation(N_TOKENS))
+    by_rank = np.argsort(log_ranks)
+    cluster, place = np.divmod(np.arange(N_TOKENS), PER_CLUSTER)
+    members = {
+        **{("semantic", f"concept {one}"): np.flatnonzero(cluster == one) for one in range(0, CLUSTERS, 2)},
+        **{("grammatical", f"form {one}"): np.flatnonzero(place % FORMS == one) for one in range(0, FORMS, 2)},
+        **{("orthographic", f"form {one}"): np.flatnonzero(place % FORMS == one) for one in range(1, FORMS, 2)},
+        ("frequency", "frequent tokens"): np.sort(by_rank[:FREQUENT]),
+        ("frequency", "rare tokens"): np.sort(by_rank[-RARE:]),
+        ("glitch", "glitches"): np.sort(rng.permutation(N_TOKENS)[:GLITCHES]),
+    }
+    if no_classes:
+        members = {}
+    membership = np.zeros((N_TOKENS, len(members)), np.float32)
+    for column, ids in enumerate(members.values()):
+        membership[ids, column] = 1
+    classes = TokenClasses(
+        [name for _, name in members],
+        [kind for kind, _ in members],
+        scipy.sparse.csr_matrix(membership),
+        np.arange(N_TOKENS),
+        ~np.isin(cluster, NO_WORDS),
+    )
+    of_names = np.zeros((len(members), WIDTH), np.float32)
+    for column, (kind, name) in enumerate(members):
+        if kind == "semantic":
+            of_names[column] = unit(centres[int(name.split()[1])])
+    vectors = unit((centres[:, None] + 0.7 * spread).reshape(-1, WIDTH)).astype(np.float32)
+    texts = [f" word{number}" for number in range(N_TOKENS)]
+    return KnownVocabulary(texts, vectors, classes, of_names, log_ranks, {"token_frequency": "made up"})
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def tokens_of(vocabulary: KnownVocabulary, name: str) -> np.ndarray:
+    """Ids of the tokens in a class."""
+    column = vocabulary.classes.names.index(name)
+    return np.flatnonzero(vocabulary.classes.membership[:, [column]].toarray().ravel())
+
+
+def random_lists(n: int, seed: int, length: int = 50) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.permutation(N_TOKENS)[:length] for _ in range(n)])
+
+
+def clustered_lists(n: int, members: int, seed: int, clusters: range = range(CLUSTERS)) -> np.ndarray:
+    """Lists of which the first tokens are `members` of one cluster."""
+    rng = np.random.default_rng(seed)
+    lists = random_lists(n, seed)
+    for row in lists:
+        cluster = rng.choice(clusters)
+        planted = cluster * PER_CLUSTER + rng.permutation(PER_CLUSTER)[:members]
+        rest = np.setdiff1d(row, planted, assume_unique=True)
+        row[:] = np.append(planted, rng.permutation(rest)[: len(row) - members])
+    return lists

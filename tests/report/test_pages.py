@@ -1,0 +1,162 @@
+"""Pages of the report and the list of the post's figures: what is in them, what is said to be missing, hostile text."""
+
+import importlib
+import json
+from collections import Counter
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from svdlens.report.html import html_page, html_table
+from svdlens.report.pages import agreement_page, configuration_page, fractions_page, markdown_table
+from svdlens.report.paper_figures import paper_figures
+from workflow import Files
+
+MEDIUM = "results/figures/gpt2-medium/post2022"
+OWN = "results/figures/own/raw"
+FIGURES = {
+    "token_table": [f"{MEDIUM}/token_table_ov_L22_H10", f"{OWN}/token_table_ov_L0_H0", f"{OWN}/token_table_mlp_in_L1"],
+    "random_table": [f"{MEDIUM}/random_table", f"{OWN}/random_table"],
+    "spectra": [f"{MEDIUM}/spectra_ov", f"{OWN}/spectra_ov"],
+    "fraction_published": ["results/figures/fraction_published"],
+    "fraction_by_depth": ["results/figures/fraction_by_depth_raw", "results/figures/fraction_by_depth_post2022"],
+    "fraction_by_index": ["results/figures/fraction_by_index_raw"],
+}
+
+
+def rows_of(models, labellers=("coherence",), drawn="coherence"):
+    settings = {"gpt2-medium": "post2022", "own": "raw"}
+    figures = {
+        figure: [path for path in paths if path.count("/") == 2 or any(f"/{model}/" in path for model in models)]
+        for figure, paths in FIGURES.items()
+    }
+    chosen = {model: settings[model] for model in models}
+    return paper_figures(figures, chosen, {model: ["ov"] for model in models}, labellers, drawn)
+
+
+def test_every_row_of_the_post_is_made_or_says_why_not():
+    for models in (["gpt2-medium"], ["own"], ["own", "gpt2-medium"]):
+        rows = rows_of(models)
+        # 6 + 1 + 3 + 8 figures of gpt2-medium, hand labels, 3 of GPT-3's labels, traces and edits.
+        counterparts = [row for row in rows if row.model == "own"]
+        assert Counter(row.row for row in rows if row not in counterparts) == {1: 6, 2: 1, 3: 3, 4: 8, 5: 1, 6: 3, 7: 1}
+        assert [row.row for row in rows] == sorted(row.row for row in rows)
+        assert all(bool(row.path) != bool(row.why) for row in rows)
+        assert {row.path for row in counterparts} == {
+            path for paths in FIGURES.values() for path in paths if "/own/" in path and "own" in models
+        }
+        made = {row.path for row in rows if row.model == "gpt2-medium" and row.path}
+        assert made == ({path for paths in FIGURES.values() for path in paths if MEDIUM in path} & made)
+        assert bool(made) == ("gpt2-medium" in models)
+
+
+def test_what_is_missing_has_the_command_that_makes_it():
+    absent = next(row for row in rows_of(["own"]) if row.row == 1 and not row.path)
+    assert "gpt2-medium is not in the sweep" in absent.why
+    assert "paper_figures --config 'sweep={models: [gpt2-medium], settings: [post2022]}'" in absent.command
+    [matrix] = {row.command for row in rows_of(["gpt2-medium"]) if row.shows == "spectra of mlp_in"}
+    assert "matrices: [mlp_in]" in matrix
+    [entry] = {row.why for row in rows_of(["gpt2-medium"]) if row.shows == "tokens of OV, layer 22, head 3"}
+    assert "models.gpt2-medium.token_tables" in entry
+
+
+@pytest.mark.parametrize(
+    ("labellers", "drawn", "made"),
+    [
+        (["coherence"], "coherence", set()),
+        (["coherence", "published"], "coherence", {"fraction_published"}),
+        (["coherence", "published"], "published", {"fraction_published", "fraction_by_depth"}),
+    ],
+)
+def test_figures_of_published_labels_need_these_labels(labellers, drawn, made):
+    found = {row.figure: row.path for row in rows_of(["gpt2-medium"], labellers, drawn) if row.row == 6}
+    assert {figure for figure, path in found.items() if path} == made
+    if "fraction_by_depth" in made:
+        assert found["fraction_by_depth"].endswith("_post2022")
+
+
+def test_pages_show_text_as_text():
+    hostile = "</script><img src=x onerror=alert(1)>"
+    frame = pd.DataFrame({hostile: [hostile, None], "number": [0.12345, float("nan")], "count": [1234, 5]})
+    page = html_page(hostile, [html_table(frame, hostile)])
+    assert "<img" not in page and "</script>" not in page
+    assert ">0.123<" in page and ">1,234<" in page and page.count("<td></td>") == 2
+    assert "<img" not in configuration_page(configuration(models={"m": {"path": hostile}}))
+    assert "There are no rows" in html_table(frame[:0], "")
+    assert markdown_table(pd.DataFrame({"a": ["x|y"]})) == "| a |\n| --- |\n| x\\|y |\n"
+
+
+def configuration(**changes):
+    sweep = {"models": ["m"], "settings": ["raw"], "labellers": ["coherence"]}
+    return {"sweep": sweep, "models": {"m": {"path": "here"}}, "settings": {"raw": []}, "tokens": 50} | changes
+
+
+def test_the_configuration_is_shown():
+    page = configuration_page(configuration())
+    assert "path: here" in page and "tokens: 50" in page
+
+
+def fractions(groups=("all", "layer")):
+    keys = {"model": "m", "setting": "raw", "matrix": "ov", "readout": "W_U", "labeller": "coherence", "rule": "q"}
+    numbers = dict.fromkeys(["low", "high", "control_fraction", "excess", "excess_low", "excess_high"], 0.25)
+    rows = [
+        keys | numbers | {"unit": unit, "side": side, "kind": kind, "group": group, "n": 8, "k": 5, "fraction": 5 / 8}
+        for unit in ("row", "either")
+        for side in ("all", "write")
+        for kind in ("all", "semantic")
+        for group in groups
+    ]
+    return pd.DataFrame(rows, columns=[*keys, "unit", "side", "kind", "group", "n", "k", "fraction", *numbers])
+
+
+def test_the_page_of_fractions_has_one_row_for_everything_together():
+    assert fractions_page(fractions()).count(">0.625<") == 1
+    assert "No token list was labelled" in fractions_page(fractions(groups=()))
+
+
+def test_what_is_the_same_throughout_is_said_once():
+    one, other = fractions(), fractions().assign(labeller="published")
+    page = fractions_page(one)
+    assert "<td>coherence</td>" not in page and page.count("labeller coherence") == 1
+    page = fractions_page(pd.concat([one, other], ignore_index=True))
+    assert page.count("<td>coherence</td>") == page.count("<td>published</td>") == 1
+
+
+def test_of_one_labeller_the_page_of_agreement_has_no_columns_of_pairs():
+    agreement = pd.DataFrame({"model": ["m"], "first": ["coherence"], "second": [None], "kappa": [None], "n": [3]})
+    assert "kappa<" not in agreement_page(agreement)
+    assert "kappa<" in agreement_page(agreement.assign(second="published", kappa=0.5))
+
+
+def test_the_scripts_write_the_pages(tmp_path):
+    rows = [row._asdict() for row in rows_of(["own"])]
+    listed = Files({suffix: str(tmp_path / f"paper.{suffix}") for suffix in ("csv", "md", "html")})
+    smk = SimpleNamespace(output=listed, params=SimpleNamespace(rows=rows), log="")
+    importlib.import_module("list_paper_figures").main(smk)
+    table = pd.read_csv(listed["csv"], keep_default_na=False)
+    assert list(table["made"]) == ["yes" if row["path"] else "no" for row in rows]
+    assert (tmp_path / "paper.md").read_text("utf-8").count("\n") == len(rows) + 2
+
+    fractions().to_parquet(tmp_path / "fractions.parquet")
+    pd.DataFrame({"model": ["m"], "n": [3]}).to_parquet(tmp_path / "scores.parquet")
+    pd.DataFrame({"model": pd.Series(dtype=str)}).to_parquet(tmp_path / "agreement.parquet")
+    provenance = {"model": "m", "revision": "0" * 40, "files": {"model.safetensors": {"sha256": "ab" * 32}}}
+    (tmp_path / "provenance.json").write_text(json.dumps(provenance))
+    (tmp_path / "method.html").write_text("<p>Method</p>")
+    pages = ("method", "configuration", "models", "not_made", "fractions", "scores", "agreement")
+    inputs = {name: str(tmp_path / f"{name}.parquet") for name in ("fractions", "scores", "agreement")}
+    inputs |= {"provenance": [str(tmp_path / "provenance.json")], "method": str(tmp_path / "method.html")}
+    smk = SimpleNamespace(
+        input=Files(inputs | {"paper": listed["csv"]}),
+        output=Files({name: str(tmp_path / f"{name}.html") for name in pages}),
+        params=SimpleNamespace(
+            config=configuration(), missing=[{"what": "figure blocks", "why": "not asked for", "how": "ask"}]
+        ),
+        log="",
+    )
+    importlib.import_module("make_report_pages").main(smk)
+    texts = {name: (tmp_path / f"{name}.html").read_text("utf-8") for name in pages}
+    assert "0" * 40 in texts["models"] and "ab" * 32 in texts["models"]
+    assert "figure blocks" in texts["not_made"] and "gpt2-medium is not in the sweep" in texts["not_made"]
+    assert ">3<" in texts["scores"] and "No two labellers" in texts["agreement"]

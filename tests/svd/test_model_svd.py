@@ -1,0 +1,375 @@
+"""All matrices of a model: against numpy, same bytes for any threads and shard, weights that cannot be decomposed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file
+from safetensors.torch import save_file
+
+import decompose_matrices
+import svdlens.svd.model_svd
+from random_weights import check_svd, orthonormal, write_weights
+from shared_data import shared
+from svdlens.errors import SvdlensError
+from svdlens.runtime.compute import device_for
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.settings import Setting
+from svdlens.svd.matrix_svd import VALUE_TOLERANCE, Decomposition, decompose, fix_signs
+from svdlens.svd.model_svd import Task, decompose_layers
+from svdlens.svd.stability import stability_in_float32, stability_under_noise
+from svdlens.weights.factors import factors
+from svdlens.weights.weight_files import WeightFile
+
+MATRICES = ("ov", "qk", "mlp_in", "mlp_out")
+ARRAYS = ["left", "values", "right", "stability_noise", "stability_float32"]
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """The number of torch threads is global, and jobs change it."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def task(matrix: str, directions: int | None = None) -> Task:
+    return Task(matrix, Setting(), directions, noise=0.01, seed=0)
+
+
+def arrays_of(weights: WeightFile, wanted: Task, threads: int = 1, device: str = "cpu") -> dict[str, torch.Tensor]:
+    return decompose_layers(weights, wanted, range(weights.layers), threads, device)
+
+
+def each_matrix(arrays: dict[str, torch.Tensor], matrix: str) -> list[Decomposition]:
+    parts = [arrays[name].double() for name in ARRAYS[:3]]
+    parts = [part.flatten(0, 1) for part in parts] if MATRIX_KINDS[matrix].per_head else parts
+    return [Decomposition(*one) for one in zip(*parts, strict=True)]
+
+
+# --- against numpy
+
+
+@settings(max_examples=25)
+@given(data=st.data(), d_model=st.integers(2, 24), heads=st.integers(1, 3), seed=seeds)
+def test_products_of_heads_against_numpy(data, tmp_path_factory, d_model, heads, seed):
+    d_head = data.draw(st.integers(1, d_model + 2))
+    path = tmp_path_factory.mktemp("heads") / "attention.safetensors"
+    weights = write_weights(path, 2, heads, d_model, d_head, 3, seed)
+    raw = {name: tensor.astype(np.float64) for name, tensor in load_file(path).items()}
+    for matrix, transposed in (("ov", False), ("qk", True)):
+        found = each_matrix(arrays_of(weights, task(matrix)), matrix)
+        assert len(found) == 2 * heads
+        for place, one in enumerate(found):
+            layer, head = divmod(place, heads)
+            first = raw[f"blocks.{layer}.attn.W_{'Q' if transposed else 'V'}"][head]
+            second = raw[f"blocks.{layer}.attn.W_{'K' if transposed else 'O'}"][head]
+            dense = first @ (second.T if transposed else second)
+            check_svd(one, dense, min(d_model, d_head), relative=1e-6)  # stored in float32
+
+
+@settings(max_examples=40)
+@given(d_model=st.integers(2, 24), d_mlp=st.integers(1, 40), seed=seeds)
+def test_mlps_against_numpy(tmp_path_factory, d_model, d_mlp, seed):
+    path = tmp_path_factory.mktemp("mlp") / "mlp.safetensors"
+    weights = write_weights(path, 1, 1, d_model, 1, d_mlp, seed)
+    raw = {name: tensor.astype(np.float64) for name, tensor in load_file(path).items()}
+    for matrix, name in (("mlp_in", "W_in"), ("mlp_out", "W_out")):
+        [found] = each_matrix(arrays_of(weights, task(matrix)), matrix)
+        check_svd(found, raw[f"blocks.0.mlp.{name}"], min(d_model, d_mlp), relative=1e-6)
+
+
+def test_the_arrays_are_what_the_functions_for_one_matrix_find(tmp_path: Path) -> None:
+    layers, heads, d_model, d_head, d_mlp, k = 2, 3, 10, 4, 15, 3
+    weights = write_weights(tmp_path / "weights.safetensors", layers, heads, d_model, d_head, d_mlp, seed=1)
+    shapes = {
+        "ov": [(layers, heads, k, d_model), (layers, heads, d_head), (layers, heads, k, d_model), (layers, heads, k)],
+        "qk": [(layers, heads, k, d_model), (layers, heads, d_head), (layers, heads, k, d_model), (layers, heads, k)],
+        "mlp_in": [(layers, k, d_model), (layers, d_model), (layers, k, d_mlp), (layers, k)],
+        "mlp_out": [(layers, k, d_mlp), (layers, d_model), (layers, k, d_model), (layers, k)],
+    }
+    for matrix, expected in shapes.items():
+        arrays = arrays_of(weights, task(matrix, k))
+        assert list(arrays) == ARRAYS
+        assert [tuple(array.shape) for array in arrays.values()] == [*expected, expected[-1]]
+        assert all(array.dtype == torch.float32 and array.is_contiguous() for array in arrays.values())
+        parts = factors(weights, matrix, 1, Setting())
+        place = (1, heads - 1) if MATRIX_KINDS[matrix].per_head else (1,)
+        parts = [part[heads - 1] for part in parts] if MATRIX_KINDS[matrix].per_head else parts
+        found = fix_signs(decompose(parts, k), matrix)
+        head = place[1] if MATRIX_KINDS[matrix].per_head else 0
+        whole = [*found, stability_under_noise(parts, found, matrix, 0.01, [[0, 1, head]])]
+        whole.append(stability_in_float32(parts, found, matrix))
+        for array, one in zip(arrays.values(), whole, strict=True):
+            torch.testing.assert_close(array[place], one.float(), rtol=1e-6, atol=1e-6)
+
+
+def test_a_model_of_one_head(tmp_path: Path) -> None:
+    weights = write_weights(tmp_path / "weights.safetensors", 1, 1, 8, 8, 16, seed=1)
+    for matrix in ("ov", "qk"):
+        arrays = arrays_of(weights, task(matrix))
+        assert [tuple(arrays[name].shape) for name in ARRAYS[:3]] == [(1, 1, 8, 8), (1, 1, 8), (1, 1, 8, 8)]
+
+
+# --- the same bytes for any number of threads, and any shard
+
+
+class Wildcards(dict):
+    """With attributes and items, like Snakemake's."""
+
+    __getattr__ = dict.__getitem__
+
+
+def run_script(
+    weights: Path, matrix: str, directory: Path, threads: int = 1, switches: tuple[str, ...] = (), gpu: int = 0
+) -> Path:
+    names = ("read_gain", "read_center", "write_center")
+    output = directory / f"{matrix}.safetensors"
+    job = SimpleNamespace(
+        wildcards=Wildcards({"matrix": matrix, **{name: "on" if name in switches else "off" for name in names}}),
+        input=SimpleNamespace(weights=str(weights)),
+        output=SimpleNamespace(svd=str(output)),
+        params=SimpleNamespace(directions=32, weight_noise=0.01, seed=0),
+        resources={"gpu": gpu},
+        threads=threads,
+        log="",
+    )
+    decompose_matrices.main(job)
+    return output
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Large enough for LAPACK to share the work out among threads, if it may."""
+    path = tmp_path_factory.mktemp("larger") / "weights.safetensors"
+    write_weights(path, 3, 4, 192, 48, 384, seed=2)
+    return path
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_the_script_writes_the_same_bytes_for_one_and_two_threads(matrix: str, larger: Path, tmp_path: Path) -> None:
+    contents = set()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)  # as Snakemake does before a script starts, through the environment
+        contents.add(run_script(larger, matrix, tmp_path / str(threads), threads).read_bytes())
+    assert len(contents) == 1
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_the_decompositions_are_those_of_single_threaded_lapack(matrix: str, larger: Path) -> None:
+    """In float64, where a difference cannot be rounded away. The first matrix of a new thread is the dangerous one."""
+    torch.set_num_threads(1)
+    weights = WeightFile(larger)
+    found: list[dict[str, torch.Tensor]] = []
+    for threads in (1, 2):
+        for layer, arrays in enumerate(svdlens.svd.model_svd.on_cpu(weights, task(matrix, 32), range(3), threads)):
+            parts = factors(weights, matrix, layer, Setting())
+            heads = range(4) if MATRIX_KINDS[matrix].per_head else [None]
+            for head in heads:
+                matrices = parts if head is None else [part[head].clone() for part in parts]
+                expected = fix_signs(decompose(matrices, 32), matrix)
+                for name, one in expected._asdict().items():
+                    array = arrays[name] if head is None else arrays[name][head]
+                    assert array.numpy().tobytes() == one.numpy().tobytes(), (threads, layer, head, name)
+            found.append(arrays)
+    for one, other in zip(found[:3], found[3:], strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in ARRAYS)
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_a_shard_of_layers_has_the_bytes_of_the_whole(matrix: str, larger: Path) -> None:
+    weights = WeightFile(larger)
+    whole = arrays_of(weights, task(matrix, 16), threads=2)
+    for layers in ([2], [0, 2], [1]):
+        shard = decompose_layers(weights, task(matrix, 16), layers, threads=1)
+        for name in ARRAYS:
+            assert shard[name].numpy().tobytes() == whole[name][layers].numpy().tobytes()
+
+
+def test_the_script_applies_its_switches(tmp_path: Path) -> None:
+    write_weights(tmp_path / "weights.safetensors", 1, 2, 12, 5, 20, seed=4)
+    raw = {name: tensor.astype(np.float64) for name, tensor in load_file(tmp_path / "weights.safetensors").items()}
+    W_V = raw["blocks.0.attn.W_V"] * raw["blocks.0.ln1.w"][:, None]
+    W_V -= W_V.mean(axis=1, keepdims=True)
+    W_O = raw["blocks.0.attn.W_O"] - raw["blocks.0.attn.W_O"].mean(axis=2, keepdims=True)
+    expected = np.linalg.svd(W_V @ W_O, compute_uv=False)[:, :5]
+    switches = ("read_gain", "read_center", "write_center")
+    found = load_file(run_script(tmp_path / "weights.safetensors", "ov", tmp_path, 1, switches))
+    np.testing.assert_allclose(found["values"][0], expected, rtol=1e-6, atol=0)
+    # A centred MLP has one value of exactly 0: nothing is written along the ones vector.
+    W_out = raw["blocks.0.mlp.W_out"] - raw["blocks.0.mlp.W_out"].mean(axis=1, keepdims=True)
+    expected = np.linalg.svd(W_out, compute_uv=False)
+    found = load_file(run_script(tmp_path / "weights.safetensors", "mlp_out", tmp_path, 1, ("write_center",)))
+    np.testing.assert_allclose(found["values"][0, :-1], expected[:-1], rtol=1e-6, atol=0)
+    assert found["values"][0, -1] <= 1e-7 * expected[0]
+
+
+# --- weights that cannot be decomposed
+
+
+@pytest.mark.parametrize(
+    ("matrix", "name", "value"),
+    [
+        ("ov", "attn.W_V", np.nan),
+        ("ov", "attn.W_O", np.inf),
+        ("qk", "attn.W_K", -np.inf),
+        ("mlp_in", "mlp.W_in", np.nan),
+        ("mlp_out", "mlp.W_out", np.inf),
+    ],
+)
+def test_weights_that_are_not_finite_are_refused(matrix: str, name: str, value: float, tmp_path: Path) -> None:
+    write_weights(tmp_path / "sound.safetensors", 2, 2, 8, 4, 16, seed=1)
+    tensors = {name: torch.from_numpy(tensor) for name, tensor in load_file(tmp_path / "sound.safetensors").items()}
+    tensors[f"blocks.1.{name}"].view(-1)[[3, 9]] = value
+    save_file(tensors, tmp_path / "wrong.safetensors")
+    with pytest.raises(SvdlensError, match=rf"^{matrix} of layer 1 has 2 weights that are NaN or infinite.*checkpoint"):
+        run_script(tmp_path / "wrong.safetensors", matrix, tmp_path / "svd", threads=2)
+    assert not (tmp_path / "svd").exists()
+
+
+def test_products_beyond_float16_are_fine_and_beyond_float32_are_refused(tmp_path: Path) -> None:
+    write_weights(tmp_path / "sound.safetensors", 1, 2, 8, 4, 16, seed=1)
+    sound = load_file(tmp_path / "sound.safetensors")
+    for scale, fits in ((1e4, True), (1e25, False)):
+        tensors = {name: torch.from_numpy(tensor * np.float32(scale)) for name, tensor in sound.items()}
+        if fits:
+            tensors = {name: tensor.half() for name, tensor in tensors.items()}
+        path = tmp_path / f"{scale}.safetensors"
+        save_file(tensors, path)
+        if fits:
+            raw = load_file(path)
+            dense = [raw[f"blocks.0.attn.W_{name}"].astype(np.float64) for name in "VO"]
+            expected = np.linalg.svd(dense[0] @ dense[1], compute_uv=False)[:, :4]
+            assert expected.max() > np.finfo(np.float16).max
+            found = load_file(run_script(path, "ov", tmp_path))["values"][0]
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+        else:
+            with pytest.raises(
+                SvdlensError, match=r"^ov of layer 0 has a singular value of \S+e\+5\d, and float32 ends.*checkpoint"
+            ):
+                run_script(path, "ov", tmp_path / "svd")
+            assert not (tmp_path / "svd").exists()
+
+
+@pytest.mark.parametrize("kind", ["zero", "rank one", "repeated values"])
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_degenerate_matrices(kind: str, matrix: str, tmp_path: Path) -> None:
+    """The values are right, every vector is finite and a unit vector, and stability is a cosine."""
+    write_weights(tmp_path / "weights.safetensors", 1, 2, 8, 4, 12, seed=1)
+    tensors = {}
+    for name, tensor in load_file(tmp_path / "weights.safetensors").items():
+        shape = tensor.shape
+        if tensor.ndim == 1 or kind == "zero":
+            tensor = np.ones(shape, np.float32) if tensor.ndim == 1 else np.zeros(shape, np.float32)
+        elif kind == "rank one":
+            tensor = tensor[..., :1] * tensor[..., :1, :]
+        else:
+            rows, columns = shape[-2:]
+            isometry = orthonormal(3, max(rows, columns), min(rows, columns))
+            tensor = np.broadcast_to(isometry if rows < columns else isometry.T, shape).astype(np.float32)
+        tensors[name] = torch.from_numpy(np.ascontiguousarray(tensor))
+    save_file(tensors, tmp_path / "degenerate.safetensors")
+    weights = WeightFile(tmp_path / "degenerate.safetensors")
+    arrays = arrays_of(weights, task(matrix, 64))
+    expected = {"zero": [0, 0, 0, 0], "repeated values": [1, 1, 1, 1]}
+    for one in each_matrix(arrays, matrix):
+        if kind == "rank one":
+            assert one.values[0] > 0
+            assert (one.values[1:] <= 1e-6 * one.values[0]).all()
+        else:
+            np.testing.assert_allclose(one.values[:4], expected[kind], atol=1e-6)
+        for vectors in (one.left, one.right):
+            np.testing.assert_allclose(vectors.norm(dim=-1), 1, atol=1e-5)
+    for name in ("stability_noise", "stability_float32"):
+        assert ((arrays[name] >= 0) & (arrays[name] <= 1)).all()
+
+
+# --- devices
+
+
+def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    write_weights(tmp_path / "weights.safetensors", 1, 2, 8, 4, 16, seed=1)
+    with pytest.raises(SvdlensError, match=r"^the resource gpu is 1, but torch .* finds no CUDA device.*gpu at 0\.$"):
+        run_script(tmp_path / "weights.safetensors", "ov", tmp_path / "svd", gpu=1)
+    assert device_for(0) == "cpu"
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_batches_on_a_device_are_the_matrices_of_the_cpu(device: str, matrix: str, larger: Path) -> None:
+    """The batched path runs on the CPU as well; with a GPU, on that."""
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device")
+    weights, wanted = WeightFile(larger), task(matrix, 16)
+    expected = arrays_of(weights, wanted)
+    work = list(svdlens.svd.model_svd.on_device(weights, wanted, range(3), device))
+    for layer, arrays in enumerate(work):
+        torch.testing.assert_close(arrays["values"].float(), expected["values"][layer], rtol=1e-6, atol=0)
+        for name in ("left", "right"):
+            torch.testing.assert_close(arrays[name].float(), expected[name][layer], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("fitting", [3, 1, 0])
+def test_a_device_out_of_memory_gets_fewer_heads_at_a_time(
+    fitting: int, larger: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A device on which `fitting` of the four heads find room, and the error that torch raises there."""
+    weights, wanted = WeightFile(larger), task("ov", 16)
+    expected = arrays_of(weights, wanted)
+    seen = []
+
+    def limited(parts: list[torch.Tensor], directions: int | None) -> Decomposition:
+        if parts[0].dim() == 3:
+            seen.append(len(parts[0]))
+            if len(parts[0]) > fitting:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        return decompose(parts, directions)
+
+    monkeypatch.setattr(svdlens.svd.model_svd, "decompose", limited)
+    if fitting == 0:
+        with pytest.raises(SvdlensError, match=r"^cpu has no room for ov of layer 0: CUDA out of memory.*on the CPU"):
+            list(svdlens.svd.model_svd.on_device(weights, wanted, range(3), "cpu"))
+        return
+    for layer, arrays in enumerate(svdlens.svd.model_svd.on_device(weights, wanted, range(3), "cpu")):
+        for name in ("left", "values", "right"):
+            torch.testing.assert_close(arrays[name].float(), expected[name][layer], rtol=1e-5, atol=1e-5)
+    assert [record.message for record in caplog.records] == [
+        "cpu ran out of memory; going on with fewer heads at a time"
+    ]
+    # What was found in the first layer is remembered: 4 fails, then 2 (and 1) at a time.
+    assert seen == ([4, 2, 2, 2, 2, 2, 2] if fitting == 3 else [4, 2] + [1] * 12)
+
+
+# --- real weights
+
+
+def real_layer(layer: int) -> dict[str, np.ndarray]:
+    raw = load_file(shared("gpt2-small-attention") / f"layer_{layer:02}.safetensors")
+    return {name.split(f"h.{layer}.")[1]: tensor for name, tensor in raw.items()}
+
+
+def test_qk_of_gpt2_small(tmp_path: Path) -> None:
+    """The attention of layer 9 of gpt2-small, as layer 0 of a weight file; every head against numpy."""
+    raw = real_layer(9)
+    query, key, _ = np.split(raw["attn.c_attn.weight"], 3, axis=1)
+    tensors = {
+        f"blocks.0.attn.W_{name}": torch.from_numpy(part.reshape(768, 12, 64).transpose(1, 0, 2).copy())
+        for name, part in (("Q", query), ("K", key))
+    }
+    tensors["blocks.0.ln1.w"] = torch.from_numpy(raw["ln_1.weight"].copy())
+    save_file(tensors, tmp_path / "attention.safetensors")
+    found = each_matrix(arrays_of(WeightFile(tmp_path / "attention.safetensors"), task("qk"), threads=2), "qk")
+    for head, one in enumerate(found):
+        columns = slice(64 * head, 64 * (head + 1))
+        dense = query[:, columns].astype(np.float64) @ key[:, columns].astype(np.float64).T
+        check_svd(one, dense, 64, relative=1e-6)
+    assert VALUE_TOLERANCE < 1e-6

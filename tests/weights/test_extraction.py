@@ -1,0 +1,101 @@
+"""Extraction takes the numbers of the checkpoint as they are, in TransformerLens' shapes, and nothing but weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from svdlens.spec.settings import Setting
+from svdlens.weights.extraction import GROUPS, extract_weights
+from svdlens.weights.factors import factors, unembed
+from svdlens.weights.weight_files import WeightFile, save_tensors
+from tiny import make_tiny_gpt2
+
+LAYERS, WIDTH, HEADS, D_HEAD = 2, 16, 4, 4
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_gpt2(tmp_path_factory.mktemp("model") / "tiny", layers=LAYERS, width=WIDTH, heads=HEADS, seed=3)
+
+
+@pytest.fixture(scope="module")
+def outputs(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    directory = tmp_path_factory.mktemp("weights")
+    outputs = {group: directory / f"{group}.safetensors" for group in GROUPS}
+    extract_weights(model, outputs)
+    return outputs
+
+
+def test_extracted_numbers_are_those_of_the_checkpoint(model: Path, outputs: dict[str, Path]) -> None:
+    """The oracle is the layout of the checkpoint: [in, out], query key value side by side, heads side by side."""
+    raw = load_file(model / "model.safetensors")
+    expected: dict[str, dict[str, np.ndarray]] = {
+        "attention": {},
+        "mlp": {},
+        "unembed": {
+            "unembed.W_U": raw["wte.weight"].T,
+            "embed.W_E": raw["wte.weight"],
+            "ln_final.w": raw["ln_f.weight"],
+        },
+    }
+    for layer in range(LAYERS):
+        three = np.split(raw[f"h.{layer}.attn.c_attn.weight"], 3, axis=1)
+        for name, weight in zip(("W_Q", "W_K", "W_V"), three, strict=True):
+            heads = np.stack([weight[:, head * D_HEAD : (head + 1) * D_HEAD] for head in range(HEADS)])
+            expected["attention"][f"blocks.{layer}.attn.{name}"] = heads
+        W_O = raw[f"h.{layer}.attn.c_proj.weight"].reshape(HEADS, D_HEAD, WIDTH)
+        expected["attention"] |= {
+            f"blocks.{layer}.attn.W_O": W_O,
+            f"blocks.{layer}.ln1.w": raw[f"h.{layer}.ln_1.weight"],
+        }
+        expected["mlp"] |= {
+            f"blocks.{layer}.mlp.W_in": raw[f"h.{layer}.mlp.c_fc.weight"],
+            f"blocks.{layer}.mlp.W_out": raw[f"h.{layer}.mlp.c_proj.weight"],
+            f"blocks.{layer}.ln2.w": raw[f"h.{layer}.ln_2.weight"],
+        }
+    for group, tensors in expected.items():
+        written = load_file(outputs[group])
+        assert sorted(written) == sorted(tensors)
+        for name, tensor in tensors.items():
+            assert written[name].dtype == np.float32
+            np.testing.assert_array_equal(written[name], tensor, err_msg=name)
+
+
+def test_extraction_twice_gives_the_same_bytes(model: Path, outputs: dict[str, Path], tmp_path: Path) -> None:
+    again = {group: tmp_path / f"{group}.safetensors" for group in GROUPS}
+    extract_weights(model, again)
+    assert all(again[group].read_bytes() == outputs[group].read_bytes() for group in GROUPS)
+
+
+def test_factors_multiply_to_the_matrices_of_the_residual_stream(outputs: dict[str, Path]) -> None:
+    """What attention and MLP do to a row x of the residual stream: x @ W, and for QK the score x @ W @ y."""
+    attention, mlp = WeightFile(outputs["attention"]), WeightFile(outputs["mlp"])
+    raw = {**load_file(outputs["attention"]), **load_file(outputs["mlp"])}
+    raw = {name: tensor.astype(np.float64) for name, tensor in raw.items()}
+    x, y = np.random.default_rng(0).standard_normal((2, WIDTH))
+    for head in range(HEADS):
+        W_V, W_O = (factor[head].numpy() for factor in factors(attention, "ov", 1, Setting()))
+        moved = (x @ raw["blocks.1.attn.W_V"][head]) @ raw["blocks.1.attn.W_O"][head]
+        np.testing.assert_allclose(x @ (W_V @ W_O), moved, atol=1e-12)
+        W_Q, W_K_T = (factor[head].numpy() for factor in factors(attention, "qk", 1, Setting()))
+        score = (x @ raw["blocks.1.attn.W_Q"][head]) @ (y @ raw["blocks.1.attn.W_K"][head])
+        np.testing.assert_allclose(x @ (W_Q @ W_K_T) @ y, score, atol=1e-12)
+    for matrix, name in (("mlp_in", "W_in"), ("mlp_out", "W_out")):
+        (weight,) = factors(mlp, matrix, 1, Setting())
+        np.testing.assert_array_equal(weight.numpy(), raw[f"blocks.1.mlp.{name}"])
+    assert unembed(WeightFile(outputs["unembed"]), Setting()).shape == (WIDTH, 320)
+
+
+def test_a_weight_file_gives_float64_and_counts_layers_as_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "attention.safetensors"
+    tensors = {f"blocks.{layer}.ln1.w": torch.full((3,), 0.1 + layer) for layer in range(12)}  # "9" > "11" as text
+    save_tensors(path, tensors, {"matrix": "none"})
+    weights = WeightFile(path)
+    assert weights.layers == 12
+    assert weights["blocks.11.ln1.w"].dtype == torch.float64
+    assert torch.equal(weights["blocks.11.ln1.w"], tensors["blocks.11.ln1.w"].double())
+    with pytest.raises(Exception, match=r"blocks\.12\.ln1\.w"):
+        weights["blocks.12.ln1.w"]
