@@ -1,0 +1,92 @@
+"""The labellers: what each is called, what it needs, and what it labels.
+
+A new labeller is a module beside this one and an entry here (docs/architecture.md). Its module has one of
+
+    labeller_from_files(files, parameters, seed) -> Labeller     labels the token lists of a sweep (labels/labeller.py)
+    own_labels(files, model, matrix) -> (columns, facts)         brings labels of lists of its own
+
+No rule, schema or figure knows a labeller by name: they read this table. Imports nothing heavy: the Snakefile reads it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class LabellerEntry:
+    """One labeller.
+
+    name: in paths, tables and the configuration. module: where its code is, imported by the jobs that label. what: in
+    one sentence, for the documentation. files: the files that it needs beside the token lists, by name, as patterns
+    of {model} and {matrix}. lists: for labels of lists of its own, the JSON lines with these lists, as such a pattern;
+    None if it labels the lists of the sweep. labels_controls: whether it labels controls too; who brings lists of his
+    own cannot. labels_external_lists: whether `snakemake label_lists` can use it. criteria: when a labelled list counts
+    as interpretable, as text with keys of its configuration in braces; figures draw the first.
+    matrices, settings: the only ones that it can label; empty for all. models_key: the key of its configuration that
+    lists the only models that it can label.
+    """
+
+    name: str
+    module: str
+    what: str
+    criteria: tuple[str, ...]
+    files: Mapping[str, str] = field(default_factory=dict)
+    lists: str | None = None
+    labels_controls: bool = True
+    labels_external_lists: bool = False
+    matrices: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    models_key: str | None = None
+
+
+LABELLERS = {
+    labeller.name: labeller
+    for labeller in (
+        LabellerEntry(
+            name="coherence",
+            module="svdlens.labels.coherence.labeller",
+            what="offline: sentence embeddings, concepts of WordNet and forms of words, calibrated by shuffled lists",
+            criteria=("q_value < {level}",),
+            files={
+                "tokens": "results/vocabulary/{model}/tokens.parquet",
+                "features": "results/vocabulary/{model}/features.parquet",
+                "classes": "results/vocabulary/{model}/classes.parquet",
+                "embeddings": "results/vocabulary/{model}/embeddings.safetensors",
+            },
+            labels_external_lists=True,
+        ),
+        LabellerEntry(
+            name="published",
+            module="svdlens.labels.published.answers",
+            what="the answers of GPT-3 about MLP-in and MLP-out of GPT-2 that Millidge & Black (2022) published",
+            criteria=("B", "P", "V"),
+            files={"answers": "results/published/{model}/provenance.json"},
+            lists="results/lists/published_{model}_{matrix}.jsonl",
+            labels_controls=False,
+            matrices=("mlp_in", "mlp_out"),
+            settings=("post2022",),
+            models_key="models",
+        ),
+    )
+}
+"""By name."""
+
+
+def labels_this(
+    labeller: LabellerEntry, configuration: Mapping[str, Any], model: str, setting: str, matrix: str
+) -> bool:
+    """Whether the labeller, with the `configuration` that it has in config.yaml, labels this matrix of the model."""
+    chosen: Sequence[tuple[str, Sequence[str]]] = (
+        (matrix, configuration.get("matrices", ())),
+        (matrix, labeller.matrices),
+        (setting, labeller.settings),
+    )
+    if any(allowed and name not in allowed for name, allowed in chosen):
+        return False
+    return labeller.models_key is None or model in configuration.get(labeller.models_key, [])
+
+
+def criteria(labeller: LabellerEntry, configuration: Mapping[str, Any]) -> list[str]:
+    """When a list counts as interpretable, in words: B, P and V, or a condition such as "q_value < 0.05"."""
+    return [text.format(**configuration) for text in labeller.criteria]

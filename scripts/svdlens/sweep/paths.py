@@ -1,0 +1,26 @@
+"""The paths of all artefacts under results/ (docs/artefacts.md), as patterns of wildcards.
+
+Where something is stored once for all settings that share it, its directory names the switches that it depends on; what
+belongs to one setting is under model=.../setting=....
+"""
+
+PROVENANCE = "results/models/{model}/provenance.json"
+WEIGHTS = "results/weights/{model}/{group}.safetensors"
+
+SVD_SWITCHES = "read_gain={read_gain}/read_center={read_center}/write_center={write_center}"
+SVD = f"results/svd/model={{model}}/{SVD_SWITCHES}/{{matrix}}.safetensors"
+STABILITY = f"results/stability/model={{model}}/{SVD_SWITCHES}/{{matrix}}.safetensors"
+
+LIST_SWITCHES = f"{SVD_SWITCHES}/unembed_gain={{unembed_gain}}/unembed_center={{unembed_center}}"
+SHARED_TOKENS = f"results/by_switches/tokens/model={{model}}/{LIST_SWITCHES}/{{matrix}}.parquet"
+SHARED_LABELS = f"results/by_switches/labels/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"
+SHARED_SCORES = f"results/by_switches/scores/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"
+SHARED_AGREEMENT = f"results/by_switches/agreement/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"
+
+SPECTRA = "results/spectra/model={model}/setting={setting}/{matrix}.parquet"
+TOKENS = "results/tokens/model={model}/setting={setting}/{matrix}.parquet"
+CONTROLS = "results/controls/model={model}/setting={setting}/{matrix}.{control}.parquet"
+LABELS = "results/labels/model={model}/setting={setting}/{matrix}.{labeller}.parquet"
+
+TABLES = ("spectra", "tokens", "labels", "control_labels", "fractions", "scores", "agreement")
+"""The tables of the whole sweep, results/tables/{table}.parquet."""

@@ -1,0 +1,136 @@
+"""What a configuration asks for: which models, settings, matrices and labellers, and where their files are.
+
+Pure functions of config.yaml, which the rules ask. Imports nothing heavy: every cluster job reads the Snakefile again.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from svdlens.labels.registry import LABELLERS, LabellerEntry, criteria, labels_this
+from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, Architecture
+from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
+from svdlens.sweep import paths
+
+
+class Place(NamedTuple):
+    """One kind of matrix of a model in a setting."""
+
+    model: str
+    setting: str
+    matrix: str
+
+
+class LabelledPlace(NamedTuple):
+    """One kind of matrix of a model in a setting, labelled by a labeller."""
+
+    model: str
+    setting: str
+    matrix: str
+    labeller: str
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The sweep that a configuration describes; `config` has passed check_configuration (sweep/config_checks.py)."""
+
+    config: Mapping[str, Any]
+
+    @property
+    def models(self) -> list[str]:
+        """The names of the models that are swept."""
+        return list(self.config["sweep"]["models"])
+
+    @property
+    def labellers(self) -> list[str]:
+        """The names of the labellers of the sweep."""
+        return list(self.config["sweep"]["labellers"])
+
+    @property
+    def controls(self) -> list[str]:
+        """The names of the controls that are read and labelled beside the singular directions."""
+        return list(self.config["controls"])
+
+    def choice(self, model: str, key: str) -> list[str]:
+        """The `settings`, `matrices` or `readouts` of a model: its own, or else those of the sweep."""
+        return list(self.config["models"][model].get(key, self.config["sweep"][key]))
+
+    def architecture(self, model: str) -> Architecture:
+        return ARCHITECTURES[self.config["models"][model].get("architecture", DEFAULT)]
+
+    def setting(self, name: str) -> Setting:
+        """The switches of the setting called `name`. Raises SvdlensError for a switch that is none."""
+        return setting_from_names(name, self.config["settings"][name])
+
+    def swept_settings(self) -> list[str]:
+        """Every setting that some model of the sweep has."""
+        return list(dict.fromkeys(place.setting for place in self.places()))
+
+    # --- what is computed
+
+    def places(self) -> list[Place]:
+        """Every model, setting and matrix of the sweep, in that order."""
+        return [
+            Place(model, setting, matrix)
+            for model in self.models
+            for setting in self.choice(model, "settings")
+            for matrix in self.choice(model, "matrices")
+        ]
+
+    def labelled_places(self) -> list[LabelledPlace]:
+        """Every model, setting, matrix and labeller that gives labels, in that order."""
+        return [
+            LabelledPlace(*place, labeller)
+            for place in self.places()
+            for labeller in self.labellers
+            if labels_this(LABELLERS[labeller], self.config["labellers"][labeller], *place)
+        ]
+
+    def with_controls(self) -> list[str]:
+        """The labellers of the sweep that label controls."""
+        return [labeller for labeller in self.labellers if LABELLERS[labeller].labels_controls]
+
+    def criteria(self, labeller: str) -> list[str]:
+        """When lists labelled by it count as interpretable; figures draw the first."""
+        return criteria(LABELLERS[labeller], self.config["labellers"][labeller])
+
+    def labeller_entry(self, labeller: str) -> LabellerEntry:
+        return LABELLERS[labeller]
+
+    # --- where it is
+
+    def svd_path(self, pattern: str, place: Place | LabelledPlace) -> str:
+        """`pattern`, paths.SVD or paths.STABILITY, for the SVD that the place needs; equivalent settings share it."""
+        key = svd_key(self.setting(place.setting), place.matrix)
+        return pattern.format(model=place.model, matrix=place.matrix, **key)
+
+    def shared_path(self, pattern: str, place: Place | LabelledPlace) -> str:
+        """`pattern`, one of paths.SHARED_*, for the place; equivalent settings share it."""
+        key = list_key(self.setting(place.setting), place.matrix, self.choice(place.model, "readouts"))
+        return pattern.format(**place._asdict(), **key)
+
+    def over_places(self, pattern: str) -> list[str]:
+        """`pattern` for every place; each path once where it leaves the matrix or the setting out."""
+        return list(dict.fromkeys(pattern.format(**place._asdict()) for place in self.places()))
+
+    def over_labels(self, pattern: str, labellers: Iterable[str] | None = None) -> list[str]:
+        """`pattern` for every labelled place, of these `labellers` (None: all)."""
+        chosen = self.labellers if labellers is None else list(labellers)
+        return [pattern.format(**place._asdict()) for place in self.labelled_places() if place.labeller in chosen]
+
+    def lists_path(self, place: LabelledPlace) -> str:
+        """The lists that the labels of a place are of: those of the sweep, or the labeller's own."""
+        own = LABELLERS[place.labeller].lists
+        return own.format(**place._asdict()) if own else self.shared_path(paths.SHARED_TOKENS, place)
+
+    # --- figures
+
+    @property
+    def figure_labeller(self) -> str:
+        """The labeller whose labels figures draw: figures.labeller, or else the first of the sweep."""
+        return str(self.config["figures"].get("labeller", self.labellers[0]))
+
+    def figure_setting(self, model: str) -> str:
+        """The setting of the post for what is shown once for each model, or else the first of the model."""
+        settings = self.choice(model, "settings")
+        return "post2022" if "post2022" in settings else settings[0]
