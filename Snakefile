@@ -1,5 +1,5 @@
-# svdlens: singular value decompositions of transformer weights, read as tokens. Helpers and checks of the
-# configuration are in rules/common.smk, the science in scripts/svdlens, the targets below.
+# svdlens: singular value decompositions of transformer weights, read as tokens. The stages are in rules/, one file each,
+# the science in scripts/svdlens, the targets below. docs/architecture.md shows where things are.
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -8,43 +8,34 @@ min_version("9.27")
 configfile: f"{workflow.basedir}/config.yaml"
 
 
-for part in [
-    "common",
-    "models",
-    "decompositions",
-    "tokens",
-    "labels",
-    "published",
-    "lists",
-    "scores",
-    "exports",
-    "figures",
-    "label_figures",
-    "explorer",
-]:
-
-    include: f"rules/{part}.smk"
+include: "rules/common.smk"
+include: "rules/models.smk"
+include: "rules/svd.smk"
+include: "rules/vocabulary.smk"
+include: "rules/readout.smk"
+include: "rules/labels.smk"
+include: "rules/published.smk"
+include: "rules/lists.smk"
+include: "rules/evaluation.smk"
+include: "rules/tables.smk"
+include: "rules/export.smk"
+include: "rules/explorer.smk"
 
 
 rule all:
     default_target: True
     input:
-        expand("results/tables/{table}.parquet", table=TABLES),
-        figure_files(selected_figures()),
-        expand("results/report/{page}.html", page=REPORT_PAGES),
+        expand("results/tables/{table}.parquet", table=paths.TABLES),
         "results/explorer/index.html",
 
 
 TARGETS = {
-    "models": over_sweep("results/models/{model}/provenance.json"),
-    "weights": over_sweep("results/weights/{model}/{setting}.safetensors"),
-    "spectra": over_sweep("results/spectra/model={model}/setting={setting}/{matrix}.parquet"),
-    "tokens": over_sweep("results/tokens/model={model}/setting={setting}/{matrix}.parquet"),
-    "labels": over_labels("results/labels/model={model}/setting={setting}/{matrix}.{labeller}.parquet", LABELLERS),
-    "tables": expand("results/tables/{table}.parquet", table=TABLES),
-    "figures": figure_files(selected_figures()),
-    "paper_figures": paper_files(),
-    "published_figures": figure_files(["fraction_published"]),
+    "models": SWEEP.over_places(paths.PROVENANCE),
+    "weights": SWEEP.over_places("results/weights/{model}/{setting}.safetensors"),
+    "spectra": SWEEP.over_places(paths.SPECTRA),
+    "tokens": SWEEP.over_places(paths.TOKENS),
+    "labels": SWEEP.over_labels(paths.LABELS),
+    "tables": expand("results/tables/{table}.parquet", table=paths.TABLES),
     "explorer": "results/explorer/index.html",
 }
 

@@ -1,130 +1,88 @@
-# From tokens to labels and to tables of the whole sweep.
+# From tokens to labels, by any labeller of labels/registry.py.
 #
-# embed_vocabulary   a sentence embedding of every token text, and the classes it is in, once for each model
-# label_directions   the labeller coherence: evidence that the tokens of a list belong together, against two nulls of its
-#                    read-out; the controls are labelled the same way
-# derive_labels      the same for a setting whose lists, and so their labels, another setting has
-# collect_tables     results/tables: everything in one file of each kind, and the fractions interpretable
+# needs   results/by_switches/tokens/..., results/vocabulary/{model}/..., and the files that the labeller's entry names
+# makes   results/by_switches/labels/...: what it says of the lists of singular directions and of controls; one file for
+#         all settings that share it
+#         results/labels/model=/setting=/{matrix}.{labeller}.parquet: the same for one setting
 
 
-rule embed_vocabulary:
-    input:
-        provenance="results/models/{model}/provenance.json",
-        token_counts=token_counts_of,
-        words=LEXICON["words"],
-        concepts=LEXICON["concepts"],
-        irregular_forms=LEXICON["irregular_forms"],
-    output:
-        embeddings="results/embeddings/{model}.safetensors",
-        classes="results/embeddings/{model}.classes.parquet",
-    log:
-        "results/logs/embed_vocabulary/{model}.log",
-    benchmark:
-        "results/benchmarks/embed_vocabulary/{model}.tsv"
-    conda:
-        "../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    params:
-        code=code_hash("embed_vocabulary"),
-    script:
-        "../scripts/embed_vocabulary.py"
+def label_inputs(wildcards):
+    """The files that a labeller needs, by name: its own, and but for one with lists of its own those of the sweep."""
+    entry = LABELLERS[wildcards.labeller]
+    patterns = dict(entry.files)
+    if not entry.lists:
+        patterns |= {
+            "lists": paths.SHARED_TOKENS,
+            "features": "results/vocabulary/{model}/features.parquet",
+            "classes": "results/vocabulary/{model}/classes.parquet",
+            "provenance": paths.PROVENANCE,
+        }
+    return {name: pattern.format(**wildcards) for name, pattern in patterns.items()}
+
+
+def label_code(wildcards):
+    return code_hash("label_directions", LABELLERS[wildcards.labeller].module)
+
+
+def labelled_rows(wildcards):
+    return SWEEP.labelled_rows(wildcards.labeller)
+
+
+def labeller_parameters(wildcards):
+    return SWEEP.labeller_parameters(wildcards.labeller)
+
+
+def setting_labels(wildcards):
+    place, entry = setting_place(wildcards), LABELLERS[wildcards.labeller]
+    if not can_label(entry, SWEEP.labeller_config(entry.name), *place):
+        raise WorkflowError(
+            f"{entry.name} has no labels of {place.matrix} of {place.model} in setting {place.setting}: it is {entry.what}. "
+            "Ask for another labeller, or see labellers in config.yaml."
+        )
+    return SWEEP.shared_path(paths.SHARED_LABELS, LabelledPlace(*place, entry.name))
 
 
 rule label_directions:
+    """What a labeller says of the token lists of one kind of matrix, and of its controls."""
     input:
-        tokens="results/tokens/model={model}/setting={setting}/{matrix}.parquet",
-        random_unit="results/controls/model={model}/setting={setting}/{matrix}.random_unit.parquet",
-        rotated="results/controls/model={model}/setting={setting}/{matrix}.rotated.parquet",
-        gaussian="results/controls/model={model}/setting={setting}/{matrix}.gaussian.parquet",
-        embeddings="results/embeddings/{model}.safetensors",
-        classes="results/embeddings/{model}.classes.parquet",
-        provenance="results/models/{model}/provenance.json",
+        unpack(label_inputs),
     output:
-        labels="results/labels/model={model}/setting={setting}/{matrix}.coherence.parquet",
-        random_unit="results/controls/model={model}/setting={setting}/{matrix}.random_unit.coherence.parquet",
-        rotated="results/controls/model={model}/setting={setting}/{matrix}.rotated.coherence.parquet",
-        gaussian="results/controls/model={model}/setting={setting}/{matrix}.gaussian.coherence.parquet",
+        labels=paths.SHARED_LABELS,
     log:
-        "results/logs/label_directions/{model}/{setting}/{matrix}.coherence.log",
+        "results/logs/label_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.{labeller}.log",
     benchmark:
-        "results/benchmarks/label_directions/{model}/{setting}/{matrix}.coherence.tsv"
-    wildcard_constraints:
-        model=where_twin_is_itself(True),
+        "results/benchmarks/label_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.{labeller}.tsv"
     conda:
         "../environment.yml"
     resources:
         mem_mb=6000,
         runtime=60,
     params:
-        level=config["labellers"]["coherence"]["level"],
+        parameters=labeller_parameters,
+        choice=labelled_rows,
         seed=config["seed"],
-        choice=labelled_choice("coherence"),
-        controls=CONTROLS,
-        switches=switches_of,
-        code=code_hash("label_directions"),
+        code=label_code,
     script:
         "../scripts/label_directions.py"
 
 
-rule derive_labels:
+rule view_labels:
+    """The labels of one setting."""
     input:
-        labels=of_twin("results/labels/model={model}/setting={setting}/{matrix}.coherence.parquet"),
-        random_unit=of_twin("results/controls/model={model}/setting={setting}/{matrix}.random_unit.coherence.parquet"),
-        rotated=of_twin("results/controls/model={model}/setting={setting}/{matrix}.rotated.coherence.parquet"),
-        gaussian=of_twin("results/controls/model={model}/setting={setting}/{matrix}.gaussian.coherence.parquet"),
+        labels=setting_labels,
     output:
-        labels="results/labels/model={model}/setting={setting}/{matrix}.coherence.parquet",
-        random_unit="results/controls/model={model}/setting={setting}/{matrix}.random_unit.coherence.parquet",
-        rotated="results/controls/model={model}/setting={setting}/{matrix}.rotated.coherence.parquet",
-        gaussian="results/controls/model={model}/setting={setting}/{matrix}.gaussian.coherence.parquet",
+        labels=paths.LABELS,
     log:
-        "results/logs/derive_labels/{model}/{setting}/{matrix}.coherence.log",
+        "results/logs/view_labels/{model}/{setting}/{matrix}.{labeller}.log",
     benchmark:
-        "results/benchmarks/derive_labels/{model}/{setting}/{matrix}.coherence.tsv"
-    wildcard_constraints:
-        model=where_twin_is_itself(False),
+        "results/benchmarks/view_labels/{model}/{setting}/{matrix}.{labeller}.tsv"
     conda:
         "../environment.yml"
     resources:
         mem_mb=4000,
         runtime=20,
     params:
-        switches=switches_of,
-        code=code_hash("derive_labels"),
+        switches=setting_switches,
+        code=code_hash("view_labels"),
     script:
-        "../scripts/derive_labels.py"
-
-
-rule collect_tables:
-    input:
-        spectra=over_sweep("results/spectra/model={model}/setting={setting}/{matrix}.parquet"),
-        tokens=over_sweep("results/tokens/model={model}/setting={setting}/{matrix}.parquet"),
-        labels=over_labels("results/labels/model={model}/setting={setting}/{matrix}.{labeller}.parquet", LABELLERS),
-        control_labels=over_labels(
-            "results/controls/model={model}/setting={setting}/{matrix}.random_unit.{labeller}.parquet", WITH_CONTROLS
-        ),
-    output:
-        spectra="results/tables/spectra.parquet",
-        tokens="results/tables/tokens.parquet",
-        labels="results/tables/labels.parquet",
-        fractions="results/tables/fractions.parquet",
-    log:
-        "results/logs/collect_tables/collect_tables.log",
-    benchmark:
-        "results/benchmarks/collect_tables/collect_tables.tsv"
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=8000,
-        runtime=30,
-    params:
-        sweep=models_and_settings,
-        labelled=models_settings_labellers,
-        labelling_rules=LABELLING_RULES,
-        with_controls=WITH_CONTROLS,
-        code=code_hash("collect_tables"),
-    script:
-        "../scripts/collect_tables.py"
+        "../scripts/view_labels.py"

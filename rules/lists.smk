@@ -1,57 +1,50 @@
 # Token lists from elsewhere, without any model:
 # `snakemake label_lists --config lists=FILE.jsonl tokenizer=DIRECTORY labeller=coherence`.
 #
-# embed_tokenizer   a sentence embedding of each token of the tokenizer, and the classes it is in; once for a tokenizer
-# label_lists       labels of the lists, calibrated by shuffles of them, or where they are few by lists drawn from the
-#                   vocabulary; the metadata say which
+# needs   the lists and the tokenizer; rules/vocabulary.smk makes of it what the labeller needs
+# makes   results/lists/{name of the file}.{labeller}.parquet: labels of the lists, calibrated by shuffles of them, or where
+#         they are few by lists drawn from the vocabulary; the metadata say which
+
+LISTS = Path(config.get("lists", "none.jsonl")).stem
+LIST_LABELLER = config.get("labeller", "coherence")
 
 
-rule embed_tokenizer:
-    input:
-        tokenizer=tokenizer_files,
-        words=LEXICON["words"],
-        concepts=LEXICON["concepts"],
-        irregular_forms=LEXICON["irregular_forms"],
-    output:
-        embeddings=f"results/embeddings/{TOKENIZER}.safetensors",
-        classes=f"results/embeddings/{TOKENIZER}.classes.parquet",
-    log:
-        f"results/logs/embed_tokenizer/{TOKENIZER}.log",
-    benchmark:
-        f"results/benchmarks/embed_tokenizer/{TOKENIZER}.tsv"
-    conda:
-        "../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    params:
-        tokenizer=config.get("tokenizer"),
-        code=code_hash("embed_tokenizer"),
-    script:
-        "../scripts/embed_tokenizer.py"
+def list_inputs(wildcards):
+    """The file of lists, and the files that the labeller needs of their tokenizer."""
+    entry = LABELLERS[LIST_LABELLER]
+    if not entry.labels_external_lists:
+        able = ", ".join(name for name, other in LABELLERS.items() if other.labels_external_lists)
+        raise WorkflowError(f"labeller={LIST_LABELLER} labels no lists from elsewhere. Take one of {able}.")
+    if "lists" not in config:
+        raise WorkflowError(
+            "label_lists needs lists: --config lists=FILE.jsonl tokenizer=DIRECTORY labeller=coherence. A line of the "
+            'file is an object such as {"id": "a", "tokens": [" fire", " ice"]}.'
+        )
+    if not Path(config["lists"]).exists():
+        raise WorkflowError(f"lists={config['lists']}: there is no such file. Give one of JSON lines.")
+    files = {name: pattern.format(model=TOKENIZER) for name, pattern in entry.files.items()}
+    return {"lists": config["lists"], **files}
 
 
 rule label_lists:
+    """Labels of token lists from elsewhere."""
     input:
-        lists=given_lists,
-        embeddings=f"results/embeddings/{TOKENIZER}.safetensors",
-        classes=f"results/embeddings/{TOKENIZER}.classes.parquet",
+        unpack(list_inputs),
     output:
-        labels=f"results/lists/{GIVEN_LISTS}.{GIVEN_LABELLER}.parquet",
+        labels=f"results/lists/{LISTS}.{LIST_LABELLER}.parquet",
     log:
-        f"results/logs/label_lists/{GIVEN_LISTS}.{GIVEN_LABELLER}.log",
+        f"results/logs/label_lists/{LISTS}.{LIST_LABELLER}.log",
     benchmark:
-        f"results/benchmarks/label_lists/{GIVEN_LISTS}.{GIVEN_LABELLER}.tsv"
+        f"results/benchmarks/label_lists/{LISTS}.{LIST_LABELLER}.tsv"
     conda:
         "../environment.yml"
     resources:
         mem_mb=4000,
         runtime=30,
     params:
-        tokenizer=config.get("tokenizer"),
-        level=config["labellers"]["coherence"]["level"],
+        labeller=LIST_LABELLER,
+        parameters=SWEEP.labeller_parameters(LIST_LABELLER),
         seed=config["seed"],
-        code=code_hash("label_lists"),
+        code=code_hash("label_lists", LABELLERS[LIST_LABELLER].module),
     script:
         "../scripts/label_lists.py"

@@ -1,9 +1,14 @@
 # From a name in the catalogue to raw weights.
 #
-# fetch_model       the only rule but fetch_published that may use the network: results/models/{model}/ with provenance.json, which is
-#                   written last and stands for the whole directory
-# extract_weights   one file each for attention, MLP and unembedding, float32, TransformerLens' shapes; no setting yet
-# process_weights   all weights as one setting wants them, for use outside svdlens (`snakemake weights`)
+# needs   the network, a local directory, or an installed package
+# makes   results/models/{model}/, with provenance.json, which is written last and stands for the whole directory
+#         results/weights/{model}/{attention,mlp,unembed,gains}.safetensors: float32, TransformerLens' shapes, no setting yet
+#         results/weights/{model}/{setting}.safetensors: all weights as one setting wants them (`snakemake weights`)
+
+from svdlens.models.python_packages import package_directory
+
+# Keys of a model in the catalogue that say nothing about where its weights come from.
+ABOUT_RESULTS = ("settings", "matrices", "readouts", "token_tables", "token_counts")
 
 
 # Runs where snakemake was started: the nodes of many clusters have no network.
@@ -11,11 +16,49 @@ localrules:
     fetch_model,
 
 
+def bundled_directory(name):
+    return Path(project_path(f"resources/models/{name}"))
+
+
+def directory_in_package(name):
+    """The directory with the model that an installed package carries, or None."""
+    try:
+        top = package_directory(name, "a model")
+    except SvdlensError:
+        return None
+    return top / "model" if (top / "model/config.json").exists() else top
+
+
+def model_files(wildcards):
+    """The files of a model on this machine, so that a change of one fetches it again; none for the hub."""
+    source = config["models"][wildcards.model]
+    if "repo" in source:
+        return []
+    if "package" in source:
+        directory = directory_in_package(source["package"])
+    else:
+        directory = Path(source["path"]) if "path" in source else bundled_directory(source["bundled"])
+    # A directory that is not there is fetch_model's to explain.
+    is_there = directory is not None and directory.is_dir()
+    return sorted(str(path) for path in directory.glob("*") if path.is_file()) if is_there else []
+
+
+def model_source(wildcards):
+    """The model's source as the catalogue has it."""
+    entry = config["models"][wildcards.model]
+    source = {key: value for key, value in entry.items() if key not in ABOUT_RESULTS}
+    source.setdefault("architecture", "gpt2")
+    if "bundled" in source:
+        source["bundled"] = str(bundled_directory(source["bundled"]))
+    return source
+
+
 rule fetch_model:
+    """The files of a model, checked, with provenance.json."""
     input:
         source=model_files,
     output:
-        provenance="results/models/{model}/provenance.json",
+        provenance=paths.PROVENANCE,
     log:
         "results/logs/fetch_model/{model}.log",
     benchmark:
@@ -33,12 +76,14 @@ rule fetch_model:
 
 
 rule extract_weights:
+    """The raw weights of a model in TransformerLens' shapes, once for all settings."""
     input:
-        provenance="results/models/{model}/provenance.json",
+        provenance=paths.PROVENANCE,
     output:
         attention=temp("results/weights/{model}/attention.safetensors"),
         mlp=temp("results/weights/{model}/mlp.safetensors"),
         unembed=temp("results/weights/{model}/unembed.safetensors"),
+        gains=temp("results/weights/{model}/gains.safetensors"),
     log:
         "results/logs/extract_weights/{model}.log",
     benchmark:
@@ -56,6 +101,7 @@ rule extract_weights:
 
 
 rule process_weights:
+    """All weights of a model as one setting wants them, for use outside svdlens."""
     input:
         attention="results/weights/{model}/attention.safetensors",
         mlp="results/weights/{model}/mlp.safetensors",
@@ -73,7 +119,7 @@ rule process_weights:
         mem_mb=16000,
         runtime=30,
     params:
-        switches=switches_of,
+        switches=setting_switches,
         code=code_hash("process_weights"),
     script:
         "../scripts/process_weights.py"

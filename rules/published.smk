@@ -1,8 +1,12 @@
-# The answers that Millidge & Black (2022) published, as labels. Nothing here needs a model.
+# The answers that Millidge & Black (2022) published. Nothing here needs a model; rules/labels.smk makes labels of them.
 #
-# fetch_published   results/published/{model}/, six files from the authors' repository or from a directory, with
-#                   provenance.json, which is written last and stands for the whole directory
-# label_published   labels of mlp_in or mlp_out, and the lists of 15 tokens, for other labellers to label
+# needs   the network, or labellers.published.path
+# makes   results/published/{model}/: six files, with provenance.json, which is written last and stands for the directory
+#         results/lists/published_{model}_{matrix}.jsonl: the lists of 15 tokens, for other labellers to label
+
+from types import SimpleNamespace
+
+PUBLISHED = SWEEP.labeller_config("published")
 
 
 # Runs where snakemake was started: the nodes of many clusters have no network.
@@ -10,7 +14,24 @@ localrules:
     fetch_published,
 
 
+def published_files(wildcards):
+    """The published files of a model on this machine, so that a change of one fetches them again; none to download."""
+    if "path" not in PUBLISHED:
+        return []
+    directory, size = Path(PUBLISHED["path"]).expanduser(), wildcards.model.removeprefix("gpt2-")
+    places = [directory, directory / "data", directory / "data/json_data"]
+    patterns = [f"*{size}_mlp_*_text_outputs.json", f"*_{size}_*svd_corrects_list.npy"]
+    # A directory that is not there is fetch_published's to explain.
+    return sorted(str(path) for place in places for pattern in patterns for path in place.glob(pattern))
+
+
+def published_source(wildcards):
+    """Where the published answers come from, without which of them are wanted."""
+    return {key: value for key, value in PUBLISHED.items() if key not in ("models", "matrices")}
+
+
 rule fetch_published:
+    """The published answers about one model, from their repository or from a directory."""
     input:
         source=published_files,
     output:
@@ -19,8 +40,6 @@ rule fetch_published:
         "results/logs/fetch_published/{model}.log",
     benchmark:
         "results/benchmarks/fetch_published/{model}.tsv"
-    wildcard_constraints:
-        model=PUBLISHED_MODELS,
     conda:
         "../environment.yml"
     resources:
@@ -33,25 +52,22 @@ rule fetch_published:
         "../scripts/fetch_published.py"
 
 
-rule label_published:
+rule list_published:
+    """The token lists that the published answers are about."""
     input:
-        provenance="results/published/{model}/provenance.json",
+        answers="results/published/{model}/provenance.json",
     output:
-        labels="results/labels/model={model}/setting=post2022/{matrix}.published.parquet",
         lists="results/lists/published_{model}_{matrix}.jsonl",
     log:
-        "results/logs/label_published/{model}/post2022/{matrix}.published.log",
+        "results/logs/list_published/{model}_{matrix}.log",
     benchmark:
-        "results/benchmarks/label_published/{model}/post2022/{matrix}.published.tsv"
-    wildcard_constraints:
-        model=PUBLISHED_MODELS,
-        matrix="mlp_in|mlp_out",
+        "results/benchmarks/list_published/{model}_{matrix}.tsv"
     conda:
         "../environment.yml"
     resources:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code_hash("label_published"),
+        code=code_hash("list_published"),
     script:
-        "../scripts/label_published.py"
+        "../scripts/list_published.py"

@@ -7,15 +7,13 @@ from svdlens.runtime.script import run
 
 
 def main(smk):
-    places = [(*place, Path(path).stem) for path, place in zip(smk.input.tokens, smk.params.sweep, strict=True)]
+    places = [tuple(place) for place in smk.params.places]
     labels, random_labels = {place: {} for place in places}, {place: {} for place in places}
-    control_files = iter(smk.input.control_labels)
-    for path, (model, setting, labeller) in zip(smk.input.labels, smk.params.labelled, strict=True):
-        place = (model, setting, Path(path).name.split(".")[0])
-        labels[place][labeller] = Path(path)
-        if labeller in smk.params.with_controls:
-            random_labels[place][labeller] = Path(next(control_files))
-    files = zip(places, smk.input.tokens, smk.input.spectra, smk.input.controls, strict=True)
+    for path, (*place, labeller) in zip(smk.input.labels, smk.params.labelled, strict=True):
+        labels[tuple(place)][labeller] = Path(path)
+    for path, (*place, labeller) in zip(smk.input.random_labels, smk.params.random_labelled, strict=True):
+        random_labels[tuple(place)][labeller] = Path(path)
+    files = zip(places, smk.input.tokens, smk.input.spectra, smk.input.random, strict=True)
     sources = [
         Source(
             model=place[0],

@@ -1,30 +1,22 @@
-"""Rule compare_labellers: how far labellers agree, and how far each of them goes by the frequency of tokens."""
+"""Rule compare_labellers: how far a labeller agrees with others about the same lists, and goes by their frequency."""
 
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from svdlens.artefacts.table_schemas import AGREEMENT, read_metadata, write_table
-from svdlens.evaluation.agreement import KEYS, compare
+from svdlens.evaluation.agreement import compare, read_decisions
 from svdlens.runtime.script import run
-
-COLUMNS = [*KEYS[:-1], "interpretable", "kind", "status", "score", "mean_log_rank"]
-PUBLISHED = "which sign was read is unknown, and all rows say +1: agreement is that of the right lists and of others"
 
 
 def main(smk):
-    places, facts = {}, {}
-    for path, (model, setting, matrix, labeller) in zip(smk.input.labels, smk.params.labelled, strict=True):
-        places.setdefault((model, setting, matrix), {})[labeller] = path
-        facts[f"{model}/{setting}/{Path(path).name}"] = read_metadata(path)
-    records = []
-    for (model, setting, matrix), paths in places.items():
-        tables = {name: pq.ParquetFile(path).read(columns=COLUMNS).to_pandas() for name, path in paths.items()}
-        constants = {"model": model, "setting": setting, "matrix": matrix}
-        records += [constants | record for record in compare(tables, smk.params.seed)]
+    labels = read_decisions(Path(smk.input.labels))
+    files = dict(zip(smk.params.others, smk.input.others, strict=True))
+    others = {name: read_decisions(Path(path)) for name, path in files.items()}
+    constants = {"matrix": smk.wildcards.matrix, "first": smk.wildcards.labeller}
+    records = [constants | record for record in compare(labels, others, smk.params.seed)]
     columns = {name: [record[name] for record in records] for name in AGREEMENT.names}
-    note = {"published": PUBLISHED} if any("published" in paths for paths in places.values()) else {}
-    write_table(Path(smk.output.agreement), columns, AGREEMENT, {"code": smk.params.code, "sources": facts, **note})
+    sources = {name: read_metadata(path) for name, path in files.items()}
+    facts = {"labels": read_metadata(smk.input.labels), "others": sources, "code": smk.params.code}
+    write_table(Path(smk.output.agreement), columns, AGREEMENT, facts)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ def main(smk):
         matrix=smk.wildcards.matrix,
         setting=Setting(**{switch: smk.wildcards[switch] == "on" for switch in PATH_SWITCHES}),
         directions=None if smk.params.directions == "all" else smk.params.directions,
-        noise=smk.params.weight_noise,
-        seed=smk.params.seed,
+        noise=smk.params.get("weight_noise", 0.01),
+        seed=smk.params.get("seed", 0),
     )
     weights = WeightFile(Path(smk.input.weights))
     device = device_for(smk.resources.get("gpu", 0))

@@ -5,13 +5,12 @@ from pathlib import Path
 import torch
 
 from svdlens.runtime.script import run
-from svdlens.weights.extraction import extract_weights
+from svdlens.weights.extraction import GROUPS, extract_weights
 
 
 def main(smk):
     torch.set_num_threads(smk.threads)
-    outputs = {group: Path(smk.output[group]) for group in ("attention", "mlp", "unembed")}
-    extract_weights(Path(smk.input.provenance).parent, outputs)
+    extract_weights(Path(smk.input.provenance).parent, {group: Path(smk.output[group]) for group in GROUPS})
 
 
 if __name__ == "__main__":

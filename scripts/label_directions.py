@@ -1,33 +1,36 @@
-"""Rule label_directions: which token lists hang together, by the labeller `coherence`, and which controls do."""
+"""Rule label_directions: what a labeller says of the token lists of one kind of matrix, and of its controls."""
 
+import importlib
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from svdlens.artefacts.provenance import table_facts
-from svdlens.artefacts.table_schemas import CONTROL_LABELS, LABELS, write_table
-from svdlens.labels.coherence.labeller import Coherence
-from svdlens.labels.label_table import Choice, label_tables
-from svdlens.models.token_texts import read_vocabulary
+from svdlens.artefacts.table_schemas import CONTROL_LABELS, write_table
+from svdlens.labels.label_table import Choice, label_table
+from svdlens.labels.registry import LABELLERS
 from svdlens.runtime.script import run
-from svdlens.vocabulary.token_features import load_vocabulary
+from svdlens.spec.settings import LIST_SWITCHES
+from svdlens.vocabulary.token_features import load_features
 
 
 def main(smk):
-    matrix, switches = smk.wildcards.matrix, sorted(smk.params.switches)
-    facts = table_facts(smk.input.provenance, matrix, setting=switches, code=smk.params.code)
-    texts = read_vocabulary(Path(smk.input.provenance).parent)
-    vocabulary = load_vocabulary(Path(smk.input.embeddings), Path(smk.input.classes), texts)
-    # A model labelled by itself: its labels are no independent evidence.
-    facts["labeller_network"] = vocabulary.facts["minilm_sha256"] in facts["weights_sha256"].values()
-    facts["token_frequency"] = vocabulary.facts["token_frequency"]
-
-    tables = {name: pq.ParquetFile(smk.input[name]).read() for name in ("tokens", *smk.params.controls)}
-    labeller = Coherence(vocabulary, smk.params.level, smk.params.seed)
-    labelled = label_tables(tables, labeller, vocabulary, Choice(**smk.params.choice))
-    for name, columns in labelled.items():
-        output, schema = ("labels", LABELS) if name == "tokens" else (name, CONTROL_LABELS)
-        write_table(Path(smk.output[output]), columns, schema, facts)
+    matrix, entry, params = smk.wildcards.matrix, LABELLERS[smk.wildcards.labeller], smk.params
+    module = importlib.import_module(entry.module)
+    files = {name: Path(smk.input[name]) for name in entry.files}
+    if entry.lists:
+        columns, facts = module.own_labels(files, smk.wildcards.model, matrix)
+        columns["control"] = [None] * len(columns["sign"])
+    else:
+        labeller = module.labeller_from_files(files, params.parameters, params.seed)
+        features = load_features(Path(smk.input.features), Path(smk.input.classes))
+        lists = pq.ParquetFile(smk.input.lists).read()
+        columns = label_table(lists, entry.name, labeller, features, Choice(**params.choice))
+        switches = sorted(name for name in LIST_SWITCHES if smk.wildcards[name] == "on")
+        facts = table_facts(smk.input.provenance, matrix, setting=switches, **labeller.facts)
+        # A model labelled by itself: its labels are no independent evidence.
+        facts["labeller_network"] = any(fact in facts["weights_sha256"].values() for fact in labeller.facts.values())
+    write_table(Path(smk.output.labels), columns, CONTROL_LABELS, {**facts, "code": params.code})
 
 
 if __name__ == "__main__":

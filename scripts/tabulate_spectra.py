@@ -23,7 +23,7 @@ def main(smk):
         layers,
         heads,
         matrix,
-        tolerance=smk.params.block_tolerance,
+        tolerance=smk.params.cluster_tolerance,
         **{name: svd[name].reshape(len(layers), -1) for name in ("stability_noise", "stability_float32")},
     )
     write_table(Path(smk.output.spectra), columns, SPECTRA, facts)

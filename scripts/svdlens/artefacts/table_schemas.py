@@ -5,12 +5,25 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from svdlens import SCHEMA_VERSION
 from svdlens.artefacts.atomic_files import atomic_path
 
 CATEGORY = pa.dictionary(pa.int16(), pa.string())
+
+TOKEN_TEXTS = pa.schema([("id", pa.int32()), ("text", pa.string())])
+TOKEN_FEATURES = pa.schema(
+    [
+        ("id", pa.int32()),
+        ("group", pa.int64()),
+        ("is_word", pa.bool_()),
+        ("log_rank", pa.float64()),
+        ("classes", pa.list_(pa.int32())),
+    ]
+)
+CLASSES = pa.schema([("name", pa.string()), ("kind", CATEGORY)])
 
 KEYS = [("matrix", CATEGORY), ("layer", pa.int16()), ("head", pa.int16()), ("index", pa.int16())]
 ROW_KEYS = [*KEYS, ("side", CATEGORY), ("sign", pa.int8()), ("readout", CATEGORY)]
@@ -38,7 +51,8 @@ TOKENS = pa.schema(
     ]
 )
 # The same for directions that are no singular vectors. `index` counts them; those that belong to no matrix in
-# particular have no layer and no head, and the side `all`.
+# particular have no layer and no head, and the side `all`. Files under results/by_switches have the rows of singular
+# directions as well, whose `control` is null; so have those of labels.
 CONTROLS = pa.schema([("control", CATEGORY), *TOKENS])
 # What a labeller says of a list; mean_log_rank is the natural logarithm of the frequency rank, 1 for the most frequent.
 LABEL_FIELDS = [
@@ -69,7 +83,7 @@ FRACTIONS = pa.schema(
         ("side", CATEGORY),
         ("readout", CATEGORY),
         ("labeller", CATEGORY),
-        ("rule", CATEGORY),
+        ("criterion", CATEGORY),
         ("kind", CATEGORY),
         ("unit", CATEGORY),
         ("group", CATEGORY),
@@ -78,17 +92,18 @@ FRACTIONS = pa.schema(
         ("index", pa.int16()),
         ("n", pa.int64()),
         ("k", pa.int64()),
+        ("control_n", pa.int64()),
+        ("control_k", pa.int64()),
         *[
             (name, pa.float64())
             for name in ("fraction", "low", "high", "control_fraction", "excess", "excess_low", "excess_high")
         ],
     ]
 )
-# How well labels do in the tests of scoring.py, and how far two labellers agree (agreement.py). Of a whole sweep.
+# How well labels do in the tests of evaluation/label_tests.py, and how far two labellers agree (agreement.py). The
+# tables of the sweep have the columns model and setting before these.
 SCORES = pa.schema(
     [
-        ("model", CATEGORY),
-        ("setting", CATEGORY),
         ("matrix", CATEGORY),
         ("side", CATEGORY),
         ("readout", CATEGORY),
@@ -99,10 +114,9 @@ SCORES = pa.schema(
         *[(name, pa.float64()) for name in ("value", "low", "high", "chance", "shuffled")],
     ]
 )
+LABEL_EMBEDDINGS = pa.schema([("label", pa.string()), ("embedding", pa.list_(pa.float32()))])
 AGREEMENT = pa.schema(
     [
-        ("model", CATEGORY),
-        ("setting", CATEGORY),
         ("matrix", CATEGORY),
         ("readout", CATEGORY),
         ("first", CATEGORY),
@@ -138,28 +152,47 @@ def write_table(path: Path, columns: dict[str, object], schema: pa.Schema, facts
 
 
 def as_column(values: object, type: pa.DataType) -> pa.Array:
+    """`values`, a sequence or an array, as a column of this type. Same values, same bytes, whatever they came as."""
+    if pa.types.is_dictionary(type):
+        texts = values if isinstance(values, pa.Array) else pa.array(values, pa.string())
+        return texts.cast(pa.string()).dictionary_encode().cast(type)
     if isinstance(values, pa.Array):
         return values
-    if pa.types.is_dictionary(type):
-        return pa.array(values, pa.string()).dictionary_encode().cast(type)
     # from_pandas: NaN in a nullable column of numbers means "none", as pandas has it.
     return pa.array(values, type, from_pandas=True)
 
 
-def concatenate_tables(sources: Iterable[tuple[Path, dict[str, str]]], path: Path, schema: pa.Schema) -> None:
-    """One parquet file from many, file by file, with the given constant columns (model, setting) put first.
+def concatenate_tables(
+    sources: Iterable[tuple[Path, dict[str, str]]], path: Path, schema: pa.Schema, rows: pc.Expression | None = None
+) -> None:
+    """One parquet file from many, file by file, with its constant columns model and setting put first.
 
-    The provenance of every source goes into the metadata under its "model/setting/file name".
+    rows: which rows to take, None for all. The provenance of every source goes into the metadata under its
+    "model/setting/file name".
     """
     sources = list(sources)
-    names = list(sources[0][1]) if sources else []
-    whole = pa.schema([*[(name, CATEGORY) for name in names], *schema])
+    whole = sweep_schema(schema)
     facts = {"/".join([*constants.values(), source.name]): read_metadata(source) for source, constants in sources}
     whole = with_metadata(whole.empty_table(), {"sources": facts}).schema
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, whole, compression="zstd") as writer:
         for source, constants in sources:
             table = pq.ParquetFile(source).read()
+            if rows is not None:
+                table = table.filter(rows)
             for place, (name, value) in enumerate(constants.items()):
                 column = pa.DictionaryArray.from_arrays(pa.array([0] * len(table), pa.int16()), pa.array([value]))
                 table = table.add_column(place, name, column)
-            writer.write_table(table.cast(whole))
+            writer.write_table(table.select(whole.names).cast(whole))
+
+
+def sweep_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema of a table of the whole sweep: model and setting before the columns of one file."""
+    return pa.schema([("model", CATEGORY), ("setting", CATEGORY), *schema])
+
+
+def columns_of(table: pa.Table) -> dict[str, pa.Array]:
+    """The columns of a table, each as one array, texts as texts: what write_table takes."""
+    return {
+        name: (column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column).combine_chunks()
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }

@@ -1,11 +1,13 @@
 """How far two labellers agree, and how far the frequency of tokens alone explains what each says."""
 
-from collections.abc import Mapping
-from itertools import combinations
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from svdlens.artefacts.table_schemas import AGREEMENT
 from svdlens.errors import SvdlensError
@@ -17,20 +19,50 @@ DECISION = ("decision", "score", "mean_log_rank")
 RESAMPLES = 2000
 
 
-def compare(labels: Mapping[str, pd.DataFrame], seed: int = 0) -> list[dict[str, Any]]:
-    """Rows of the table agreement from `readout` on, for labels tables of one model, setting and matrix by labeller.
+def read_decisions(path: Path) -> pd.DataFrame:
+    """The rows of singular directions in a file of labels, with the columns that compare() needs."""
+    singular = pc.field("control").is_null()
+    columns = [*KEYS[:-1], "interpretable", "kind", "status", "score", "mean_log_rank"]
+    return pq.read_table(path, columns=columns, filters=singular, partitioning=None).to_pandas()
 
-    For each read-out every labeller by itself (`second` is None), and then each two of them.
+
+def agreement_of_sweep(files: Sequence[Path], places: Sequence[tuple[str, str, str, str]]) -> pd.DataFrame:
+    """The table of agreement of the sweep, from what compare() found for each of `places` (model, setting, matrix,
+    labeller).
+
+    For each model, setting, matrix and read-out every labeller by itself, and then each two of them. Of a file that
+    equivalent settings share, only pairs are taken whose second labels the setting, too.
+    """
+    pieces = []
+    order = list(dict.fromkeys(labeller for *_, labeller in places))
+    for path, (model, setting, matrix, first) in zip(files, places, strict=True):
+        rows = pq.ParquetFile(path).read().to_pandas()
+        beside = [second for *others, second in places if tuple(others) == (model, setting, matrix)]
+        rows = rows[rows["second"].isna() | rows["second"].isin(beside)]
+        pieces.append(rows.assign(model=model, setting=setting, of_first=order.index(first)))
+    table = pd.concat(pieces, ignore_index=True)
+    ranks = {
+        "group": table.groupby(["model", "setting", "matrix", "readout"], sort=False, observed=True).ngroup(),
+        "pair": table["second"].notna(),
+        "first": table.pop("of_first"),
+        "second": table["second"].map({name: place for place, name in enumerate(order)}).astype(float).fillna(-1),
+    }
+    return table.iloc[np.lexsort(tuple(ranks.values())[::-1])]
+
+
+def compare(labels: pd.DataFrame, others: Mapping[str, pd.DataFrame], seed: int = 0) -> list[dict[str, Any]]:
+    """Rows of the table agreement from `readout` on, but for `first`, for a labels table of one model and matrix.
+
+    For each read-out the labeller by itself (`second` is None), and with each of the `others`, tables by labeller.
     """
     records = []
-    for readout in dict.fromkeys(name for table in labels.values() for name in table["readout"].unique()):
-        of_readout = {name: table[table["readout"] == readout] for name, table in labels.items()}
-        given = {name: table for name, table in of_readout.items() if len(table)}
-        for name, table in given.items():
-            records.append({"readout": readout, "first": name, "second": None, **alone(table)})
-        for first, second in combinations(given, 2):
-            both = agreement(given[first], given[second], seed)
-            records.append({"readout": readout, "first": first, "second": second, **both})
+    for readout in labels["readout"].unique():
+        own = labels[labels["readout"] == readout]
+        records.append({"readout": readout, "second": None, **alone(own)})
+        for second, table in others.items():
+            through_readout = table[table["readout"] == readout]
+            if len(through_readout):
+                records.append({"readout": readout, "second": second, **agreement(own, through_readout, seed)})
     return records
 
 

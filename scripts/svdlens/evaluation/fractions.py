@@ -1,75 +1,103 @@
 """Fractions interpretable, with their intervals and controls (table fractions of docs/design.md)."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
+
+from svdlens.spec.controls import RANDOM_UNIT
 
 CONFIDENCE = 0.95
 GROUPS = {"all": [], "layer": ["layer"], "head": ["layer", "head"], "index": ["index"]}
 KINDS = ("all", "semantic", "grammatical", "orthographic")
 # Frequency and glitch lists can be coherent, and are still not interpretable.
 NOT_INTERPRETABLE = ("frequency", "glitch")
-# The rules of Millidge & Black (2022) by the column that each counts: what the labeller says by itself, what the
+# The criteria of Millidge & Black (2022) by the column that each counts: what the labeller says by itself, what the
 # verifier says, and both.
-RULES = {"P": "labelled", "V": "verified", "B": "interpretable"}
+CRITERIA = {"P": "labelled", "V": "verified", "B": "interpretable"}
 
 
-def counted_rows(labels: pd.DataFrame, rule: str | None = None) -> pd.DataFrame:
-    """Rows that count, and whether each is `found` interpretable.
+def counted_rows(labels: pd.DataFrame, criterion: str | None = None) -> pd.DataFrame:
+    """Rows that count, and whether each `counts` as interpretable.
 
-    By P, V and B those in which the column of the rule is not null; by any other rule those with status ok.
+    By P, V and B those in which the column of the criterion is not null; by any other those with status ok.
     """
-    column = RULES.get(rule or "", "interpretable")
-    rows = labels[labels[column].notna() if rule in RULES else labels["status"] == "ok"]
-    found = rows[column].fillna(False).astype(bool) & ~rows["kind"].isin(NOT_INTERPRETABLE)
-    return rows.assign(found=found, original_side=rows["side"])
+    column = CRITERIA.get(criterion or "", "interpretable")
+    rows = labels[labels[column].notna() if criterion in CRITERIA else labels["status"] == "ok"]
+    counts = rows[column].fillna(False).astype(bool) & ~rows["kind"].isin(NOT_INTERPRETABLE)
+    return rows.assign(counts=counts, original_side=rows["side"])
 
 
 def count(rows: pd.DataFrame, keys: list[str], unit: str) -> pd.DataFrame:
     """n and k for each combination of `keys`, where a unit is a row or a direction of which either sign will do."""
     if unit == "either":
         direction = [*dict.fromkeys([*keys, "side", "layer", "head", "index", "original_side"])]
-        rows = rows.groupby(direction, dropna=False)["found"].any().reset_index()
-    grouped = rows.groupby(keys, dropna=False)["found"] if keys else rows.assign(one=0).groupby("one")["found"]
+        rows = rows.groupby(direction, dropna=False)["counts"].any().reset_index()
+    grouped = rows.groupby(keys, dropna=False)["counts"] if keys else rows.assign(one=0).groupby("one")["counts"]
     return grouped.agg(n="size", k="sum").reset_index()
 
 
-def fractions_of_readouts(labels: pd.DataFrame, controls: pd.DataFrame | None, rule: str) -> pd.DataFrame:
+def fractions_of_sweep(
+    files: Sequence[Path], places: Sequence[tuple[str, str, str, str]], criteria: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """The table of fractions, from the file with the labels of each of `places` (model, setting, matrix, labeller).
+
+    A file has the labels of singular directions (`control` null) and of controls. `criteria` has, for each labeller,
+    when a list counts as interpretable. Equivalent settings share a file, whose fractions are counted once.
+    """
+    fractions_by_file: dict[Path, list[pd.DataFrame]] = {}
+    pieces = []
+    for path, (model, setting, matrix, labeller) in zip(files, places, strict=True):
+        if path not in fractions_by_file:
+            rows = pq.ParquetFile(path).read().to_pandas()
+            singular, controls = rows[rows["control"].isna()], rows[rows["control"] == RANDOM_UNIT]
+            fractions_by_file[path] = [
+                fractions_of_readouts(singular, controls, criterion) for criterion in criteria[labeller]
+            ]
+        constants = {"model": model, "setting": setting, "matrix": matrix, "labeller": labeller}
+        pieces += [table.assign(**constants) for table in fractions_by_file[path]]
+    return pd.concat(pieces, ignore_index=True)
+
+
+def fractions_of_readouts(labels: pd.DataFrame, controls: pd.DataFrame | None, criterion: str) -> pd.DataFrame:
     """fractions_of for each read-out by itself, in the order of `labels`; each has controls of its own."""
     if controls is None:
         controls = labels.iloc[:0]
     pieces = [
-        fractions_of(rows, controls[controls["readout"] == readout], rule).assign(readout=readout)
+        fractions_of(rows, controls[controls["readout"] == readout], criterion).assign(readout=readout)
         for readout, rows in labels.groupby("readout", sort=False, observed=True)
     ]
     return pd.concat(pieces, ignore_index=True)
 
 
-def fractions_of(labels: pd.DataFrame, controls: pd.DataFrame | None, rule: str) -> pd.DataFrame:
+def fractions_of(labels: pd.DataFrame, controls: pd.DataFrame | None, criterion: str) -> pd.DataFrame:
     """All fractions of one model, setting, matrix, labeller and read-out.
 
     `labels` and `controls` have the label columns; the fraction of the controls (labelled the same way, same unit
     and kind) stands beside each, and is null without controls. Intervals: Wilson for fractions, Newcombe's hybrid for
-    the excess over controls. `rule` says when a row is interpretable: P, V or B by the columns of RULES, of which P and
-    V have no kinds, since `kind` is that of rows that pass both; any other text is the rule of the labeller itself.
+    the excess over controls. `criterion` says when a row is interpretable: P, V or B by the columns of CRITERIA, of
+    which P and V have no kinds, since `kind` is that of rows that pass both; any other text is what the labeller itself
+    decides by.
     """
     if controls is None:
         controls = labels.iloc[:0]
-    rows, control_rows = counted_rows(labels, rule), counted_rows(controls, rule)
+    rows, control_rows = counted_rows(labels, criterion), counted_rows(controls, criterion)
     rows = pd.concat([rows.assign(side="all"), rows])
     pieces = []
-    for kind in KINDS[:1] if rule in ("P", "V") else KINDS:
-        of_kind = rows.assign(found=rows["found"] & ((rows["kind"] == kind) | (kind == "all")))
-        control_kind = control_rows.assign(
-            found=control_rows["found"] & ((control_rows["kind"] == kind) | (kind == "all"))
+    for kind in KINDS[:1] if criterion in ("P", "V") else KINDS:
+        rows_of_kind = rows.assign(counts=rows["counts"] & ((rows["kind"] == kind) | (kind == "all")))
+        controls_of_kind = control_rows.assign(
+            counts=control_rows["counts"] & ((control_rows["kind"] == kind) | (kind == "all"))
         )
         for unit in ("row", "either"):
-            control_count = count(control_kind, [], unit)
+            control_count = count(controls_of_kind, [], unit)
             for group, keys in GROUPS.items():
                 if group == "head" and rows["head"].isna().all():
                     continue
-                piece = count(of_kind, ["side", *keys], unit).assign(kind=kind, unit=unit, group=group)
+                piece = count(rows_of_kind, ["side", *keys], unit).assign(kind=kind, unit=unit, group=group)
                 has_controls = len(control_count) > 0
                 piece["control_n"] = control_count["n"].iloc[0] if has_controls else 0
                 piece["control_k"] = control_count["k"].iloc[0] if has_controls else 0
@@ -78,7 +106,7 @@ def fractions_of(labels: pd.DataFrame, controls: pd.DataFrame | None, rule: str)
     for name in ("layer", "head", "index"):
         if name not in table:
             table[name] = np.nan
-    return with_intervals(table).assign(rule=rule)
+    return with_intervals(table).assign(criterion=criterion)
 
 
 def wilson_interval(k: pd.Series, n: pd.Series) -> tuple[pd.Series, pd.Series]:
@@ -107,4 +135,4 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     below = np.hypot(table["fraction"] - table["low"], control_high - table["control_fraction"])
     above = np.hypot(table["high"] - table["fraction"], table["control_fraction"] - control_low)
     table["excess_low"], table["excess_high"] = table["excess"] - below, table["excess"] + above
-    return table.drop(columns=["control_n", "control_k"])
+    return table

@@ -40,6 +40,7 @@ from svdlens.explorer.table_shards import (
     write_spectra,
     write_summary,
 )
+from svdlens.spec.controls import RANDOM_UNIT
 
 TOKENS = 20  # of each list
 RANDOM_DIRECTIONS = 32  # of the control, to look at
@@ -168,7 +169,7 @@ def write_random(
 ) -> dict[str, Any]:
     """Lists of random directions, to look at beside those of the model."""
     written = {
-        name: write_labels(target, f"{stem}_{name}", lists.frame, read_labels(path, lists, texts))
+        name: write_labels(target, f"{stem}_{name}", lists.frame, read_labels(path, lists, texts, RANDOM_UNIT))
         for name, path in labels.items()
     }
     table = write_lists(target, stem, lists.frame, [vocabulary.number[lists.ids]])

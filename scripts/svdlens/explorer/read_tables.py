@@ -184,9 +184,14 @@ def spread(values: np.ndarray, rows: Int[np.ndarray, " m"], n: int, otherwise: f
     return whole
 
 
-def read_labels(path: Path, lists: Lists, texts: Mapping[int, str]) -> Labels:
-    """The labels of the lists, from a table of labels that may have just some of them, or more."""
+def read_labels(path: Path, lists: Lists, texts: Mapping[int, str], control: str | None = None) -> Labels:
+    """The labels of the lists, from a table of labels that may have just some of them, or more.
+
+    control: the rows of which control to read, of a table that has the column.
+    """
     table = read_columns(path, None)
+    if control is not None:
+        table = table.filter(pc.equal(table["control"].cast(pa.string()), control)).combine_chunks()
     order = order_of(lists.frame, table)
     table = table.filter(pa.array(order >= 0)).combine_chunks()
     rows, n = order[order >= 0], lists.frame.rows

@@ -19,7 +19,7 @@ ROWS = 4096  # lists in a shard, more where a layer has more
 LARGEST_NEW = 0.8  # share of tokens that may be new in lists told from others
 BEYOND = 0.05  # p_direction below which a list is better than those of random directions
 NULLS = {"list_null": ("p_value", "q_value"), "direction_null": ("p_direction", "q_direction")}
-FRACTION_KEYS = ["labeller", "rule", "readout", "side", "kind"]
+FRACTION_KEYS = ["labeller", "criterion", "readout", "side", "kind"]
 FRACTION_NUMBERS = ["low", "high", "control_fraction", "excess", "excess_low", "excess_high"]
 
 

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Int
 
 from svdlens.artefacts.table_schemas import CONTROL_LABELS
-from svdlens.labels.labeller import Labeller
+from svdlens.labels.labeller import SINGULAR, Columns, Labeller, TokenLists
 from svdlens.vocabulary.list_similarity import first_distinct
-from svdlens.vocabulary.token_features import KnownVocabulary
+from svdlens.vocabulary.token_features import TokenFeatures
 from svdlens.vocabulary.token_frequency import mean_log_rank
 
 
@@ -23,45 +24,54 @@ class Choice(NamedTuple):
     directions: int | None = None
 
 
-def choose(table: pa.Table, choice: Choice, is_control: bool) -> pa.Table:
+def choose(table: pa.Table, choice: Choice) -> pa.Table:
+    """The rows of a table of tokens, with the column `control`, that are chosen."""
     wanted = pc.field("sign").isin(list(choice.signs or (+1, -1)))
-    if not is_control:
-        if choice.sides is not None:
-            wanted &= pc.field("side").cast(pa.string()).isin(list(choice.sides))
-        if choice.directions is not None:
-            wanted &= pc.field("index") < choice.directions
+    is_control = pc.field("control").is_valid()
+    if choice.sides is not None:
+        wanted &= is_control | pc.field("side").cast(pa.string()).isin(list(choice.sides))
+    if choice.directions is not None:
+        wanted &= is_control | (pc.field("index") < choice.directions)
     return table.filter(wanted)
 
 
-def label_tables(
-    tables: Mapping[str, pa.Table], labeller: Labeller, vocabulary: KnownVocabulary, choice: Choice
-) -> dict[str, dict[str, object]]:
-    """Columns of the labels tables, keys and labels of each row, for a tokens table and those of its controls.
+def label_table(
+    tokens: pa.Table, name: str, labeller: Labeller, features: TokenFeatures, choice: Choice
+) -> dict[str, object]:
+    """Columns of CONTROL_LABELS: keys of the chosen rows, and what the labeller called `name` says of each.
 
-    `tables` has `tokens` and, by name, the controls. Each read-out is labelled by itself, against the controls of the
-    same read-out: trained read-outs differ in how coherent the lists are that they give to any direction.
+    `tokens` has the lists of singular directions (`control` null) and of controls. Each read-out is labelled by itself,
+    against the controls of the same read-out: trained read-outs differ in how coherent the lists are that they give to
+    any direction. Rows: singular directions first, then one control after the other, each in the order of `tokens`.
     """
-    chosen = {name: choose(table, choice, name != "tokens") for name, table in tables.items()}
-    pieces: dict[str, list[dict[str, Any]]] = {name: [] for name in tables}
-    for readout in tables["tokens"]["readout"].unique().to_pylist():
-        of_readout = {name: table.filter(pc.field("readout") == readout) for name, table in chosen.items()}
-        ids = {name: token_ids(table) for name, table in of_readout.items()}
-        labelled = labeller.label(ids)
-        for name, table in of_readout.items():
-            keys = {key: table[key].to_pylist() for key in table.column_names if key in CONTROL_LABELS.names}
-            lists = first_distinct(ids[name], vocabulary.classes.groups)
-            ranks = mean_log_rank(lists.ids, lists.used, vocabulary.log_ranks)
-            of_labeller = {"labeller": [labeller.name] * len(table), "mean_log_rank": ranks}
-            pieces[name].append(keys | of_labeller | labelled[name])
-    return {name: joined(of_table) for name, of_table in pieces.items()}
+    chosen = choose(tokens, choice)
+    controls = [
+        control for control in pc.unique(tokens["control"].cast(pa.string())).to_pylist() if control is not None
+    ]
+    pieces: dict[str, list[Columns]] = {SINGULAR: [], **{control: [] for control in controls}}
+    for readout in pc.unique(tokens["readout"].cast(pa.string())).to_pylist():
+        through_readout = chosen.filter(pc.field("readout") == readout)
+        tables = {SINGULAR: through_readout.filter(pc.field("control").is_null())}
+        tables |= {control: through_readout.filter(pc.field("control") == control) for control in controls}
+        lists = {group: token_lists(table) for group, table in tables.items()}
+        labelled = labeller.label(lists)
+        for group, table in tables.items():
+            keys: Columns = {key: table[key].to_pylist() for key in table.column_names if key in CONTROL_LABELS.names}
+            distinct = first_distinct(lists[group].ids, features.classes.groups)
+            ranks = mean_log_rank(distinct.ids, distinct.used, features.log_ranks)
+            said: Columns = {"labeller": [name] * len(table), "mean_log_rank": ranks}
+            pieces[group].append(keys | said | labelled[group])
+    return joined([piece for group in pieces.values() for piece in group])
 
 
-def token_ids(table: pa.Table) -> np.ndarray:
-    """[n, k], all lists of a table being equally long."""
+def token_lists(table: pa.Table) -> TokenLists:
+    """The lists of a table of tokens, all of which are equally long."""
+    texts = table["tokens"].combine_chunks()
     flat = table["token_ids"].combine_chunks().flatten().to_numpy()
-    return flat.reshape(len(table), -1) if len(table) else np.empty((0, 1), np.int32)
+    ids: Int[np.ndarray, "n k"] = flat.reshape(len(table), -1) if len(table) else np.empty((0, 1), np.int32)
+    return TokenLists(ids, texts)
 
 
-def joined(pieces: list[dict[str, Any]]) -> dict[str, object]:
+def joined(pieces: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     """One piece after the other, column by column."""
     return {name: [value for piece in pieces for value in piece[name]] for name in pieces[0]}

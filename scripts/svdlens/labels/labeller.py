@@ -1,20 +1,32 @@
-"""What a labeller is."""
+"""What a labeller is, to the jobs that call it. registry.py says which there are."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Int
 
 Columns = dict[str, object]
+"""Columns of a table by name, equally long."""
+
+SINGULAR = "singular"
+"""The lists of singular directions, among those of controls, which go by the controls' names."""
+
+
+class TokenLists(NamedTuple):
+    """Token lists, one for each direction and sign: ids [n, k], best first, and the texts of these tokens likewise."""
+
+    ids: Int[np.ndarray, "n k"]
+    texts: pa.ListArray
 
 
 class Labeller(Protocol):
-    """Token lists in, records out."""
+    """Labels the token lists of one kind of matrix in a model, through one read-out."""
 
-    name: str
+    facts: Mapping[str, object]
+    """What goes into the metadata of its tables."""
 
-    def label(self, lists: Mapping[str, Int[np.ndarray, "n k"]]) -> dict[str, Columns]:
-        """The columns label, kind, labelled, verified, interpretable, score, p_value, q_value, p_direction,
-        q_direction, evidence, n_concepts and status (docs/design.md) for the lists `tokens`, token ids best first,
-        and for each list of controls."""
+    def label(self, lists: Mapping[str, TokenLists]) -> dict[str, Columns]:
+        """For SINGULAR and each of the controls in `lists`, the columns label, kind, labelled, verified, interpretable,
+        score, p_value, q_value, p_direction, q_direction, evidence, n_concepts and status (docs/artefacts.md)."""

@@ -8,7 +8,7 @@ A new labeller is a module beside this one and an entry here (docs/architecture.
 No rule, schema or figure knows a labeller by name: they read this table. Imports nothing heavy: the Snakefile reads it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,18 +73,13 @@ LABELLERS = {
 """By name."""
 
 
-def labels_this(
-    labeller: LabellerEntry, configuration: Mapping[str, Any], model: str, setting: str, matrix: str
-) -> bool:
-    """Whether the labeller, with the `configuration` that it has in config.yaml, labels this matrix of the model."""
-    chosen: Sequence[tuple[str, Sequence[str]]] = (
-        (matrix, configuration.get("matrices", ())),
-        (matrix, labeller.matrices),
-        (setting, labeller.settings),
+def can_label(labeller: LabellerEntry, configuration: Mapping[str, Any], model: str, setting: str, matrix: str) -> bool:
+    """Whether the labeller, with the `configuration` that it has in config.yaml, can label this matrix of the model."""
+    return (
+        matrix in (labeller.matrices or (matrix,))
+        and setting in (labeller.settings or (setting,))
+        and (labeller.models_key is None or model in configuration.get(labeller.models_key, []))
     )
-    if any(allowed and name not in allowed for name, allowed in chosen):
-        return False
-    return labeller.models_key is None or model in configuration.get(labeller.models_key, [])
 
 
 def criteria(labeller: LabellerEntry, configuration: Mapping[str, Any]) -> list[str]:

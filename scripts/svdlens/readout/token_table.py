@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 
+from svdlens.artefacts.table_schemas import CONTROLS
+
 
 class TopTokens(NamedTuple):
     """ids [n, k] and scores [n, k], best first, and the mean score [n] over all tokens."""
@@ -62,6 +64,19 @@ def token_columns(
         "scores": pa.ListArray.from_arrays(offsets, pa.array(scores.reshape(-1), pa.float32())),
         "mean_score": pa.array(means.reshape(-1)),
     }
+
+
+def join_columns(pieces: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
+    """The rows of several tokens tables one after the other; a table without the column `control` has null there."""
+    joined: dict[str, pa.Array] = {}
+    for field in CONTROLS:
+        kind = pa.string() if pa.types.is_dictionary(field.type) else field.type
+        arrays = [
+            values if isinstance(values, pa.Array) else pa.array(values, kind)
+            for values in (piece.get(field.name, [None] * len(piece["sign"])) for piece in pieces)
+        ]
+        joined[field.name] = pa.concat_arrays(arrays)
+    return joined
 
 
 def with_vocab_center(columns: Mapping[str, Any]) -> dict[str, Any]:

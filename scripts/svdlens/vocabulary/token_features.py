@@ -1,4 +1,9 @@
-"""What is known of the tokens of a vocabulary before any list of them is seen: made once, kept in two files."""
+"""What is known of the tokens of a vocabulary before any list of them is seen: made once, kept in three files.
+
+features.parquet         per token: group, is_word, log_rank, classes
+classes.parquet          name and kind of each class
+embeddings.safetensors   sentence embeddings of tokens, and of the names of classes
+"""
 
 import json
 from pathlib import Path
@@ -13,14 +18,24 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from svdlens.artefacts.atomic_files import atomic_path
-from svdlens.artefacts.table_schemas import with_metadata
+from svdlens.artefacts.table_schemas import CLASSES, TOKEN_FEATURES, read_metadata, write_table
 from svdlens.vocabulary.list_similarity import UNKNOWN_WEIGHT, token_vectors
 from svdlens.vocabulary.token_classes import TokenClasses
 
 
+class TokenFeatures(NamedTuple):
+    """classes, and log_ranks [d_vocab], the natural logarithm of frequency ranks (token_frequency.py), which rest on
+    `token_frequency`."""
+
+    classes: TokenClasses
+    log_ranks: Float[np.ndarray, " d_vocab"]
+    token_frequency: str
+
+
 class KnownVocabulary(NamedTuple):
-    """texts, vectors [d_vocab, d] (coherence.token_vectors), classes and log_ranks [d_vocab] of tokens, name_vectors
-    [n_classes, d] of the names of classes, and facts: whose embeddings these are, and what the ranks rest on."""
+    """texts, vectors [d_vocab, d] (list_similarity.token_vectors), classes and log_ranks [d_vocab] of tokens,
+    name_vectors [n_classes, d] of the names of classes, and facts: whose embeddings these are, and what the ranks rest
+    on."""
 
     texts: list[str]
     vectors: Float[np.ndarray, "d_vocab d"]
@@ -30,50 +45,64 @@ class KnownVocabulary(NamedTuple):
     facts: dict[str, str]
 
 
-def save_vocabulary(
-    embeddings_file: Path,
-    classes_file: Path,
+def save_features(features_file: Path, classes_file: Path, features: TokenFeatures) -> None:
+    """Write features.parquet and classes.parquet. Raises SvdlensError where that cannot be done."""
+    classes = features.classes
+    facts: dict[str, object] = {"token_frequency": features.token_frequency}
+    membership = pa.ListArray.from_arrays(
+        pa.array(classes.membership.indptr, pa.int32()), pa.array(classes.membership.indices, pa.int32())
+    )
+    columns = {
+        "id": np.arange(len(classes.groups)),
+        "group": classes.groups,
+        "is_word": classes.is_word,
+        "log_rank": features.log_ranks,
+        "classes": membership,
+    }
+    write_table(features_file, columns, TOKEN_FEATURES, facts)
+    write_table(classes_file, {"name": classes.names, "kind": classes.kinds}, CLASSES, facts)
+
+
+def load_features(features_file: Path, classes_file: Path) -> TokenFeatures:
+    """What save_features wrote."""
+    table = pq.ParquetFile(features_file).read().combine_chunks()
+    names = pq.ParquetFile(classes_file).read().to_pydict()
+    lists = table["classes"].chunk(0) if len(table) else pa.array([], pa.list_(pa.int32()))
+    indices, starts = lists.flatten().to_numpy(), lists.offsets.to_numpy()
+    membership = scipy.sparse.csr_matrix(
+        (np.ones(len(indices), np.float32), indices, starts), shape=(len(table), len(names["name"]))
+    )
+    groups, is_word = table["group"].to_numpy(), table["is_word"].to_numpy()
+    classes = TokenClasses(names["name"], names["kind"], membership, groups, is_word)
+    return TokenFeatures(classes, table["log_rank"].to_numpy(), str(read_metadata(features_file)["token_frequency"]))
+
+
+def save_embeddings(
+    path: Path,
     embeddings: Float[np.ndarray, "d_vocab d"],
     name_embeddings: Float[np.ndarray, "n_classes d"],
-    classes: TokenClasses,
-    log_ranks: Float[np.ndarray, " d_vocab"],
-    facts: dict[str, str],
+    network_sha256: str,
 ) -> None:
-    """Embeddings and classes of tokens to a safetensors file, names of classes to a parquet file."""
-    text = json.dumps(facts, sort_keys=True)
-    arrays = {
-        "embeddings": embeddings,
-        "name_embeddings": name_embeddings,
-        "groups": classes.groups,
-        "is_word": classes.is_word,
-        "log_ranks": log_ranks,
-        "class_starts": classes.membership.indptr.astype(np.int64),
-        "class_of_token": classes.membership.indices.astype(np.int32),
-    }
-    with atomic_path(embeddings_file) as temporary:
+    """Write embeddings.safetensors: of tokens and of names of classes, by the network with this sha256."""
+    arrays = {"embeddings": embeddings, "name_embeddings": name_embeddings}
+    with atomic_path(path) as temporary:
         # One key: safetensors writes several in no fixed order.
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, {"facts": text})
-    table = pa.table({"name": classes.names, "kind": pa.array(classes.kinds).dictionary_encode()})
-    with atomic_path(classes_file) as temporary:
-        pq.write_table(with_metadata(table, dict(facts)), temporary, compression="zstd")
+        facts = {"facts": json.dumps({"minilm_sha256": network_sha256})}
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, facts)
 
 
-def load_vocabulary(embeddings_file: Path, classes_file: Path, texts: list[str]) -> KnownVocabulary:
-    """The vocabulary with these texts, as save_vocabulary wrote it."""
-    names = pq.ParquetFile(classes_file).read().to_pydict()
+def load_vocabulary(embeddings_file: Path, features: TokenFeatures, texts: list[str]) -> KnownVocabulary:
+    """The vocabulary with these `texts` and `features`, and embeddings as save_embeddings wrote them."""
     with safe_open(embeddings_file, framework="numpy") as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
+        embeddings, name_embeddings = (file.get_tensor(name) for name in ("embeddings", "name_embeddings"))
         facts = json.loads(file.metadata()["facts"])
-    indices, starts = arrays["class_of_token"], arrays["class_starts"]
-    shape = len(texts), len(names["name"])
-    membership = scipy.sparse.csr_matrix((np.ones(len(indices), np.float32), indices, starts), shape=shape)
-    classes = TokenClasses(names["name"], names["kind"], membership, arrays["groups"], arrays["is_word"])
-    mean = arrays["embeddings"].mean(axis=0)
+    classes = features.classes
+    mean = embeddings.mean(axis=0)
     return KnownVocabulary(
         texts,
-        token_vectors(arrays["embeddings"], mean, np.where(classes.is_word, 1.0, UNKNOWN_WEIGHT)),
+        token_vectors(embeddings, mean, np.where(classes.is_word, 1.0, UNKNOWN_WEIGHT)),
         classes,
-        token_vectors(arrays["name_embeddings"], mean, np.ones(len(names["name"]))),
-        arrays["log_ranks"],
-        facts,
+        token_vectors(name_embeddings, mean, np.ones(len(classes.names))),
+        features.log_ranks,
+        {**facts, "token_frequency": features.token_frequency},
     )

@@ -22,6 +22,7 @@ from svdlens.spec.architectures import ARCHITECTURES, Architecture
 from svdlens.weights.weight_files import save_tensors
 
 GROUPS = {
+    "gains": (".ln1.w", ".ln2.w", "ln_final.w"),
     "attention": (".attn.W_Q", ".attn.W_K", ".attn.W_V", ".attn.W_O", ".ln1.w"),
     "mlp": (".mlp.W_in", ".mlp.W_gate", ".mlp.W_out", ".ln2.w"),
     "unembed": ("unembed.W_U", "embed.W_E", "ln_final.w"),
@@ -49,7 +50,13 @@ def extract_weights(model_directory: Path, outputs: dict[str, Path]) -> None:
         # three times the model's size.
         names = [name for name in parameters if name.endswith(endings) and has_weight(name, architecture)]
         tensors = {
-            name: stored_weight(name, parameters.pop(name).detach(), architecture, heads_each, n_tokens)
+            name: stored_weight(
+                name,
+                (parameters[name] if group == "gains" else parameters.pop(name)).detach(),
+                architecture,
+                heads_each,
+                n_tokens,
+            )
             for name in names
         }
         save_tensors(outputs[group], tensors)

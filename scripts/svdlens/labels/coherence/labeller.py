@@ -10,7 +10,8 @@ each in standard deviations from its mean over shuffled lists. Nothing in it is 
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -18,14 +19,27 @@ from jaxtyping import Float, Int
 from svdlens.labels.coherence.enrichment import Population, Shared, enrichment, population_of, strongest
 from svdlens.labels.coherence.naming import NOT_INTERPRETABLE, Description, common_tokens, describe, is_kind
 from svdlens.labels.coherence.nulls import NULL_LISTS, p_values, q_values, q_values_of_controls, shuffled_lists
-from svdlens.labels.labeller import Columns
+from svdlens.labels.labeller import SINGULAR, Columns, TokenLists
+from svdlens.models.token_table import read_token_texts
 from svdlens.readout.token_table import DistinctLists
+from svdlens.spec.controls import RANDOM_UNIT
 from svdlens.vocabulary.list_similarity import FEWEST_TOKENS, first_distinct, similarity
-from svdlens.vocabulary.token_features import KnownVocabulary
+from svdlens.vocabulary.token_features import KnownVocabulary, load_features, load_vocabulary
 
 FORM_WEIGHT = 0.5
 """A spelling that is shared stands out by tens of standard deviations; at this weight it still does, and forms that
 happen to be frequent in a table outweigh meaning less."""
+
+
+def labeller_from_files(files: Mapping[str, Path], parameters: Mapping[str, Any], seed: int) -> "Coherence":
+    """The labeller with the vocabulary in `files` (labels/registry.py) and the level in `parameters`."""
+    return Coherence(vocabulary_from_files(files), parameters["level"], seed)
+
+
+def vocabulary_from_files(files: Mapping[str, Path]) -> KnownVocabulary:
+    """What is known of the vocabulary whose tokens, features, classes and embeddings are in these files."""
+    features = load_features(files["features"], files["classes"])
+    return load_vocabulary(files["embeddings"], features, read_token_texts(files["tokens"]))
 
 
 class Evidence(NamedTuple):
@@ -61,32 +75,35 @@ def score_of(evidence: Evidence, null: Evidence, lists: DistinctLists) -> Float[
 class Coherence:
     """The labeller `coherence`: deterministic, calibrated, offline."""
 
-    name = "coherence"
-
     def __init__(self, vocabulary: KnownVocabulary, level: float, seed: int) -> None:
         self.vocabulary, self.level, self.seed = vocabulary, level, seed
+        self.facts = vocabulary.facts
 
-    def label(
+    def label(self, lists: Mapping[str, TokenLists]) -> dict[str, Columns]:
+        """See labels.labeller.Labeller."""
+        return self.label_ids({name: token_lists.ids for name, token_lists in lists.items()})
+
+    def label_ids(
         self, lists: Mapping[str, Int[np.ndarray, "n k"]], null_lists: DistinctLists | None = None
     ) -> dict[str, Columns]:
-        """See Labeller. `lists` may lack the control random_unit: then p_direction is null throughout.
+        """The same from token ids alone. `lists` may lack the control random_unit: then p_direction is null throughout.
 
-        `tokens` are calibrated by shuffling them (list null), or by `null_lists`, and by random_unit (direction null),
-        and every control by the same two.
+        Lists of singular directions are calibrated by shuffling them (list null), or by `null_lists`, and by
+        random_unit (direction null), and every control by the same two.
         """
         classes = self.vocabulary.classes
         distinct = {name: first_distinct(ids, classes.groups) for name, ids in lists.items()}
-        if not distinct["tokens"].used.any():
+        if not distinct[SINGULAR].used.any():
             return {name: abstained(len(of_name.ids)) for name, of_name in distinct.items()}
-        shuffled = null_lists or shuffled_lists(distinct["tokens"], classes.groups, NULL_LISTS, self.seed)
-        population = population_of(null_lists or distinct["tokens"], classes.membership)
+        shuffled = null_lists or shuffled_lists(distinct[SINGULAR], classes.groups, NULL_LISTS, self.seed)
+        population = population_of(null_lists or distinct[SINGULAR], classes.membership)
         null = find_evidence(shuffled, self.vocabulary, population)
         null_scores = score_of(null, null, shuffled)
         evidence = {name: find_evidence(of_name, self.vocabulary, population) for name, of_name in distinct.items()}
         scores = {name: score_of(evidence[name], null, distinct[name]) for name in distinct}
         # A random_unit control meets itself among the others, which costs nothing but 1/m.
-        nulls = null_scores, scores.get("random_unit", np.empty(0))
-        p_of_rows = [p_values(scores["tokens"], of_null) for of_null in nulls]
+        nulls = null_scores, scores.get(RANDOM_UNIT, np.empty(0))
+        p_of_rows = [p_values(scores[SINGULAR], of_null) for of_null in nulls]
         q_of_rows = [q_values(p) for p in p_of_rows]
         # A class that names a list is stronger than the strongest one of 95 % of shuffled lists.
         least = float(np.quantile(np.maximum(null.concepts, null.forms), 0.95))
@@ -95,7 +112,7 @@ class Coherence:
             calibration = []
             for of_null, p_rows, q_rows in zip(nulls, p_of_rows, q_of_rows, strict=True):
                 p = p_values(scores[name], of_null)
-                calibration += [p, q_rows if name == "tokens" else q_values_of_controls(p, p_rows, q_rows)]
+                calibration += [p, q_rows if name == SINGULAR else q_values_of_controls(p, p_rows, q_rows)]
             (rows,) = np.nonzero(calibration[1] < self.level)
             part, shared = DistinctLists(of_name.ids[rows], of_name.used[rows]), evidence[name].shared
             of_part = Shared(shared.counts[rows], shared.strengths[rows])
@@ -112,7 +129,8 @@ def label_columns(
     described: Mapping[int, Description],
     level: float,
 ) -> Columns:
-    """The columns of Labeller.label; `calibration` is p and q of the list null, p and q of the direction null."""
+    """The columns of Labeller.label (labels/labeller.py); `calibration` is p and q of the list null, then p and q of
+    the direction null."""
     p, q, p_direction, q_direction = calibration
     nothing = Description("", "none", [], 0)
     # Without enough tokens, in the list or in all lists to shuffle, there is nothing to say.

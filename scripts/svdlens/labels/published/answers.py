@@ -292,6 +292,17 @@ def label_columns(answers: Sequence[Answer], matrix: str) -> dict[str, object]:
     }
 
 
+def own_labels(files: Mapping[str, Path], model: str, matrix: str) -> tuple[dict[str, object], dict[str, object]]:
+    """Columns of the labels table for the answers about one matrix of the model, and facts for its metadata.
+
+    `files` has `answers`, the provenance.json of a directory that published/fetch.py made. Raises SvdlensError for
+    files that are not what was published.
+    """
+    provenance = json.loads(files["answers"].read_text(encoding="utf-8"))
+    answers = read_answers(files["answers"].parent, model, matrix)
+    return label_columns(answers, matrix), published_facts(provenance)
+
+
 def published_lists(answers: Sequence[Answer]) -> list[dict[str, object]]:
     """The lists that were labelled, {"id": "L3_I0", "tokens": [...]} each, for any labeller to label again.
 
@@ -304,7 +315,7 @@ def published_lists(answers: Sequence[Answer]) -> list[dict[str, object]]:
     ]
 
 
-def published_facts(provenance: Mapping[str, Any], code: str) -> dict[str, object]:
+def published_facts(provenance: Mapping[str, Any]) -> dict[str, object]:
     """Metadata of a labels table from the provenance.json of the answers.
 
     `setting` has the switches of the preset post2022, which is how the weights were prepared. `sign` is unknown: one
@@ -319,5 +330,4 @@ def published_facts(provenance: Mapping[str, Any], code: str) -> dict[str, objec
         "commit": provenance["commit"],
         "sha256": {name: file["sha256"] for name, file in provenance["files"].items()},
         "labeller_network": False,
-        "code": code,
     }

@@ -1,0 +1,107 @@
+# How good labels are, without activations (docs/evaluation.md).
+#
+# needs   results/by_switches/{tokens,labels}/..., results/vocabulary/{model}/...
+# makes   results/vocabulary/label_embeddings.parquet: an embedding of every label of the sweep
+#         results/by_switches/scores/...: do labels fit the tokens that they were given to, and how often are random
+#         directions labelled
+#         results/by_switches/agreement/...: each labeller beside the frequency of tokens, and beside the later labellers
+
+
+def scored_lists(wildcards):
+    """The lists that the labels of a file are of."""
+    return (LABELLERS[wildcards.labeller].lists or paths.SHARED_TOKENS).format(**wildcards)
+
+
+def labeller_level(wildcards):
+    """The share of random directions that a labeller promises not to exceed; NaN if it promises none."""
+    return SWEEP.labeller_config(wildcards.labeller).get("level", float("nan"))
+
+
+def list_switches(wildcards):
+    return {name: wildcards[name] for name in LIST_SWITCHES}
+
+
+def later_labellers(wildcards):
+    """The labellers that this one is compared with: each two are compared once."""
+    return SWEEP.later_labellers(wildcards.model, wildcards.matrix, wildcards.labeller, list_switches(wildcards))
+
+
+def later_labels(wildcards):
+    named = {key: value for key, value in wildcards.items() if key != "labeller"}
+    return [paths.SHARED_LABELS.format(labeller=name, **named) for name in later_labellers(wildcards)]
+
+
+rule embed_labels:
+    """A sentence embedding of every label of the sweep."""
+    input:
+        labels=SWEEP.over_shared_labels(paths.SHARED_LABELS),
+    output:
+        embeddings="results/vocabulary/label_embeddings.parquet",
+    log:
+        "results/logs/embed_labels/embed_labels.log",
+    benchmark:
+        "results/benchmarks/embed_labels/embed_labels.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code_hash("embed_labels"),
+    script:
+        "../scripts/embed_labels.py"
+
+
+rule score_labels:
+    """Whether the labels of one table fit the tokens that they were given to."""
+    input:
+        labels=paths.SHARED_LABELS,
+        lists=scored_lists,
+        tokens="results/vocabulary/{model}/tokens.parquet",
+        features="results/vocabulary/{model}/features.parquet",
+        classes="results/vocabulary/{model}/classes.parquet",
+        embeddings="results/vocabulary/{model}/embeddings.safetensors",
+        label_embeddings="results/vocabulary/label_embeddings.parquet",
+    output:
+        scores=paths.SHARED_SCORES,
+    log:
+        "results/logs/score_labels/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.{labeller}.log",
+    benchmark:
+        "results/benchmarks/score_labels/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.{labeller}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        level=labeller_level,
+        seed=config["seed"],
+        code=code_hash("score_labels"),
+    script:
+        "../scripts/score_labels.py"
+
+
+rule compare_labellers:
+    """How far a labeller agrees with later ones about the same lists, and goes by the frequency of tokens."""
+    input:
+        labels=paths.SHARED_LABELS,
+        others=later_labels,
+    output:
+        agreement=paths.SHARED_AGREEMENT,
+    log:
+        "results/logs/compare_labellers/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.{labeller}.log",
+    benchmark:
+        "results/benchmarks/compare_labellers/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.{labeller}.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        others=later_labellers,
+        seed=config["seed"],
+        code=code_hash("compare_labellers"),
+    script:
+        "../scripts/compare_labellers.py"

@@ -1,0 +1,96 @@
+# From raw weights to singular values and vectors.
+#
+# needs   results/weights/{model}/{attention,mlp}.safetensors
+# makes   results/svd/model=/read_gain=/read_center=/write_center=/{matrix}.safetensors: left, values, right of all
+#         matrices of one kind; one file for all settings that share it, since switches that the matrix ignores are off
+#         results/stability/...: what noise and float32 do to each vector, where the configuration asks for it
+#         results/spectra/model=/setting=/{matrix}.parquet: every singular value
+
+
+def matrix_weights(wildcards):
+    group = MATRIX_KINDS[wildcards.matrix].weight_group
+    return paths.WEIGHTS.format(model=wildcards.model, group=group)
+
+
+def setting_svd(wildcards):
+    return SWEEP.svd_path(paths.SVD, setting_place(wildcards))
+
+
+def setting_stability(wildcards):
+    """The stability of a setting's vectors; nothing where it is not measured."""
+    return [SWEEP.svd_path(paths.STABILITY, setting_place(wildcards))] if config["stability"] else []
+
+
+rule decompose_matrices:
+    """Singular values and vectors of all matrices of one kind. On a GPU: --set-resources decompose_matrices:gpu=1"""
+    input:
+        weights=matrix_weights,
+    output:
+        svd=paths.SVD,
+    log:
+        "results/logs/decompose_matrices/{model}/{read_gain}_{read_center}_{write_center}_{matrix}.log",
+    benchmark:
+        "results/benchmarks/decompose_matrices/{model}/{read_gain}_{read_center}_{write_center}_{matrix}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=120,
+        gpu=0,
+    params:
+        directions=config["directions"],
+        code=code_hash("decompose_matrices"),
+    script:
+        "../scripts/decompose_matrices.py"
+
+
+rule measure_stability:
+    """What noise on the weights, and float32 arithmetic, do to each stored singular vector."""
+    input:
+        weights=matrix_weights,
+        svd=paths.SVD,
+    output:
+        stability=paths.STABILITY,
+    log:
+        "results/logs/measure_stability/{model}/{read_gain}_{read_center}_{write_center}_{matrix}.log",
+    benchmark:
+        "results/benchmarks/measure_stability/{model}/{read_gain}_{read_center}_{write_center}_{matrix}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=120,
+        gpu=0,
+    params:
+        weight_noise=config["weight_noise"],
+        seed=config["seed"],
+        code=code_hash("measure_stability"),
+    script:
+        "../scripts/measure_stability.py"
+
+
+rule tabulate_spectra:
+    """Every singular value of a setting with energy, gap, cluster, sign margin and stability."""
+    input:
+        svd=setting_svd,
+        stability=setting_stability,
+        provenance=paths.PROVENANCE,
+    output:
+        spectra=paths.SPECTRA,
+    log:
+        "results/logs/tabulate_spectra/{model}/{setting}/{matrix}.log",
+    benchmark:
+        "results/benchmarks/tabulate_spectra/{model}/{setting}/{matrix}.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=20,
+    params:
+        cluster_tolerance=config["cluster_tolerance"],
+        switches=setting_switches,
+        code=code_hash("tabulate_spectra"),
+    script:
+        "../scripts/tabulate_spectra.py"

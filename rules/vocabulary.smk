@@ -1,0 +1,134 @@
+# From a tokenizer to what is known of its tokens. {vocabulary} is a model, or the tokenizer of lists from elsewhere.
+#
+# needs   results/models/{model}/, or a directory with a tokenizer; resources/lexicon
+# makes   results/vocabulary/{vocabulary}/tokens.parquet: the text of each token
+#         results/vocabulary/{vocabulary}/{features,classes}.parquet: frequency, and classes of tokens
+#         results/vocabulary/{vocabulary}/embeddings.safetensors: sentence embeddings of them
+
+import hashlib
+
+TOKENIZER_FILES = ["tokenizer.json", "vocab.json", "merges.txt", "token_counts.parquet"]
+
+
+def tokenizer_paths():
+    """The files of the tokenizer for lists from elsewhere."""
+    directory = Path(config["tokenizer"]).expanduser()
+    return sorted(path for name in TOKENIZER_FILES for path in directory.glob(name))
+
+
+def tokenizer_name():
+    """A name for that tokenizer by what its files say, so that another in its place is embedded anew."""
+    digest = hashlib.sha256()
+    for path in tokenizer_paths():
+        digest.update(b"%s\0%s" % (path.name.encode(), hashlib.sha256(path.read_bytes()).digest()))
+    return f"tokenizer_{digest.hexdigest()[:16]}"
+
+
+TOKENIZER = tokenizer_name() if "tokenizer" in config else "tokenizer_none"
+
+
+def vocabulary_source(wildcards):
+    """The files that a vocabulary is read from."""
+    if wildcards.vocabulary in config["models"]:
+        return paths.PROVENANCE.format(model=wildcards.vocabulary)
+    if "tokenizer" not in config:
+        raise WorkflowError(
+            "label_lists needs the tokenizer that the lists come from: --config tokenizer=DIRECTORY, with tokenizer.json, "
+            "or vocab.json and merges.txt."
+        )
+    if not tokenizer_paths():
+        raise WorkflowError(
+            f"tokenizer={config['tokenizer']}: no directory with tokenizer.json, or vocab.json and merges.txt. Give that of "
+            "the model that the lists come from."
+        )
+    return [str(path) for path in tokenizer_paths()]
+
+
+def vocabulary_directory(wildcards):
+    if wildcards.vocabulary in config["models"]:
+        return f"results/models/{wildcards.vocabulary}"
+    return str(Path(config["tokenizer"]).expanduser())
+
+
+def vocabulary_counts(wildcards):
+    """The file with the counts of a model's tokens, where the catalogue has one beside the model's own."""
+    counts = config["models"].get(wildcards.vocabulary, {}).get("token_counts")
+    return [counts] if counts else []
+
+
+wildcard_constraints:
+    vocabulary="|".join(re.escape(name) for name in [*config["models"], TOKENIZER]),
+
+
+rule decode_tokens:
+    """The text of each token of a vocabulary."""
+    input:
+        source=vocabulary_source,
+    output:
+        tokens="results/vocabulary/{vocabulary}/tokens.parquet",
+    log:
+        "results/logs/decode_tokens/{vocabulary}.log",
+    benchmark:
+        "results/benchmarks/decode_tokens/{vocabulary}.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        directory=vocabulary_directory,
+        code=code_hash("decode_tokens"),
+    script:
+        "../scripts/decode_tokens.py"
+
+
+rule classify_tokens:
+    """How frequent each token of a vocabulary is, and the classes that it is in."""
+    input:
+        source=vocabulary_source,
+        tokens="results/vocabulary/{vocabulary}/tokens.parquet",
+        token_counts=vocabulary_counts,
+        words=project_path("resources/lexicon/words.parquet"),
+        concepts=project_path("resources/lexicon/concepts.parquet"),
+        irregular_forms=project_path("resources/lexicon/irregular_forms.parquet"),
+    output:
+        features="results/vocabulary/{vocabulary}/features.parquet",
+        classes="results/vocabulary/{vocabulary}/classes.parquet",
+    log:
+        "results/logs/classify_tokens/{vocabulary}.log",
+    benchmark:
+        "results/benchmarks/classify_tokens/{vocabulary}.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        directory=vocabulary_directory,
+        code=code_hash("classify_tokens"),
+    script:
+        "../scripts/classify_tokens.py"
+
+
+rule embed_tokens:
+    """A sentence embedding of each token of a vocabulary, and of the names of its classes."""
+    input:
+        tokens="results/vocabulary/{vocabulary}/tokens.parquet",
+        features="results/vocabulary/{vocabulary}/features.parquet",
+        classes="results/vocabulary/{vocabulary}/classes.parquet",
+    output:
+        embeddings="results/vocabulary/{vocabulary}/embeddings.safetensors",
+    log:
+        "results/logs/embed_tokens/{vocabulary}.log",
+    benchmark:
+        "results/benchmarks/embed_tokens/{vocabulary}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code_hash("embed_tokens"),
+    script:
+        "../scripts/embed_tokens.py"

@@ -1,0 +1,24 @@
+"""Rule classify_tokens: how frequent each token of a vocabulary is, and the classes that it is in."""
+
+from pathlib import Path
+
+from svdlens.models.token_table import read_token_texts
+from svdlens.runtime.script import run
+from svdlens.vocabulary.token_classes import classify_tokens
+from svdlens.vocabulary.token_features import TokenFeatures, save_features
+from svdlens.vocabulary.token_frequency import log_ranks
+from svdlens.vocabulary.wordnet import load_lexicon
+
+
+def main(smk):
+    texts = read_token_texts(Path(smk.input.tokens))
+    # A list of one file, or of none: then the model's own counts, or what stands in for them.
+    counts = [Path(path) for path in smk.input.token_counts]
+    ranks, token_frequency = log_ranks(Path(smk.params.directory), len(texts), *counts)
+    classes = classify_tokens(texts, load_lexicon(Path(smk.input.words).parent), ranks)
+    features = TokenFeatures(classes, ranks, token_frequency)
+    save_features(Path(smk.output.features), Path(smk.output.classes), features)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # noqa: F821

@@ -1,0 +1,20 @@
+"""Rule collect_control_labels: every label of a control in the sweep in one table."""
+
+from pathlib import Path
+
+import pyarrow.compute as pc
+
+from svdlens.artefacts.table_schemas import CONTROL_LABELS, concatenate_tables
+from svdlens.runtime.script import run
+
+
+def main(smk):
+    sources = [
+        (Path(path), {"model": model, "setting": setting})
+        for path, (model, setting, *_) in zip(smk.input.labels, smk.params.places, strict=True)
+    ]
+    concatenate_tables(sources, Path(smk.output.control_labels), CONTROL_LABELS, pc.field("control").is_valid())
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # noqa: F821

@@ -1,0 +1,18 @@
+"""Rule collect_labels: every label of the sweep in one table."""
+
+from pathlib import Path
+
+from svdlens.artefacts.table_schemas import LABELS, concatenate_tables
+from svdlens.runtime.script import run
+
+
+def main(smk):
+    sources = [
+        (Path(path), {"model": model, "setting": setting})
+        for path, (model, setting, *_) in zip(smk.input.labels, smk.params.places, strict=True)
+    ]
+    concatenate_tables(sources, Path(smk.output.labels), LABELS)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # noqa: F821

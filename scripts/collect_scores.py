@@ -1,0 +1,18 @@
+"""Rule collect_scores: how labels of the sweep do in tests, in one table."""
+
+from pathlib import Path
+
+from svdlens.artefacts.table_schemas import SCORES, concatenate_tables
+from svdlens.runtime.script import run
+
+
+def main(smk):
+    sources = [
+        (Path(path), {"model": model, "setting": setting})
+        for path, (model, setting, *_) in zip(smk.input.scores, smk.params.places, strict=True)
+    ]
+    concatenate_tables(sources, Path(smk.output.scores), SCORES)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # noqa: F821

@@ -1,0 +1,15 @@
+"""Rule decode_tokens: the text of each token of a vocabulary."""
+
+from pathlib import Path
+
+from svdlens.models.token_table import write_token_texts
+from svdlens.models.token_texts import read_vocabulary
+from svdlens.runtime.script import run
+
+
+def main(smk):
+    write_token_texts(Path(smk.output.tokens), read_vocabulary(Path(smk.params.directory)), {"code": smk.params.code})
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # noqa: F821

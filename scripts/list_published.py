@@ -1,0 +1,17 @@
+"""Rule list_published: the token lists that the published answers are about, for any labeller to label again."""
+
+import json
+from pathlib import Path
+
+from svdlens.artefacts.atomic_files import write_text
+from svdlens.labels.published.answers import published_lists, read_answers
+from svdlens.runtime.script import run
+
+
+def main(smk):
+    answers = read_answers(Path(smk.input.answers).parent, smk.wildcards.model, smk.wildcards.matrix)
+    write_text(Path(smk.output.lists), "".join(json.dumps(line) + "\n" for line in published_lists(answers)))
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # noqa: F821

@@ -1,0 +1,122 @@
+"""Checks of a configuration: the first thing that is wrong with it, as a sentence that says what to write instead."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from svdlens.errors import SvdlensError, did_you_mean
+from svdlens.labels.registry import LABELLERS
+from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, check_choices
+from svdlens.spec.controls import CONTROLS
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
+from svdlens.spec.readouts import READOUTS
+from svdlens.spec.settings import setting_from_names
+
+SOURCES = ("repo", "path", "bundled", "package")
+
+
+def registered_names() -> dict[str, list[str]]:
+    """The values of the definitions of the schema (`$defs`) that registries know."""
+    return {
+        "architecture": list(ARCHITECTURES),
+        "matrix": list(MATRIX_KINDS),
+        "side": list(SIDES),
+        "readout": list(READOUTS),
+        "control": list(CONTROLS),
+        "labeller": list(LABELLERS),
+    }
+
+
+def load_schema(path: Path) -> dict[str, Any]:
+    """rules/config.schema.yaml with the names that the registries have now.
+
+    A labeller that the file does not describe takes the keys that all labellers have.
+    """
+    schema: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for definition, names in registered_names().items():
+        schema["$defs"][definition]["enum"] = names
+    described = schema["properties"]["labellers"]["properties"]
+    for name, labeller in LABELLERS.items():
+        keys = {"type": "object", "description": labeller.what, "additionalProperties": False}
+        described.setdefault(name, keys | {"properties": schema["$defs"]["labelled_rows"]["properties"]})
+    return schema
+
+
+def check_configuration(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    """Raises SvdlensError for the first thing in `config` that is wrong; `schema` is what load_schema returns."""
+    problem = check_schema(config, schema) or check_names(config, schema) or check_models(config)
+    if problem:
+        raise SvdlensError(problem)
+    settings = {name: setting_from_names(name, switches) for name, switches in config["settings"].items()}
+    for model in config["sweep"]["models"]:
+        entry = config["models"][model]
+        chosen = {key: entry.get(key, config["sweep"][key]) for key in ("settings", "matrices", "readouts")}
+        check_choices(
+            model,
+            entry.get("architecture", DEFAULT),
+            {name: settings[name] for name in chosen["settings"]},
+            chosen["matrices"],
+            chosen["readouts"],
+        )
+
+
+def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
+    """The first thing that the schema does not allow."""
+    validator = jsonschema.Draft202012Validator(schema)
+    for error in sorted(validator.iter_errors(config), key=lambda error: [str(part) for part in error.absolute_path]):
+        where = ".".join(str(part) for part in error.absolute_path) or "the top level"
+        if error.validator == "additionalProperties":
+            known = list(error.schema["properties"])
+            wrong = next(key for key in error.instance if key not in known)
+            return f"{where}: {wrong!r} is no key. Keys: {', '.join(known)}.{did_you_mean(str(wrong), known)}"
+        if error.validator == "enum":
+            known = [str(value) for value in error.validator_value]
+            close = did_you_mean(str(error.instance), known)
+            return f"{where}: {error.instance!r} is not one of {', '.join(known)}.{close}"
+        description = error.schema.get("description", "")
+        return f"{where}: {error.message}. {description}"
+    return None
+
+
+def check_names(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
+    """The first name in the sweep, or of a model's own settings, that is in no catalogue."""
+    for labeller in config["sweep"]["labellers"]:
+        required = schema["properties"]["labellers"]["properties"][labeller].get("required", [])
+        if required and labeller not in config["labellers"]:
+            keys = ", ".join(f"{key}: ..." for key in required)
+            return (
+                f"sweep.labellers: {labeller!r} has no entry under `labellers`. "
+                f"Write `labellers: {{{labeller}: {{{keys}}}}}`."
+            )
+    chosen = [(catalogue, f"sweep.{catalogue}", config["sweep"][catalogue]) for catalogue in ("models", "settings")]
+    for model, entry in config["models"].items():
+        chosen.append(("settings", f"models.{model}.settings", entry.get("settings", [])))
+    for catalogue, where, names in chosen:
+        for name in names:
+            if name not in config[catalogue]:
+                known = list(config[catalogue])
+                return (
+                    f"{where}: {name!r} is no {catalogue.removesuffix('s')}. In the catalogue `{catalogue}`: "
+                    f"{', '.join(known)}.{did_you_mean(name, known)}"
+                )
+    return None
+
+
+def check_models(config: Mapping[str, Any]) -> str | None:
+    """The first model of the catalogue without one source, or with a table of tokens of no matrix."""
+    per_head = [name for name, kind in MATRIX_KINDS.items() if kind.per_head]
+    for name, model in config["models"].items():
+        sources = [key for key in SOURCES if key in model]
+        if len(sources) != 1 or ("repo" in model) != ("revision" in model):
+            return (
+                f"models.{name}: has {', '.join(sources) or 'no source'}; a model has just one of `repo` (with "
+                "`revision`), `path`, `bundled`, or `package`. In a second configuration file, give a changed model a "
+                "new name: mappings are merged."
+            )
+        for table in model.get("token_tables", []):
+            if ("head" in table) != (table["matrix"] in per_head):
+                return f"models.{name}.token_tables: {table}: `head` is for {' and '.join(per_head)}, and needed there."
+    return None
