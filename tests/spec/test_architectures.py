@@ -59,6 +59,10 @@ def every_tensor(files: Files) -> dict[str, Tensor]:
     return {name: file.file.get_tensor(name) for file in files.values() for name in file.names}
 
 
+def processed(files: Files, setting: Setting) -> dict[str, Tensor]:
+    return processed_weights(files["attention"], files["mlp"], files["unembed"], setting)
+
+
 # --- by hand
 
 
@@ -243,7 +247,7 @@ def test_settings_equal_transformer_lens(
         chosen = [switch for flag in chosen for switch in RMS_FLAGS[flag]]
     setting = setting_from_names("corner", chosen)
     check_switches("corner", setting, "tiny", architecture)
-    ours = processed_weights(*extract(model).values(), setting)
+    ours = processed(extract(model), setting)
     assert all(f"blocks.{layer}.attn.W_{name}" in ours for layer in range(LAYERS) for name in "QKVO")
     for name, tensor in ours.items():
         if name.endswith((".W_K", ".W_V")):
@@ -377,8 +381,7 @@ def test_readouts_are_w_u_and_the_embedding_as_the_setting_has_it(weights: dict[
         assert torch.equal(readout_matrix(unembedding, setting, "W_U"), unembed(unembedding, setting))
         W_E = readout_matrix(unembedding, setting, "W_E")
         assert W_E.shape == (16, VOCABULARY)
-        processed = processed_weights(*weights["gpt_neox"].values(), setting)
-        assert torch.equal(W_E.float(), processed["embed.W_E"].T)
+        assert torch.equal(W_E.float(), processed(weights["gpt_neox"], setting)["embed.W_E"].T)
     assert readout_matrix(unembedding, Setting(write_center=True), "W_E").sum(dim=0).abs().max() < 1e-12
     assert torch.equal(readout_matrix(weights["bert"]["unembed"], Setting(), "W_E"), W_E_of(weights["bert"]))
     with pytest.raises(SvdlensError, match=r"'W_O' is no read-out; use W_U or W_E"):
