@@ -255,6 +255,11 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "tokenizer of another model": (many_rows, "320 tokens with ids up to 319", "cut W_U to its first 320 rows"),
     "a token without a row": (vocabulary_of([*range(319), 400]), "320 tokens with ids up to 400", "Use the tokenizer"),
     "a negative id": (vocabulary_of([*range(319), -1]), "320 tokens", "Use the tokenizer"),
+    "an id that is no number": (
+        after(vocabulary_of(range(320)), overwrite("vocab.json", '{"a": 0, "b": [1]}')),
+        "vocab.json has [1] as the id of the token 'b', not a whole number",
+        "Use the tokenizer",
+    ),
     "tokenizer empty": (vocabulary_of([]), "0 tokens with ids up to None", "Use the tokenizer"),
     "mixture of experts": (
         edit_config(model_type="mixtral", architectures=["MixtralForCausalLM"]),

@@ -263,7 +263,14 @@ def check_tokenizer(directory: Path, rows: int, readout: str, where: str) -> int
             raise SvdlensError(f"{where}: {file} is no tokenizer ({error}). Fetch or copy it again.") from error
     else:
         file = "vocab.json"
-        ids = {number for number in read_json(directory / file, where).values() if type(number) is int}
+        ids = set()
+        for token, number in read_json(directory / file, where).items():
+            if type(number) is not int:
+                raise SvdlensError(
+                    f"{where}: {file} has {number!r} as the id of the token {token!r}, not a whole number. "
+                    f"Use the tokenizer that was saved with these weights."
+                )
+            ids.add(number)
     last = max(ids, default=-1)
     if min(ids, default=-1) < 0 or not 0 <= rows - 1 - last <= MOST_PADDING_ROWS:
         fix = "Use the tokenizer that was saved with these weights"
