@@ -34,6 +34,10 @@ def edit_tensors(edit: Callable[[dict[str, np.ndarray]], object]) -> Callable[[P
     return rewrite
 
 
+def extra_tensor(name: str) -> Callable[[Path], None]:
+    return edit_tensors(lambda tensors: tensors.update({name: np.ones(16, dtype=np.float32)}))
+
+
 def only_pickle(directory: Path) -> None:
     (directory / "model.safetensors").rename(directory / "pytorch_model.bin")
 
@@ -194,6 +198,18 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "n_layer = 1000000000, but the weights hold layers 0 to 1",
         "Rest",
     ),
+    "a layer far above the others": (
+        after(edit_config(n_layer=10**9), extra_tensor("h.999999999.ln_1.bias")),
+        "n_layer = 1000000000, but the weights hold only 3 layers, numbered up to 999999999",
+        "Save the model whole",
+    ),
+    "a layer without a number that can be": (
+        extra_tensor(f"h.{'9' * 5000}.ln_1.bias"),
+        "9.ln_1.bias' is no part",
+        "save_pretrained",
+    ),
+    "n_layer without end": (edit_config(n_layer=10**4000), "not a whole number from 1 to 2147483647", FIX_CONFIG),
+    "config nested without end": (overwrite("config.json", "[" * 100_000), "config.json is not JSON", "copy it again"),
     "n_layer too small": (edit_config(n_layer=1), "n_layer = 1, but the weights hold layers 0 to 1", FIX_CONFIG),
     "vocab_size": (edit_config(vocab_size=321), "'wte.weight' is [320, 16]", "[321, 16]"),
     "n_inner": (edit_config(n_inner=65), "'h.0.mlp.c_fc.weight' is [16, 64]", "[n_embd, n_inner] = [16, 65]"),
@@ -239,6 +255,11 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "tokenizer of another model": (many_rows, "320 tokens with ids up to 319", "cut W_U to its first 320 rows"),
     "a token without a row": (vocabulary_of([*range(319), 400]), "320 tokens with ids up to 400", "Use the tokenizer"),
     "a negative id": (vocabulary_of([*range(319), -1]), "320 tokens", "Use the tokenizer"),
+    "an id that is no number": (
+        after(vocabulary_of(range(320)), overwrite("vocab.json", '{"a": 0, "b": [1]}')),
+        "vocab.json has [1] as the id of the token 'b', not a whole number",
+        "Use the tokenizer",
+    ),
     "tokenizer empty": (vocabulary_of([]), "0 tokens with ids up to None", "Use the tokenizer"),
     "mixture of experts": (
         edit_config(model_type="mixtral", architectures=["MixtralForCausalLM"]),

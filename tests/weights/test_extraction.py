@@ -11,7 +11,7 @@ from svdlens.spec.settings import Setting
 from svdlens.weights.extraction import GROUPS, extract_weights
 from svdlens.weights.factors import factors, unembed
 from svdlens.weights.weight_files import WeightFile, save_tensors
-from tiny import make_tiny_gpt2
+from tiny import make_tiny, make_tiny_gpt2
 
 LAYERS, WIDTH, HEADS, D_HEAD = 2, 16, 4, 4
 
@@ -40,6 +40,7 @@ def test_extracted_numbers_are_those_of_the_checkpoint(model: Path, outputs: dic
             "embed.W_E": raw["wte.weight"],
             "ln_final.w": raw["ln_f.weight"],
         },
+        "gains": {"ln_final.w": raw["ln_f.weight"]},
     }
     for layer in range(LAYERS):
         three = np.split(raw[f"h.{layer}.attn.c_attn.weight"], 3, axis=1)
@@ -56,6 +57,11 @@ def test_extracted_numbers_are_those_of_the_checkpoint(model: Path, outputs: dic
             f"blocks.{layer}.mlp.W_out": raw[f"h.{layer}.mlp.c_proj.weight"],
             f"blocks.{layer}.ln2.w": raw[f"h.{layer}.ln_2.weight"],
         }
+        expected["gains"] |= {
+            f"blocks.{layer}.ln1.w": raw[f"h.{layer}.ln_1.weight"],
+            f"blocks.{layer}.ln2.w": raw[f"h.{layer}.ln_2.weight"],
+        }
+    assert sorted(expected) == sorted(GROUPS)
     for group, tensors in expected.items():
         written = load_file(outputs[group])
         assert sorted(written) == sorted(tensors)
@@ -68,6 +74,25 @@ def test_extraction_twice_gives_the_same_bytes(model: Path, outputs: dict[str, P
     again = {group: tmp_path / f"{group}.safetensors" for group in GROUPS}
     extract_weights(model, again)
     assert all(again[group].read_bytes() == outputs[group].read_bytes() for group in GROUPS)
+
+
+@pytest.mark.parametrize("architecture", ["gemma", "bert"])
+def test_the_file_of_gains_has_what_the_other_files_have(architecture: str, tmp_path: Path) -> None:
+    """Also where the checkpoint has them without the 1, and where a model has none."""
+    outputs = {group: tmp_path / f"{group}.safetensors" for group in GROUPS}
+    extract_weights(make_tiny(architecture, tmp_path / "tiny"), outputs)
+    files = {group: load_file(path) for group, path in outputs.items()}
+    gains = files.pop("gains")
+    elsewhere = {name: tensor for file in files.values() for name, tensor in file.items() if tensor.ndim == 1}
+    assert sorted(gains) == sorted(elsewhere)
+    assert len(gains) == (0 if architecture == "bert" else 5)
+    assert all(np.array_equal(gain, elsewhere[name]) for name, gain in gains.items())
+
+
+def test_any_of_the_files_can_be_had_alone(model: Path, outputs: dict[str, Path], tmp_path: Path) -> None:
+    for group in GROUPS:
+        extract_weights(model, {group: tmp_path / group})
+        assert (tmp_path / group).read_bytes() == outputs[group].read_bytes()
 
 
 def test_factors_multiply_to_the_matrices_of_the_residual_stream(outputs: dict[str, Path]) -> None:

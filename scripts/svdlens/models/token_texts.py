@@ -19,6 +19,9 @@ def byte_alphabet() -> dict[str, int]:
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
 
 
+ALPHABET = byte_alphabet()
+
+
 def read_vocabulary(directory: Path) -> list[str]:
     """The text of each token id, decoded alone: leading space kept, bytes that are no UTF-8 as \\xNN.
 
@@ -51,21 +54,25 @@ def read_vocabulary(directory: Path) -> list[str]:
     return [texts.get(id, "") for id in range(max(texts) + 1)]
 
 
-ALPHABET = byte_alphabet()
-
-
 def byte_level_text(piece: str) -> str:
-    """Special tokens have characters that stand for no byte, and are as they are written."""
+    """The text of a token as a byte-level tokenizer writes it.
+
+    Special tokens have characters that stand for no byte, and are as they are written.
+    """
     if all(character in ALPHABET for character in piece):
         return visible(bytes(ALPHABET[character] for character in piece))
     return piece
 
 
 def metaspace_text(piece: str) -> str:
-    """The library's own decoding of a single piece would drop its leading space."""
+    """The text of a token as a tokenizer after SentencePiece writes it.
+
+    The library's own decoding of a single piece would drop its leading space.
+    """
     byte = BYTE_PIECE.fullmatch(piece)
     return visible(bytes.fromhex(byte[1])) if byte else piece.replace(METASPACE, " ")
 
 
 def visible(raw: bytes) -> str:
+    """UTF-8 as text, and bytes that are none as \\xNN."""
     return raw.decode("utf-8", errors="backslashreplace")

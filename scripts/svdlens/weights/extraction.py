@@ -1,9 +1,10 @@
-"""Raw weights of a model in TransformerLens' shapes, taken once and kept as three safetensors files.
+"""Raw weights of a model in TransformerLens' shapes, taken once and kept as four safetensors files.
 
     attention    blocks.L.attn.W_Q [n_heads, d_model, d_head], W_K, W_V [n_key_value_heads, d_model, d_head],
                  W_O [n_heads, d_head, d_model], blocks.L.ln1.w [d_model]
     mlp          blocks.L.mlp.W_in, W_gate (where there is one) [d_model, d_mlp], W_out [d_mlp, d_model], blocks.L.ln2.w
     unembed      unembed.W_U [d_model, d_vocab], embed.W_E [d_vocab, d_model], ln_final.w
+    gains        blocks.L.ln1.w, blocks.L.ln2.w, ln_final.w once more, for jobs that need no matrices
 
 ln1, ln2 and ln_final are the gains by which the norm before attention, MLP and unembedding multiplies: 1 + w where the
 checkpoint has w for it. A model whose norms stand elsewhere has none of them, a model without unembedding no W_U.
@@ -15,25 +16,28 @@ import json
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from svdlens.models.token_texts import read_vocabulary
 from svdlens.spec.architectures import ARCHITECTURES, Architecture
 from svdlens.weights.weight_files import save_tensors
 
+GAINS = (".ln1.w", ".ln2.w", "ln_final.w")
+# What the names of the tensors in each file end in.
 GROUPS = {
-    "gains": (".ln1.w", ".ln2.w", "ln_final.w"),
     "attention": (".attn.W_Q", ".attn.W_K", ".attn.W_V", ".attn.W_O", ".ln1.w"),
     "mlp": (".mlp.W_in", ".mlp.W_gate", ".mlp.W_out", ".ln2.w"),
     "unembed": ("unembed.W_U", "embed.W_E", "ln_final.w"),
+    "gains": GAINS,
 }
-GAINS = (".ln1.w", ".ln2.w", "ln_final.w")
 
 
 def extract_weights(model_directory: Path, outputs: dict[str, Path]) -> None:
-    """Load a checked model through TransformerLens and write one file for each of GROUPS, float32.
+    """Load a checked model through TransformerLens and write the file of each group in `outputs`, float32.
 
-    The bridge of TransformerLens 4 is asked once, without any weight processing.
+    outputs: by name in GROUPS. The bridge of TransformerLens 4 is asked once, without any weight processing.
+    Raises OSError if a file cannot be written.
     """
     # Slow to import, and needed by this function alone.
     from transformer_lens.model_bridge import TransformerBridge
@@ -43,23 +47,16 @@ def extract_weights(model_directory: Path, outputs: dict[str, Path]) -> None:
     n_tokens = len(read_vocabulary(model_directory))
     bridge = TransformerBridge.boot_transformers(str(model_directory), device="cpu", dtype=torch.float32)
     n_heads = bridge.cfg.n_heads
-    heads_each = n_heads // (bridge.cfg.n_key_value_heads or n_heads)
+    n_sharing_heads = n_heads // (bridge.cfg.n_key_value_heads or n_heads)
     parameters = bridge.tl_parameters()
-    for group, endings in GROUPS.items():
-        # One group at a time, and out of the dictionary: many of them are copies, and all at once would take almost
-        # three times the model's size.
-        names = [name for name in parameters if name.endswith(endings) and has_weight(name, architecture)]
-        tensors = {
-            name: stored_weight(
-                name,
-                (parameters[name] if group == "gains" else parameters.pop(name)).detach(),
-                architecture,
-                heads_each,
-                n_tokens,
-            )
-            for name in names
-        }
-        save_tensors(outputs[group], tensors)
+    for group, path in outputs.items():
+        tensors = {}
+        for name in [name for name in parameters if name.endswith(GROUPS[group]) and has_weight(name, architecture)]:
+            # Matrices leave the dictionary, one group at a time: many of them are copies, and all at once would take
+            # almost three times the model's size. Gains are small, and in two groups.
+            parameter = parameters[name] if name.endswith(GAINS) else parameters.pop(name)
+            tensors[name] = stored_weight(name, parameter.detach(), architecture, n_sharing_heads, n_tokens)
+        save_tensors(path, tensors)
         del tensors
 
 
@@ -70,17 +67,19 @@ def has_weight(name: str, architecture: Architecture) -> bool:
     return name != "unembed.W_U" or "W_U" in architecture.readouts
 
 
-def stored_weight(name: str, value: Tensor, architecture: Architecture, heads_each: int, n_tokens: int) -> Tensor:
-    """A parameter of the bridge as the weight files have it, contiguous.
+def stored_weight(
+    name: str, parameter: Float[Tensor, "..."], architecture: Architecture, n_sharing_heads: int, n_tokens: int
+) -> Float[Tensor, "..."]:
+    """A parameter of the bridge as the weight files have it (shapes at the top of this module), contiguous.
 
-    heads_each: the number of query heads that share a key and value head. n_tokens: the rows that are not padding.
+    n_sharing_heads: the number of query heads that share a key and value head. n_tokens: the rows that are not padding.
     """
     if name.endswith((".W_K", ".W_V")):
-        value = value[::heads_each]  # the bridge repeats them, one for each query head
+        parameter = parameter[::n_sharing_heads]  # the bridge repeats them, one for each query head
     elif name.endswith(GAINS) and architecture.gain_offset:
-        value = architecture.gain_offset + value
+        parameter = architecture.gain_offset + parameter
     elif name == "unembed.W_U":
-        value = value[:, :n_tokens]
+        parameter = parameter[:, :n_tokens]
     elif name == "embed.W_E":
-        value = value[:n_tokens]
-    return value.contiguous()
+        parameter = parameter[:n_tokens]
+    return parameter.contiguous()

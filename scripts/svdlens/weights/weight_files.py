@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from jaxtyping import Float
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -10,20 +11,28 @@ from svdlens.artefacts.atomic_files import atomic_path
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write the tensors, which must be contiguous, into a safetensors file that is there whole or not at all.
+
+    Raises OSError if it cannot be written.
+    """
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata)
 
 
 class WeightFile:
-    """Tensors of one weight file, read one at a time and upcast to float64."""
+    """Tensors of one weight file, read one at a time and upcast to float64.
+
+    names: of all tensors in the file. Raises SafetensorError if the file is damaged, and for a name that is not there.
+    """
 
     def __init__(self, path: Path) -> None:
         self.file = safe_open(path, framework="pt")
         self.names = set(self.file.keys())
 
-    def __getitem__(self, name: str) -> Tensor:
+    def __getitem__(self, name: str) -> Float[Tensor, "..."]:
         return self.file.get_tensor(name).double()
 
     @property
     def layers(self) -> int:
+        """The number of layers, in a file that has tensors of layers."""
         return 1 + max(int(name.split(".")[1]) for name in self.names if name.startswith("blocks."))

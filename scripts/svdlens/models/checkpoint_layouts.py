@@ -1,0 +1,279 @@
+"""What config.json and the safetensors files of each architecture must hold: names and shapes of all tensors.
+
+Names, keys and defaults are those of the configuration and model classes of transformers, which
+tests/models/test_checkpoint_layouts.py builds without weights (on torch's meta device) and compares with these tables.
+They are written out because importing such a class takes four seconds, twenty times as long as all of fetch_model for
+a small model; because it does not say what lies in files of old versions; and because shapes in the words of
+config.json ("num_attention_heads head_dim" is the product of the two) tell more in an error than numbers do.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Shapes = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class CheckpointLayout:
+    """What a checkpoint of one model_type holds.
+
+    keys: the key of config.json for each of n_layer, d_model, n_heads, n_key_value_heads and d_vocab. Without
+    n_key_value_heads each head has keys and values of its own.
+    defaults: values of keys that config.json may lack. derived: what null stands for in config.json, as a product or
+    a quotient ("hidden_size / num_attention_heads"). fixed: keys of which only this value can be read.
+
+    tensors: names and shapes in the safetensors files, without `prefix`, which may be there or not. layer_tensors:
+    those of each layer, under "{layers}.0." and so on. biases: those of each layer that are there when this key of
+    config.json is true. optional: those that may be there. unembedding: W_U, absent where it is the embedding.
+    buffers: a regular expression for what old versions of transformers saved too and that is no weight.
+    """
+
+    keys: Mapping[str, str]
+    prefix: str
+    layers: str
+    tensors: Shapes
+    layer_tensors: Shapes
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    derived: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    biases: Mapping[str, Shapes] = field(default_factory=dict)
+    optional: Shapes = field(default_factory=dict)
+    unembedding: Shapes = field(default_factory=dict)
+    buffers: str = ""
+
+    def is_buffer(self, name: str) -> bool:
+        """Whether a tensor of this name, without `prefix`, is no weight."""
+        return re.fullmatch(self.buffers, name) is not None
+
+
+KEYS = {
+    "n_layer": "num_hidden_layers",
+    "d_model": "hidden_size",
+    "n_heads": "num_attention_heads",
+    "d_vocab": "vocab_size",
+}
+GROUPED_KEYS = KEYS | {"n_key_value_heads": "num_key_value_heads"}
+
+GPT2 = CheckpointLayout(
+    keys={"n_layer": "n_layer", "d_model": "n_embd", "n_heads": "n_head", "d_vocab": "vocab_size"},
+    prefix="transformer.",
+    layers="h",
+    tensors={
+        "wte.weight": ("vocab_size", "n_embd"),
+        "wpe.weight": ("n_positions", "n_embd"),
+        "ln_f.weight": ("n_embd",),
+        "ln_f.bias": ("n_embd",),
+    },
+    layer_tensors={
+        "ln_1.weight": ("n_embd",),
+        "ln_1.bias": ("n_embd",),
+        "attn.c_attn.weight": ("n_embd", "3 n_embd"),
+        "attn.c_attn.bias": ("3 n_embd",),
+        "attn.c_proj.weight": ("n_embd", "n_embd"),
+        "attn.c_proj.bias": ("n_embd",),
+        "ln_2.weight": ("n_embd",),
+        "ln_2.bias": ("n_embd",),
+        "mlp.c_fc.weight": ("n_embd", "n_inner"),
+        "mlp.c_fc.bias": ("n_inner",),
+        "mlp.c_proj.weight": ("n_inner", "n_embd"),
+        "mlp.c_proj.bias": ("n_embd",),
+    },
+    defaults={"n_inner": None, "tie_word_embeddings": True},
+    derived={"n_inner": "4 n_embd"},
+    unembedding={"lm_head.weight": ("vocab_size", "n_embd")},
+    buffers=r"h\.\d+\.attn\.(bias|masked_bias)",
+)
+
+GPT_NEOX = CheckpointLayout(
+    keys=KEYS,
+    prefix="gpt_neox.",
+    layers="layers",
+    tensors={
+        "embed_in.weight": ("vocab_size", "hidden_size"),
+        "final_layer_norm.weight": ("hidden_size",),
+        "final_layer_norm.bias": ("hidden_size",),
+    },
+    layer_tensors={
+        "input_layernorm.weight": ("hidden_size",),
+        "input_layernorm.bias": ("hidden_size",),
+        "attention.query_key_value.weight": ("3 hidden_size", "hidden_size"),
+        "attention.query_key_value.bias": ("3 hidden_size",),
+        "attention.dense.weight": ("hidden_size", "hidden_size"),
+        "attention.dense.bias": ("hidden_size",),
+        "post_attention_layernorm.weight": ("hidden_size",),
+        "post_attention_layernorm.bias": ("hidden_size",),
+        "mlp.dense_h_to_4h.weight": ("intermediate_size", "hidden_size"),
+        "mlp.dense_h_to_4h.bias": ("intermediate_size",),
+        "mlp.dense_4h_to_h.weight": ("hidden_size", "intermediate_size"),
+        "mlp.dense_4h_to_h.bias": ("hidden_size",),
+    },
+    defaults={"attention_bias": True, "tie_word_embeddings": False},
+    fixed={"attention_bias": True},  # TransformerLens splits the fused weights together with their biases
+    unembedding={"embed_out.weight": ("vocab_size", "hidden_size")},
+    buffers=r"layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)",
+)
+
+DECODER_TENSORS: Shapes = {"embed_tokens.weight": ("vocab_size", "hidden_size"), "norm.weight": ("hidden_size",)}
+DECODER_LAYER: Shapes = {
+    "input_layernorm.weight": ("hidden_size",),
+    "self_attn.q_proj.weight": ("num_attention_heads head_dim", "hidden_size"),
+    "self_attn.k_proj.weight": ("num_key_value_heads head_dim", "hidden_size"),
+    "self_attn.v_proj.weight": ("num_key_value_heads head_dim", "hidden_size"),
+    "self_attn.o_proj.weight": ("hidden_size", "num_attention_heads head_dim"),
+    "post_attention_layernorm.weight": ("hidden_size",),
+    "mlp.gate_proj.weight": ("intermediate_size", "hidden_size"),
+    "mlp.up_proj.weight": ("intermediate_size", "hidden_size"),
+    "mlp.down_proj.weight": ("hidden_size", "intermediate_size"),
+}
+QUERY_KEY_VALUE_BIASES: Shapes = {
+    "self_attn.q_proj.bias": ("num_attention_heads head_dim",),
+    "self_attn.k_proj.bias": ("num_key_value_heads head_dim",),
+    "self_attn.v_proj.bias": ("num_key_value_heads head_dim",),
+}
+ATTENTION_BIASES = {**QUERY_KEY_VALUE_BIASES, "self_attn.o_proj.bias": ("hidden_size",)}
+DECODER_UNEMBEDDING: Shapes = {"lm_head.weight": ("vocab_size", "hidden_size")}
+INVERSE_FREQUENCIES = r"layers\.\d+\.self_attn\.rotary_emb\.inv_freq"
+
+LLAMA = CheckpointLayout(
+    keys=GROUPED_KEYS,
+    prefix="model.",
+    layers="layers",
+    tensors=DECODER_TENSORS,
+    layer_tensors=DECODER_LAYER,
+    defaults={
+        "num_key_value_heads": None,
+        "head_dim": None,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "tie_word_embeddings": False,
+    },
+    derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
+    biases={
+        "attention_bias": ATTENTION_BIASES,
+        "mlp_bias": {
+            "mlp.gate_proj.bias": ("intermediate_size",),
+            "mlp.up_proj.bias": ("intermediate_size",),
+            "mlp.down_proj.bias": ("hidden_size",),
+        },
+    },
+    unembedding=DECODER_UNEMBEDDING,
+    buffers=INVERSE_FREQUENCIES,
+)
+
+QWEN2 = CheckpointLayout(
+    keys=GROUPED_KEYS,
+    prefix="model.",
+    layers="layers",
+    tensors=DECODER_TENSORS,
+    layer_tensors={**DECODER_LAYER, **QUERY_KEY_VALUE_BIASES},
+    defaults={"num_key_value_heads": 32, "head_dim": None, "tie_word_embeddings": False},
+    derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
+    unembedding=DECODER_UNEMBEDDING,
+    buffers=INVERSE_FREQUENCIES,
+)
+
+GEMMA = CheckpointLayout(
+    keys=GROUPED_KEYS,
+    prefix="model.",
+    layers="layers",
+    tensors=DECODER_TENSORS,
+    layer_tensors=DECODER_LAYER,
+    defaults={"num_key_value_heads": 16, "head_dim": 256, "attention_bias": False, "tie_word_embeddings": True},
+    biases={"attention_bias": ATTENTION_BIASES},
+    unembedding=DECODER_UNEMBEDDING,
+    buffers=INVERSE_FREQUENCIES,
+)
+
+GEMMA2 = CheckpointLayout(
+    keys=GROUPED_KEYS,
+    prefix="model.",
+    layers="layers",
+    tensors=DECODER_TENSORS,
+    layer_tensors={
+        **DECODER_LAYER,
+        "pre_feedforward_layernorm.weight": ("hidden_size",),
+        "post_feedforward_layernorm.weight": ("hidden_size",),
+    },
+    defaults={"num_key_value_heads": 4, "head_dim": 256, "attention_bias": False, "tie_word_embeddings": True},
+    biases={"attention_bias": ATTENTION_BIASES},
+    unembedding=DECODER_UNEMBEDDING,
+    buffers=INVERSE_FREQUENCIES,
+)
+
+BERT = CheckpointLayout(
+    keys=KEYS,
+    prefix="bert.",
+    layers="encoder.layer",
+    tensors={
+        "embeddings.word_embeddings.weight": ("vocab_size", "hidden_size"),
+        "embeddings.position_embeddings.weight": ("max_position_embeddings", "hidden_size"),
+        "embeddings.token_type_embeddings.weight": ("type_vocab_size", "hidden_size"),
+        "embeddings.LayerNorm.weight": ("hidden_size",),
+        "embeddings.LayerNorm.bias": ("hidden_size",),
+    },
+    layer_tensors={
+        "attention.self.query.weight": ("hidden_size", "hidden_size"),
+        "attention.self.query.bias": ("hidden_size",),
+        "attention.self.key.weight": ("hidden_size", "hidden_size"),
+        "attention.self.key.bias": ("hidden_size",),
+        "attention.self.value.weight": ("hidden_size", "hidden_size"),
+        "attention.self.value.bias": ("hidden_size",),
+        "attention.output.dense.weight": ("hidden_size", "hidden_size"),
+        "attention.output.dense.bias": ("hidden_size",),
+        "attention.output.LayerNorm.weight": ("hidden_size",),
+        "attention.output.LayerNorm.bias": ("hidden_size",),
+        "intermediate.dense.weight": ("intermediate_size", "hidden_size"),
+        "intermediate.dense.bias": ("intermediate_size",),
+        "output.dense.weight": ("hidden_size", "intermediate_size"),
+        "output.dense.bias": ("hidden_size",),
+        "output.LayerNorm.weight": ("hidden_size",),
+        "output.LayerNorm.bias": ("hidden_size",),
+    },
+    optional={
+        "pooler.dense.weight": ("hidden_size", "hidden_size"),
+        "pooler.dense.bias": ("hidden_size",),
+    },
+    buffers=r"embeddings\.(position_ids|token_type_ids)",
+)
+
+# By model_type in config.json, as ARCHITECTURES.
+LAYOUTS = {
+    "gpt2": GPT2,
+    "gpt_neox": GPT_NEOX,
+    "llama": LLAMA,
+    "qwen2": QWEN2,
+    "gemma": GEMMA,
+    "gemma2": GEMMA2,
+    "bert": BERT,
+}
+
+
+def dimension(words: str, config: Mapping[str, Any]) -> int:
+    """The value of a product or quotient such as "3 n_embd", in which words are keys of config.json."""
+    product, _, divisor = words.partition(" / ")
+    value = math.prod(int(word) if word.isdigit() else config[word] for word in product.split())
+    return value // config[divisor] if divisor else value
+
+
+def dimension_keys(layout: CheckpointLayout) -> list[str]:
+    """The keys of config.json that are numbers: n_layer, n_heads and the others of `keys`, and those of all shapes."""
+    shapes = [*layout.tensors.values(), *layout.layer_tensors.values()]
+    words = [word for shape in shapes for entry in shape for word in entry.split() if not word.isdigit()]
+    return list(dict.fromkeys([*layout.keys.values(), *words]))
+
+
+def required_tensors(layout: CheckpointLayout, config: Mapping[str, Any], n_layers: int) -> dict[str, tuple[str, ...]]:
+    """Names, without `prefix`, and shapes of all tensors of a model with `n_layers` layers, but optional ones and W_U.
+
+    config: has every key of `biases`.
+    """
+    in_each_layer = dict(layout.layer_tensors)
+    for key, biases in layout.biases.items():
+        in_each_layer |= biases if config[key] else {}
+    required = dict(layout.tensors)
+    for layer in range(n_layers):
+        required |= {f"{layout.layers}.{layer}.{name}": shape for name, shape in in_each_layer.items()}
+    return required
