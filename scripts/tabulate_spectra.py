@@ -24,7 +24,6 @@ def main(smk):
         heads,
         matrix,
         tolerance=smk.params.block_tolerance,
-        **{name: svd[name].reshape(len(layers), -1) for name in ("stability_noise", "stability_float32")},
     )
     write_table(Path(smk.output.spectra), columns, SPECTRA, facts)
 
