@@ -19,8 +19,8 @@ from svdlens.vocabulary.token_classes import TokenClasses
 
 
 class KnownVocabulary(NamedTuple):
-    """texts, vectors [d_vocab, d] (coherence.token_vectors), classes and log_ranks [d_vocab] of tokens, name_vectors
-    [n_classes, d] of the names of classes, and facts: whose embeddings these are, and what the ranks rest on."""
+    """Of tokens: texts, vectors [d_vocab, d] (list_similarity.token_vectors), classes and log_ranks [d_vocab]. Of names
+    of classes: name_vectors [n_classes, d]. facts: whose embeddings these are, and what the ranks rest on."""
 
     texts: list[str]
     vectors: Float[np.ndarray, "d_vocab d"]
@@ -39,7 +39,10 @@ def save_vocabulary(
     log_ranks: Float[np.ndarray, " d_vocab"],
     facts: dict[str, str],
 ) -> None:
-    """Embeddings and classes of tokens to a safetensors file, names of classes to a parquet file."""
+    """Embeddings and classes of tokens to a safetensors file, names of classes to a parquet file.
+
+    `log_ranks` as token_frequency.log_ranks has them; `facts` go into the metadata of both.
+    """
     text = json.dumps(facts, sort_keys=True)
     arrays = {
         "embeddings": embeddings,
@@ -59,7 +62,7 @@ def save_vocabulary(
 
 
 def load_vocabulary(embeddings_file: Path, classes_file: Path, texts: list[str]) -> KnownVocabulary:
-    """The vocabulary with these texts, as save_vocabulary wrote it."""
+    """The vocabulary with these texts (by id), as save_vocabulary wrote it."""
     names = pq.ParquetFile(classes_file).read().to_pydict()
     with safe_open(embeddings_file, framework="numpy") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
