@@ -46,10 +46,9 @@ rule decompose_matrices:
 
 
 rule measure_stability:
-    """What noise on the weights, and float32 arithmetic, do to each stored singular vector."""
+    """What noise on the weights, and float32 arithmetic, do to each singular vector."""
     input:
         weights=matrix_weights,
-        svd=paths.SVD,
     output:
         stability=paths.STABILITY,
     log:
@@ -64,6 +63,7 @@ rule measure_stability:
         runtime=120,
         gpu=0,
     params:
+        directions=config["directions"],
         weight_noise=config["weight_noise"],
         seed=config["seed"],
         code=code_hash("measure_stability"),

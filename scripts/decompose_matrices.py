@@ -5,7 +5,8 @@ from pathlib import Path
 from svdlens.runtime.compute import device_for
 from svdlens.runtime.script import run
 from svdlens.spec.settings import PATH_SWITCHES, Setting
-from svdlens.svd.model_svd import Task, decompose_layers
+from svdlens.svd.layer_by_layer import Task
+from svdlens.svd.model_svd import decompose_layers
 from svdlens.weights.weight_files import WeightFile, save_tensors
 
 
@@ -14,8 +15,6 @@ def main(smk):
         matrix=smk.wildcards.matrix,
         setting=Setting(**{switch: smk.wildcards[switch] == "on" for switch in PATH_SWITCHES}),
         directions=None if smk.params.directions == "all" else smk.params.directions,
-        noise=smk.params.get("weight_noise", 0.01),
-        seed=smk.params.get("seed", 0),
     )
     weights = WeightFile(Path(smk.input.weights))
     device = device_for(smk.resources.get("gpu", 0))

@@ -1,17 +1,27 @@
-"""Rule measure_stability: what noise and float32 do to each vector (placeholder until model_stability is merged)."""
+"""Rule measure_stability: what noise on the weights, and float32 arithmetic, do to each singular vector."""
 
 from pathlib import Path
 
-from safetensors.torch import load_file
-
+from svdlens.runtime.compute import device_for
 from svdlens.runtime.script import run
-from svdlens.weights.weight_files import save_tensors
+from svdlens.spec.settings import PATH_SWITCHES, Setting
+from svdlens.svd.layer_by_layer import Task
+from svdlens.svd.model_stability import measure_layers
+from svdlens.weights.weight_files import WeightFile, save_tensors
 
 
 def main(smk):
-    svd = load_file(smk.input.svd)
-    names = ("stability_noise", "stability_float32")
-    save_tensors(Path(smk.output.stability), {name: svd[name] for name in names})
+    params = smk.params
+    task = Task(
+        matrix=smk.wildcards.matrix,
+        setting=Setting(**{switch: smk.wildcards[switch] == "on" for switch in PATH_SWITCHES}),
+        directions=None if params.directions == "all" else params.directions,
+    )
+    weights = WeightFile(Path(smk.input.weights))
+    device = device_for(smk.resources.get("gpu", 0))
+    layers = range(weights.layers)
+    arrays = measure_layers(weights, task, layers, params.weight_noise, params.seed, smk.threads, device)
+    save_tensors(Path(smk.output.stability), arrays, {"matrix": task.matrix})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Rule tabulate_spectra: every singular value, with its gaps and blocks, as a table."""
+"""Rule tabulate_spectra: every singular value, with gaps and near-degenerate clusters, as a table."""
 
 from pathlib import Path
 
@@ -15,16 +15,18 @@ def main(smk):
     matrix = smk.wildcards.matrix
     facts = table_facts(smk.input.provenance, matrix, setting=sorted(smk.params.switches), code=smk.params.code)
     svd = load_file(smk.input.svd)
-    values, deciding = svd["values"], svd[MATRIX_KINDS[matrix].sign_array]
+    values, sign_vectors = svd["values"], svd[MATRIX_KINDS[matrix].sign_array]
     layers, heads = matrix_places(values.shape, matrix)
+    # A list of one file, or of none.
+    stability = {name: array for path in smk.input.stability for name, array in load_file(path).items()}
     columns = spectra_columns(
         values.reshape(len(layers), -1),
-        deciding.reshape(len(layers), *deciding.shape[-2:]),
+        sign_vectors.reshape(len(layers), *sign_vectors.shape[-2:]),
         layers,
         heads,
         matrix,
         tolerance=smk.params.cluster_tolerance,
-        **{name: svd[name].reshape(len(layers), -1) for name in ("stability_noise", "stability_float32")},
+        **{name: array.reshape(len(layers), -1) for name, array in stability.items()},
     )
     write_table(Path(smk.output.spectra), columns, SPECTRA, facts)
 

@@ -13,11 +13,11 @@ from statsmodels.stats.proportion import proportion_confint
 from svdlens.errors import SvdlensError
 from svdlens.evaluation.label_tests import (
     INTRUDER_LENGTH,
-    alike,
     false_positives,
     hard_negatives,
     held_out,
     intrusion,
+    matched_tokens,
     retrieval,
     row_areas,
     score_labels,
@@ -266,7 +266,7 @@ def test_intruders_are_like_the_tokens_whose_place_they_take():
     lists = planted_lists()
     prepared = prepare(lists, VOCABULARY)
     targets, surfaces = prepared.first[prepared.rows], surfaces_of(TEXTS)
-    found = alike(targets, prepared, prepared.first, VOCABULARY, surfaces, np.random.default_rng(0))
+    found = matched_tokens(targets, prepared, prepared.first, VOCABULARY, surfaces, np.random.default_rng(0))
     assert (found >= 0).mean() > 0.95
     nearer = []
     for row, at in enumerate(prepared.rows):

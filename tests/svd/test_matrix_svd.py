@@ -41,8 +41,8 @@ def tensor(array: np.ndarray) -> torch.Tensor:
 )
 def test_products_of_any_shape_and_scale(d_in, inner, d_out, scale, seed):
     first, second = normal(seed, d_in, inner) * 10.0**scale, normal(seed + 1, inner, d_out)
-    found = decompose_product(tensor(first), tensor(second), None)
-    check_svd(found, first @ second, min(d_in, inner, d_out), relative=2 * VALUE_TOLERANCE)
+    decomposition = decompose_product(tensor(first), tensor(second), None)
+    check_svd(decomposition, first @ second, min(d_in, inner, d_out), relative=2 * VALUE_TOLERANCE)
 
 
 @settings(max_examples=40)
@@ -58,9 +58,9 @@ def test_a_batch_of_products_is_its_matrices(batch, d_in, inner, d_out, seed):
     """Also where some of the batch need Householder's QR: the last matrix has two equal columns."""
     first, second = normal(seed, batch, d_in, inner), normal(seed + 1, batch, inner, d_out)
     first[-1, :, -1] = first[-1, :, 0]
-    found = decompose_product(tensor(first), tensor(second), None)
+    decomposition = decompose_product(tensor(first), tensor(second), None)
     for matrix in range(batch):
-        one = Decomposition(*(part[matrix] for part in found))
+        one = Decomposition(*(part[matrix] for part in decomposition))
         check_svd(one, first[matrix] @ second[matrix], min(d_in, inner, d_out), relative=2 * VALUE_TOLERANCE)
 
 
@@ -93,14 +93,14 @@ def test_a_planted_rank_is_found(data, d_model, d_head, seed):
     first = orthonormal(seed, d_model, rank).T @ normal(seed + 1, rank, d_head)
     second = normal(seed + 2, d_head, d_model)
     dense = first @ second
-    for found, exact in (
+    for decomposition, exact in (
         (decompose_product(tensor(first), tensor(second), None), min(d_model, d_head)),
         (decompose_dense(tensor(dense), None), d_model),
     ):
-        check_svd(found, dense, exact, relative=2 * VALUE_TOLERANCE)
+        check_svd(decomposition, dense, exact, relative=2 * VALUE_TOLERANCE)
         # Of a random product the last value may be small; rounding errors are much smaller.
-        assert (found.values[rank:] <= 1e-13 * found.values[0] * max(d_model, d_head)).all()
-        assert found.values[rank - 1] > 0
+        assert (decomposition.values[rank:] <= 1e-13 * decomposition.values[0] * max(d_model, d_head)).all()
+        assert decomposition.values[rank - 1] > 0
 
 
 def test_a_planted_spectrum_is_found() -> None:
@@ -109,47 +109,47 @@ def test_a_planted_spectrum_is_found() -> None:
     values = np.array([1e3, 50.0, 3.0, 1.0, 1e-2, 1e-6])
     mixing = orthonormal(3, 6, 6)
     first, second = left.T * values @ mixing, mixing.T @ right
-    for found in (
+    for decomposition in (
         decompose_product(tensor(first), tensor(second), None),
         decompose_dense(tensor(first @ second), 6),
     ):
-        np.testing.assert_allclose(found.values[:6], values, rtol=0, atol=1e-12 * values[0])
+        np.testing.assert_allclose(decomposition.values[:6], values, rtol=0, atol=1e-12 * values[0])
         for row in range(5):
-            agreement = [found.left[row].numpy() @ left[row], found.right[row].numpy() @ right[row]]
+            agreement = [decomposition.left[row].numpy() @ left[row], decomposition.right[row].numpy() @ right[row]]
             np.testing.assert_allclose(np.abs(agreement), 1, atol=1e-8)
             assert agreement[0] * agreement[1] > 0
 
 
 def test_rank_one() -> None:
     column, row = normal(1, 7, 1), normal(2, 1, 9)
-    found = fix_signs(decompose_product(tensor(column), tensor(row), None), "ov")
-    check_svd(found, column @ row, 1)
-    np.testing.assert_allclose(found.values[0], np.linalg.norm(column) * np.linalg.norm(row), rtol=1e-14)
+    decomposition = fix_signs(decompose_product(tensor(column), tensor(row), None), "ov")
+    check_svd(decomposition, column @ row, 1)
+    np.testing.assert_allclose(decomposition.values[0], np.linalg.norm(column) * np.linalg.norm(row), rtol=1e-14)
     sign = np.sign(row[0, np.abs(row[0]).argmax()])
-    np.testing.assert_allclose(found.right[0], sign * row[0] / np.linalg.norm(row), atol=1e-14)
-    np.testing.assert_allclose(found.left[0], sign * column[:, 0] / np.linalg.norm(column), atol=1e-14)
+    np.testing.assert_allclose(decomposition.right[0], sign * row[0] / np.linalg.norm(row), atol=1e-14)
+    np.testing.assert_allclose(decomposition.left[0], sign * column[:, 0] / np.linalg.norm(column), atol=1e-14)
     check_svd(decompose_dense(tensor(column @ row), None), column @ row, 7)
 
 
 def test_the_zero_matrix_has_zero_values_and_orthonormal_vectors() -> None:
     zeros = torch.zeros(6, 4, dtype=torch.float64)
-    for found in (decompose_product(zeros, zeros.mT, None), decompose_dense(zeros, None)):
+    for decomposition in (decompose_product(zeros, zeros.mT, None), decompose_dense(zeros, None)):
         for matrix in DECIDING:
-            check_svd(fix_signs(found, matrix), np.zeros((6, found.right.shape[1])), 4)
+            check_svd(fix_signs(decomposition, matrix), np.zeros((6, decomposition.right.shape[1])), 4)
 
 
 def test_repeated_values_have_the_planted_subspaces() -> None:
-    """The vectors of a block are arbitrary, the space that they span is not."""
+    """The vectors of a cluster are arbitrary, the space that they span is not."""
     left, right = orthonormal(1, 16, 6), orthonormal(2, 24, 6)
     values = np.array([4.0, 4.0, 4.0, 2.0, 1.0, 1.0])
     dense = left.T * values @ right
     first, second = tensor(left.T * values), tensor(right)
-    for found in (decompose_product(first, second, None), decompose_dense(tensor(dense), 6)):
-        np.testing.assert_allclose(found.values[:6], values, atol=1e-13)
-        for block in (slice(0, 3), slice(3, 4), slice(4, 6)):
-            for vectors, planted in ((found.left.numpy(), left), (found.right.numpy(), right)):
-                projector = vectors[block].T @ vectors[block]
-                np.testing.assert_allclose(projector, planted[block].T @ planted[block], atol=1e-12)
+    for decomposition in (decompose_product(first, second, None), decompose_dense(tensor(dense), 6)):
+        np.testing.assert_allclose(decomposition.values[:6], values, atol=1e-13)
+        for cluster in (slice(0, 3), slice(3, 4), slice(4, 6)):
+            for vectors, planted in ((decomposition.left.numpy(), left), (decomposition.right.numpy(), right)):
+                projector = vectors[cluster].T @ vectors[cluster]
+                np.testing.assert_allclose(projector, planted[cluster].T @ planted[cluster], atol=1e-12)
 
 
 # --- the routes, and what decides between them
@@ -168,8 +168,8 @@ def test_a_basis_is_orthonormal_whatever_the_condition(n, inner, condition, scal
     rank = min(n, inner)
     values = np.logspace(0, -condition, rank) * 10.0**scale
     matrix = orthonormal(seed, n, rank).T * values @ orthonormal(seed + 1, inner, rank)
-    found, core = orthonormal_basis(tensor(matrix))
-    basis = found.combine(torch.eye(core.shape[0], dtype=core.dtype)).numpy()
+    decomposition, core = orthonormal_basis(tensor(matrix))
+    basis = decomposition.combine(torch.eye(core.shape[0], dtype=core.dtype)).numpy()
     np.testing.assert_allclose(basis.T @ basis, np.eye(rank), rtol=0, atol=VALUE_TOLERANCE)
     np.testing.assert_allclose(basis @ core.numpy(), matrix, rtol=0, atol=1e-13 * values[0])
 
@@ -191,24 +191,26 @@ def test_the_gram_route_is_exact_or_says_no(data, n, condition, scale, centred, 
     dense = orthonormal(seed, n, n).T * values @ orthonormal(seed + 1, m, n)
     if centred:
         dense = dense - dense.mean(axis=0)
-    found = decompose_by_gram(tensor(dense), directions)
-    if found is None:
+    decomposition = decompose_by_gram(tensor(dense), directions)
+    if decomposition is None:
         # No promise at a condition above 1e3, or where all directions are wanted and one belongs to a value of 0.
         assert condition > 3 or (centred and directions is None) or abs(scale) > 140
         return
     expected = np.linalg.svd(dense, compute_uv=False)
     rank = n - centred
-    np.testing.assert_allclose(found.values[:rank], expected[:rank], rtol=VALUE_TOLERANCE)
-    assert not centred or found.values[-1] == 0
+    np.testing.assert_allclose(decomposition.values[:rank], expected[:rank], rtol=VALUE_TOLERANCE)
+    assert not centred or decomposition.values[-1] == 0
     kept = n if directions is None else directions
-    left, right = found.left.numpy(), found.right.numpy()
+    left, right, kept_values = (
+        decomposition.left.numpy(),
+        decomposition.right.numpy(),
+        decomposition.values[:kept, None],
+    )
     np.testing.assert_allclose(left @ left.T, np.eye(kept), rtol=0, atol=1e-13)
     np.testing.assert_allclose(right @ right.T, np.eye(kept), rtol=0, atol=2 * VALUE_TOLERANCE)
     # The defining property of singular vectors, on either side.
-    np.testing.assert_allclose(left @ dense, found.values[:kept, None] * right, rtol=0, atol=1e-13 * expected[0] * n)
-    np.testing.assert_allclose(
-        right @ dense.T, found.values[:kept, None] * left, rtol=0, atol=VALUE_TOLERANCE * expected[0]
-    )
+    np.testing.assert_allclose(left @ dense, kept_values * right, rtol=0, atol=1e-13 * expected[0] * n)
+    np.testing.assert_allclose(right @ dense.T, kept_values * left, rtol=0, atol=VALUE_TOLERANCE * expected[0])
 
 
 def test_the_bound_of_the_gram_route_holds_for_its_errors() -> None:
@@ -218,9 +220,9 @@ def test_the_bound_of_the_gram_route_holds_for_its_errors() -> None:
         weight = generator.standard_normal((n, m)) * np.exp(4 * generator.standard_normal((n, m)))
         exact = np.linalg.svd(weight, compute_uv=False)
         gram = tensor(weight) @ tensor(weight).mT
-        found = np.sqrt(np.maximum(np.linalg.eigvalsh(gram.numpy())[::-1], 0))
+        decomposition = np.sqrt(np.maximum(np.linalg.eigvalsh(gram.numpy())[::-1], 0))
         bound = UNIT_ROUNDOFF * (m * (weight**2).sum() + n * exact[0] ** 2) / (2 * exact)
-        assert (np.abs(found - exact) <= bound).all()
+        assert (np.abs(decomposition - exact) <= bound).all()
 
 
 @settings(max_examples=40)
@@ -257,21 +259,23 @@ def test_routes_agree_on_vectors_and_signs(data, n, matrix, seed):
 def test_the_sign_rule(data, d_in, d_out, matrix, seed):
     rank = min(d_in, d_out)
     dense = normal(seed, d_in, d_out)
-    found = decompose_dense(tensor(dense), None)
-    fixed = fix_signs(found, matrix)
+    decomposition = decompose_dense(tensor(dense), None)
+    fixed = fix_signs(decomposition, matrix)
 
     # Which signs the SVD came with does not matter.
     signs = data.draw(st.lists(st.sampled_from([1.0, -1.0]), min_size=rank, max_size=rank))
     flips = torch.tensor(signs, dtype=torch.float64)[:, None]
-    flipped = fix_signs(found._replace(left=found.left * flips, right=found.right * flips), matrix)
+    flipped = fix_signs(
+        decomposition._replace(left=decomposition.left * flips, right=decomposition.right * flips), matrix
+    )
     assert all(torch.equal(one, other) for one, other in zip(fixed, flipped, strict=True))
 
     # The deciding coordinate is positive; both sides are flipped together, and by nothing else than a sign.
     for row in getattr(fixed, DECIDING[matrix]).numpy():
         assert row[deciding_index(row)] > 0
     check_svd(fixed, dense, rank, relative=2 * VALUE_TOLERANCE)
-    assert torch.equal(fixed.left.abs(), found.left.abs())
-    assert torch.equal(fixed.right.abs(), found.right.abs())
+    assert torch.equal(fixed.left.abs(), decomposition.left.abs())
+    assert torch.equal(fixed.right.abs(), decomposition.right.abs())
 
 
 def deciding_index(row: np.ndarray) -> int:

@@ -1,4 +1,4 @@
-"""All matrices of a model: against numpy, same bytes for any threads and shard, weights that cannot be decomposed."""
+"""All matrices of a model: decompositions against numpy, the script, weights that cannot be decomposed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,21 +13,20 @@ from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 import decompose_matrices
-import svdlens.svd.model_svd
 from random_weights import check_svd, orthonormal, write_weights
 from shared_data import shared
 from svdlens.errors import SvdlensError
 from svdlens.runtime.compute import device_for
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import Setting
+from svdlens.svd.layer_by_layer import Task
 from svdlens.svd.matrix_svd import VALUE_TOLERANCE, Decomposition, decompose, fix_signs
-from svdlens.svd.model_svd import Task, decompose_layers
-from svdlens.svd.stability import stability_in_float32, stability_under_noise
+from svdlens.svd.model_stability import measure_layers
+from svdlens.svd.model_svd import decompose_layers
 from svdlens.weights.factors import factors
 from svdlens.weights.weight_files import WeightFile
 
 MATRICES = ("ov", "qk", "mlp_in", "mlp_out")
-ARRAYS = ["left", "values", "right", "stability_noise", "stability_float32"]
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -41,15 +40,15 @@ def threads() -> Iterator[None]:
 
 
 def task(matrix: str, directions: int | None = None) -> Task:
-    return Task(matrix, Setting(), directions, noise=0.01, seed=0)
+    return Task(matrix, Setting(), directions)
 
 
-def arrays_of(weights: WeightFile, wanted: Task, threads: int = 1, device: str = "cpu") -> dict[str, torch.Tensor]:
-    return decompose_layers(weights, wanted, range(weights.layers), threads, device)
+def arrays_of(weights: WeightFile, wanted: Task, threads: int = 1) -> dict[str, torch.Tensor]:
+    return decompose_layers(weights, wanted, range(weights.layers), threads)
 
 
 def each_matrix(arrays: dict[str, torch.Tensor], matrix: str) -> list[Decomposition]:
-    parts = [arrays[name].double() for name in ARRAYS[:3]]
+    parts = [arrays[name].double() for name in Decomposition._fields]
     parts = [part.flatten(0, 1) for part in parts] if MATRIX_KINDS[matrix].per_head else parts
     return [Decomposition(*one) for one in zip(*parts, strict=True)]
 
@@ -90,35 +89,32 @@ def test_the_arrays_are_what_the_functions_for_one_matrix_find(tmp_path: Path) -
     layers, heads, d_model, d_head, d_mlp, k = 2, 3, 10, 4, 15, 3
     weights = write_weights(tmp_path / "weights.safetensors", layers, heads, d_model, d_head, d_mlp, seed=1)
     shapes = {
-        "ov": [(layers, heads, k, d_model), (layers, heads, d_head), (layers, heads, k, d_model), (layers, heads, k)],
-        "qk": [(layers, heads, k, d_model), (layers, heads, d_head), (layers, heads, k, d_model), (layers, heads, k)],
-        "mlp_in": [(layers, k, d_model), (layers, d_model), (layers, k, d_mlp), (layers, k)],
-        "mlp_out": [(layers, k, d_mlp), (layers, d_model), (layers, k, d_model), (layers, k)],
+        "ov": [(layers, heads, k, d_model), (layers, heads, d_head), (layers, heads, k, d_model)],
+        "qk": [(layers, heads, k, d_model), (layers, heads, d_head), (layers, heads, k, d_model)],
+        "mlp_in": [(layers, k, d_model), (layers, d_model), (layers, k, d_mlp)],
+        "mlp_out": [(layers, k, d_mlp), (layers, d_model), (layers, k, d_model)],
     }
     for matrix, expected in shapes.items():
         arrays = arrays_of(weights, task(matrix, k))
-        assert list(arrays) == ARRAYS
-        assert [tuple(array.shape) for array in arrays.values()] == [*expected, expected[-1]]
+        assert list(arrays) == list(Decomposition._fields)
+        assert [tuple(array.shape) for array in arrays.values()] == expected
         assert all(array.dtype == torch.float32 and array.is_contiguous() for array in arrays.values())
-        parts = factors(weights, matrix, 1, Setting())
-        place = (1, heads - 1) if MATRIX_KINDS[matrix].per_head else (1,)
-        parts = [part[heads - 1] for part in parts] if MATRIX_KINDS[matrix].per_head else parts
-        found = fix_signs(decompose(parts, k), matrix)
-        head = place[1] if MATRIX_KINDS[matrix].per_head else 0
-        whole = [*found, stability_under_noise(parts, found, matrix, 0.01, [[0, 1, head]])]
-        whole.append(stability_in_float32(parts, found, matrix))
-        for array, one in zip(arrays.values(), whole, strict=True):
-            torch.testing.assert_close(array[place], one.float(), rtol=1e-6, atol=1e-6)
+        last = factors(weights, matrix, 1, Setting())
+        last = [factor[heads - 1] for factor in last] if MATRIX_KINDS[matrix].per_head else last
+        decomposition = fix_signs(decompose(last, k), matrix)
+        for array, alone in zip(arrays.values(), decomposition, strict=True):
+            in_array = array[1, heads - 1] if MATRIX_KINDS[matrix].per_head else array[1]
+            torch.testing.assert_close(in_array, alone.float(), rtol=1e-6, atol=1e-6)
 
 
 def test_a_model_of_one_head(tmp_path: Path) -> None:
     weights = write_weights(tmp_path / "weights.safetensors", 1, 1, 8, 8, 16, seed=1)
     for matrix in ("ov", "qk"):
         arrays = arrays_of(weights, task(matrix))
-        assert [tuple(arrays[name].shape) for name in ARRAYS[:3]] == [(1, 1, 8, 8), (1, 1, 8), (1, 1, 8, 8)]
+        assert [tuple(arrays[name].shape) for name in Decomposition._fields] == [(1, 1, 8, 8), (1, 1, 8), (1, 1, 8, 8)]
 
 
-# --- the same bytes for any number of threads, and any shard
+# --- the script
 
 
 class Wildcards(dict):
@@ -160,37 +156,6 @@ def test_the_script_writes_the_same_bytes_for_one_and_two_threads(matrix: str, l
         torch.set_num_threads(threads)  # as Snakemake does before a script starts, through the environment
         contents.add(run_script(larger, matrix, tmp_path / str(threads), threads).read_bytes())
     assert len(contents) == 1
-
-
-@pytest.mark.parametrize("matrix", MATRICES)
-def test_the_decompositions_are_those_of_single_threaded_lapack(matrix: str, larger: Path) -> None:
-    """In float64, where a difference cannot be rounded away. The first matrix of a new thread is the dangerous one."""
-    torch.set_num_threads(1)
-    weights = WeightFile(larger)
-    found: list[dict[str, torch.Tensor]] = []
-    for threads in (1, 2):
-        for layer, arrays in enumerate(svdlens.svd.model_svd.on_cpu(weights, task(matrix, 32), range(3), threads)):
-            parts = factors(weights, matrix, layer, Setting())
-            heads = range(4) if MATRIX_KINDS[matrix].per_head else [None]
-            for head in heads:
-                matrices = parts if head is None else [part[head].clone() for part in parts]
-                expected = fix_signs(decompose(matrices, 32), matrix)
-                for name, one in expected._asdict().items():
-                    array = arrays[name] if head is None else arrays[name][head]
-                    assert array.numpy().tobytes() == one.numpy().tobytes(), (threads, layer, head, name)
-            found.append(arrays)
-    for one, other in zip(found[:3], found[3:], strict=True):
-        assert all(torch.equal(one[name], other[name]) for name in ARRAYS)
-
-
-@pytest.mark.parametrize("matrix", MATRICES)
-def test_a_shard_of_layers_has_the_bytes_of_the_whole(matrix: str, larger: Path) -> None:
-    weights = WeightFile(larger)
-    whole = arrays_of(weights, task(matrix, 16), threads=2)
-    for layers in ([2], [0, 2], [1]):
-        shard = decompose_layers(weights, task(matrix, 16), layers, threads=1)
-        for name in ARRAYS:
-            assert shard[name].numpy().tobytes() == whole[name][layers].numpy().tobytes()
 
 
 def test_the_script_applies_its_switches(tmp_path: Path) -> None:
@@ -287,11 +252,9 @@ def test_degenerate_matrices(kind: str, matrix: str, tmp_path: Path) -> None:
             np.testing.assert_allclose(one.values[:4], expected[kind], atol=1e-6)
         for vectors in (one.left, one.right):
             np.testing.assert_allclose(vectors.norm(dim=-1), 1, atol=1e-5)
-    for name in ("stability_noise", "stability_float32"):
-        assert ((arrays[name] >= 0) & (arrays[name] <= 1)).all()
-
-
-# --- devices
+    stability = measure_layers(weights, task(matrix, 64), [0], noise=0.01, seed=0)
+    for cosines in stability.values():
+        assert ((cosines >= 0) & (cosines <= 1)).all()
 
 
 def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path) -> None:
@@ -301,52 +264,6 @@ def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SvdlensError, match=r"^the resource gpu is 1, but torch .* finds no CUDA device.*gpu at 0\.$"):
         run_script(tmp_path / "weights.safetensors", "ov", tmp_path / "svd", gpu=1)
     assert device_for(0) == "cpu"
-
-
-@pytest.mark.parametrize("matrix", MATRICES)
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_batches_on_a_device_are_the_matrices_of_the_cpu(device: str, matrix: str, larger: Path) -> None:
-    """The batched path runs on the CPU as well; with a GPU, on that."""
-    if device == "cuda" and not torch.cuda.is_available():
-        pytest.skip("there is no CUDA device")
-    weights, wanted = WeightFile(larger), task(matrix, 16)
-    expected = arrays_of(weights, wanted)
-    work = list(svdlens.svd.model_svd.on_device(weights, wanted, range(3), device))
-    for layer, arrays in enumerate(work):
-        torch.testing.assert_close(arrays["values"].float(), expected["values"][layer], rtol=1e-6, atol=0)
-        for name in ("left", "right"):
-            torch.testing.assert_close(arrays[name].float(), expected[name][layer], rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("fitting", [3, 1, 0])
-def test_a_device_out_of_memory_gets_fewer_heads_at_a_time(
-    fitting: int, larger: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A device on which `fitting` of the four heads find room, and the error that torch raises there."""
-    weights, wanted = WeightFile(larger), task("ov", 16)
-    expected = arrays_of(weights, wanted)
-    seen = []
-
-    def limited(parts: list[torch.Tensor], directions: int | None) -> Decomposition:
-        if parts[0].dim() == 3:
-            seen.append(len(parts[0]))
-            if len(parts[0]) > fitting:
-                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
-        return decompose(parts, directions)
-
-    monkeypatch.setattr(svdlens.svd.model_svd, "decompose", limited)
-    if fitting == 0:
-        with pytest.raises(SvdlensError, match=r"^cpu has no room for ov of layer 0: CUDA out of memory.*on the CPU"):
-            list(svdlens.svd.model_svd.on_device(weights, wanted, range(3), "cpu"))
-        return
-    for layer, arrays in enumerate(svdlens.svd.model_svd.on_device(weights, wanted, range(3), "cpu")):
-        for name in ("left", "values", "right"):
-            torch.testing.assert_close(arrays[name].float(), expected[name][layer], rtol=1e-5, atol=1e-5)
-    assert [record.message for record in caplog.records] == [
-        "cpu ran out of memory; going on with fewer heads at a time"
-    ]
-    # What was found in the first layer is remembered: 4 fails, then 2 (and 1) at a time.
-    assert seen == ([4, 2, 2, 2, 2, 2, 2] if fitting == 3 else [4, 2] + [1] * 12)
 
 
 # --- real weights

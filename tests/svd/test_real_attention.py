@@ -94,7 +94,7 @@ def test_how_many_of_the_top_30_values_are_isolated(sweep):
     """
     spectra = pd.read_parquet(sweep / "spectra/model=gpt2-shaped/setting=raw/ov.parquet").query("layer in (9, 11)")
     top = spectra.query("index < 30")
-    found = top.groupby("layer").apply(lambda rows: (rows["block_spread"] == 0).mean())
+    found = top.groupby("layer").apply(lambda rows: (rows["cluster_spread"] == 0).mean())
     for layer in (9, 11):
         weights = load_file(shared("gpt2-small-attention") / f"layer_{layer:02}.safetensors")
         W_V = weights[f"transformer.h.{layer}.attn.c_attn.weight"][:, 2 * WIDTH :].astype(np.float64)

@@ -1,7 +1,7 @@
 """Do labels fit the tokens that they were given to? Tests without activations, whoever gave the labels.
 
-    intrusion         is the token found that does not belong (Chang et al. 2009)?
-    retrieval         is the list found that a label was given to, among lists of the same layer that are most like it?
+    intrusion         is the token recognised that does not belong (Chang et al. 2009)?
+    retrieval         is the list recognised that a label was given to, among lists of its layer that are most like it?
     held out          does a label made from the first tokens of a list say which others come after them?
     false positives   how often does the labeller call lists of a control interpretable?
 
@@ -33,8 +33,9 @@ LISTS_AT_ONCE = 256
 
 
 class Score(NamedTuple):
-    """Result of a test over n lists; value, low and high are None where n is 0.
+    """Result of a test over n lists: a share or an area between 0 and 1, None with its interval where n is 0.
 
+    low and high: 95 % interval. chance: what a judge without an opinion would have. n_left_out: lists not tested.
     `shuffled` is the value for labels dealt out anew among the labelled lists of each layer; score_labels adds it.
     """
 
@@ -55,17 +56,19 @@ def score_labels(
     embeddings: Float[np.ndarray, "d_vocab d"],
     seed: int,
 ) -> list[Score]:
-    """Intrusion, retrieval and held-out, each beside what it finds in shuffled labels."""
-    results = []
-    for of in (lists, shuffled_labels(lists, seed)):
-        results.append(
-            [
-                intrusion(of, vocabulary, judge, seed),
-                retrieval(of, vocabulary, judge, embeddings),
-                held_out(of, vocabulary, judge, seed),
-            ]
-        )
-    return [score._replace(shuffled=shuffled.value) for score, shuffled in zip(*results, strict=True)]
+    """Intrusion, retrieval and held-out, each beside its value for shuffled labels. `embeddings` are unit vectors.
+
+    Raises SvdlensError as scored_lists.prepare and the judge do.
+    """
+    scores, shuffled_scores = (
+        [
+            intrusion(labelled, vocabulary, judge, seed),
+            retrieval(labelled, vocabulary, judge, embeddings),
+            held_out(labelled, vocabulary, judge, seed),
+        ]
+        for labelled in (lists, shuffled_labels(lists, seed))
+    )
+    return [score._replace(shuffled=other.value) for score, other in zip(scores, shuffled_scores, strict=True)]
 
 
 def intrusion(lists: LabelledLists, vocabulary: Vocabulary, judge: Judge, seed: int) -> Score:
@@ -84,15 +87,15 @@ def intrusion(lists: LabelledLists, vocabulary: Vocabulary, judge: Judge, seed: 
     fits = np.take_along_axis(fits, chosen, axis=1)
     surfaces = surfaces_of(vocabulary.texts)
     drawn = np.where(np.isnan(fits), -1, np.take_along_axis(members, chosen, axis=1))
-    intruders = alike(drawn, prepared, prepared.first, vocabulary, surfaces, generator)
+    intruders = matched_tokens(drawn, prepared, prepared.first, vocabulary, surfaces, generator)
     intruder_fits = known_fit(judge, prepared, intruders)
-    # The first of the five that has a counterpart gives its place to it.
-    place = np.argmax(~np.isnan(intruder_fits), axis=1)[:, None]
-    intruder = np.take_along_axis(intruder_fits, place, axis=1)
-    np.put_along_axis(fits, place, intruder, axis=1)
+    # The first of the five that has a counterpart is replaced by it.
+    replaced = np.argmax(~np.isnan(intruder_fits), axis=1)[:, None]
+    intruder_fit = np.take_along_axis(intruder_fits, replaced, axis=1)
+    np.put_along_axis(fits, replaced, intruder_fit, axis=1)
     scored = ~np.isnan(fits).any(axis=1)
     lowest = (fits <= fits.min(axis=1, keepdims=True))[scored]
-    hits = np.where((intruder[scored] <= fits[scored]).all(axis=1), 1 / np.maximum(lowest.sum(axis=1), 1), 0.0)
+    hits = np.where((intruder_fit[scored] <= fits[scored]).all(axis=1), 1 / np.maximum(lowest.sum(axis=1), 1), 0.0)
     return proportion("intrusion", hits, len(members) - len(hits), 1 / (INTRUSION_MEMBERS + 1))
 
 
@@ -109,9 +112,9 @@ def retrieval(
     """
     prepared = prepare(lists, vocabulary)
     rows = prepared.rows
-    others = hard_negatives(prepared, vocabulary, embeddings)
-    (complete,) = np.nonzero((others >= 0).all(axis=1))
-    compared = np.concatenate([rows[complete, None], others[complete]], axis=1)
+    negatives = hard_negatives(prepared, vocabulary, embeddings)
+    (complete,) = np.nonzero((negatives >= 0).all(axis=1))
+    compared = np.concatenate([rows[complete, None], negatives[complete]], axis=1)
     means = np.full(compared.shape, np.nan)
     for start in range(0, len(compared), 1024):
         part = slice(start, start + 1024)
@@ -135,12 +138,12 @@ def held_out(lists: LabelledLists, vocabulary: Vocabulary, judge: Judge, seed: i
     prepared = prepare(lists, vocabulary)
     generator = np.random.default_rng(seed)
     positives = prepared.later[prepared.rows]
-    anything = np.zeros((len(vocabulary.texts), 2), dtype=np.int64)
-    negatives = alike(positives, prepared, prepared.later, vocabulary, anything, generator)
-    fits, other_fits = known_fit(judge, prepared, positives), known_fit(judge, prepared, negatives)
-    paired = ~np.isnan(fits) & ~np.isnan(other_fits)
+    any_surface = np.zeros((len(vocabulary.texts), 2), dtype=np.int64)
+    negatives = matched_tokens(positives, prepared, prepared.later, vocabulary, any_surface, generator)
+    fits, negative_fits = known_fit(judge, prepared, positives), known_fit(judge, prepared, negatives)
+    paired = ~np.isnan(fits) & ~np.isnan(negative_fits)
     scored = paired.sum(axis=1) >= FEWEST_TOKENS
-    areas = row_areas(fits[scored], other_fits[scored], paired[scored])
+    areas = row_areas(fits[scored], negative_fits[scored], paired[scored])
     resamples = np.random.default_rng([seed, 1])
     means = [resamples.choice(areas, len(areas)).mean() for _ in range(RESAMPLES)] if len(areas) else []
     tail = (1 - CONFIDENCE) / 2
@@ -161,6 +164,7 @@ def false_positives(control_labels: pd.DataFrame, level: float) -> Score:
 
 
 def proportion(test: str, hits: Float[np.ndarray, " n"], n_left_out: int, chance: float) -> Score:
+    """The mean of the hits, each between 0 and 1, with Wilson's interval."""
     n = len(hits)
     if n == 0:
         return Score(test, 0, n_left_out, None, None, None, chance)
@@ -171,11 +175,11 @@ def proportion(test: str, hits: Float[np.ndarray, " n"], n_left_out: int, chance
 
 
 def known_fit(
-    judge: Judge, prepared: Prepared, ids: Int[np.ndarray, "n m"], which: Int[np.ndarray, " n"] | None = None
+    judge: Judge, prepared: Prepared, ids: Int[np.ndarray, "n m"], chosen: Int[np.ndarray, " n"] | None = None
 ) -> Float[np.ndarray, "n m"]:
-    """Fit to the labels (or to `which` of them), NaN where there is no token."""
-    chosen = range(len(prepared.labels)) if which is None else which
-    labels, evidence = [prepared.labels[i] for i in chosen], [prepared.evidence[i] for i in chosen]
+    """Fit of a row of tokens to each label (or to the `chosen` ones, by number); NaN where there is no token (-1)."""
+    numbers = range(len(prepared.labels)) if chosen is None else chosen
+    labels, evidence = [prepared.labels[i] for i in numbers], [prepared.evidence[i] for i in numbers]
     fits = judge.fit(labels, evidence, np.maximum(ids, 0))
     return np.where(ids >= 0, fits, np.nan)
 
@@ -192,7 +196,7 @@ def surfaces_of(texts: list[str]) -> Int[np.ndarray, "d_vocab 2"]:
     return np.array(forms, dtype=np.int64).reshape(-1, 2)
 
 
-def alike(
+def matched_tokens(
     targets: Int[np.ndarray, "labelled m"],
     prepared: Prepared,
     pool: Int[np.ndarray, "n _"],
@@ -200,21 +204,23 @@ def alike(
     surfaces: Int[np.ndarray, "d_vocab 2"],
     generator: np.random.Generator,
 ) -> Int[np.ndarray, "labelled m"]:
-    """For each token of the labelled lists one of the pool of its layer that its list does not hold, nor the evidence.
+    """For each target, a token of a labelled list, one of the pool of its layer that its list does not hold, nor the
+    evidence.
 
-    Of CANDIDATES tokens of the same form, drawn as often as the lists of the layer have them in `pool`, it is the
-    one nearest in log rank of those that are at most INTRUDER_LENGTH longer or shorter. -1 where there is none.
+    Of CANDIDATES tokens of the same form (see surfaces_of), drawn as often as the lists of the layer have them in
+    `pool`, it is the one nearest in log rank of those that are at most INTRUDER_LENGTH longer or shorter. -1 where
+    there is none, and for the target -1.
     """
-    found = np.full(targets.shape, -1, dtype=np.int64)
+    matched = np.full(targets.shape, -1, dtype=np.int64)
     groups, log_ranks = vocabulary.groups, vocabulary.log_ranks
     layers = prepared.lists.layers
     for layer in np.unique(layers[prepared.rows]):
-        of_layer = pool[layers == layer]
-        of_layer = of_layer[of_layer >= 0]
-        if not len(of_layer):
+        layer_pool = pool[layers == layer]
+        layer_pool = layer_pool[layer_pool >= 0]
+        if not len(layer_pool):
             continue
-        of_layer = of_layer[np.argsort(surfaces[of_layer, 0], kind="stable")]
-        forms = surfaces[of_layer, 0]
+        layer_pool = layer_pool[np.argsort(surfaces[layer_pool, 0], kind="stable")]
+        forms = surfaces[layer_pool, 0]
         (mine,) = np.nonzero(layers[prepared.rows] == layer)
         for start in range(0, len(mine), LISTS_AT_ONCE):
             part = mine[start : start + LISTS_AT_ONCE]
@@ -222,7 +228,7 @@ def alike(
             first = np.searchsorted(forms, surfaces[target, 0], side="left")
             n_same = np.searchsorted(forms, surfaces[target, 0], side="right") - first
             draws = first + (generator.random((*targets[part].shape, CANDIDATES)) * n_same).astype(np.int64)
-            candidates = of_layer[np.minimum(draws, len(of_layer) - 1)]
+            candidates = layer_pool[np.minimum(draws, len(layer_pool) - 1)]
             row = np.arange(len(part))
             familiar = np.zeros((len(part), groups.max() + 2), dtype=bool)  # the last column is that of no group
             familiar[row[:, None], prepared.familiar[prepared.rows[part]]] = True
@@ -231,8 +237,8 @@ def alike(
             distances = np.where(allowed, np.abs(log_ranks[candidates] - log_ranks[target]), np.inf)
             nearest = np.argmin(distances, axis=2)[:, :, None]
             chosen = np.where(np.take_along_axis(allowed, nearest, 2), np.take_along_axis(candidates, nearest, 2), -1)
-            found[part] = chosen[:, :, 0]
-    return found
+            matched[part] = chosen[:, :, 0]
+    return matched
 
 
 def hard_negatives(
@@ -242,8 +248,8 @@ def hard_negatives(
     first, directions = prepared.first, prepared.lists.directions
     n_tokens = (first >= 0).sum(axis=1)
     groups = np.where(first >= 0, vocabulary.groups[first], -1)
-    means = mean_directions(first, embeddings)
-    found = np.full((len(prepared.rows), NEGATIVES), -1, dtype=np.int64)
+    means = mean_embeddings(first, embeddings)
+    negatives = np.full((len(prepared.rows), NEGATIVES), -1, dtype=np.int64)
     layers = prepared.lists.layers
     for layer in np.unique(layers[prepared.rows]):
         (others,) = np.nonzero((layers == layer) & (n_tokens >= FEWEST_TOKENS))
@@ -257,14 +263,14 @@ def hard_negatives(
             allowed &= directions[own][:, None] != directions[others]
             distances = np.where(allowed, 1 - similarities, np.inf)
             near = np.argpartition(distances, min(NEGATIVES, len(others)) - 1, axis=1)[:, :NEGATIVES]
-            of_near = np.take_along_axis(distances, near, axis=1)
-            order = np.lexsort((near, of_near), axis=1)
-            near, of_near = np.take_along_axis(near, order, axis=1), np.take_along_axis(of_near, order, axis=1)
-            found[part, : near.shape[1]] = np.where(np.isfinite(of_near), others[near], -1)
-    return found
+            order = np.lexsort((near, np.take_along_axis(distances, near, axis=1)), axis=1)
+            near = np.take_along_axis(near, order, axis=1)
+            is_allowed = np.isfinite(np.take_along_axis(distances, near, axis=1))
+            negatives[part, : near.shape[1]] = np.where(is_allowed, others[near], -1)
+    return negatives
 
 
-def mean_directions(
+def mean_embeddings(
     first: Int[np.ndarray, "n 15"], embeddings: Float[np.ndarray, "d_vocab d"]
 ) -> Float[np.ndarray, "n d"]:
     """The mean embedding of each list, of length 1; in float64, so that no rounding decides which lists are nearest."""
@@ -281,19 +287,22 @@ def n_shared(own: Int[np.ndarray, "q 15"], others: Int[np.ndarray, "n 15"]) -> I
     Through the lists that have each group: of all pairs of lists hardly any share something.
     """
     order = np.argsort(others, axis=None, kind="stable")
-    in_order, lists = others.ravel()[order], order // others.shape[1]
-    first = np.searchsorted(in_order, own, side="left")
-    n_lists = np.where(own >= 0, np.searchsorted(in_order, own, side="right") - first, 0).ravel()
-    places = np.repeat(first.ravel() - np.cumsum(n_lists) + n_lists, n_lists) + np.arange(n_lists.sum())
+    sorted_groups, list_of_group = others.ravel()[order], order // others.shape[1]
+    first = np.searchsorted(sorted_groups, own, side="left")
+    n_lists = np.where(own >= 0, np.searchsorted(sorted_groups, own, side="right") - first, 0).ravel()
+    indices = np.repeat(first.ravel() - np.cumsum(n_lists) + n_lists, n_lists) + np.arange(n_lists.sum())
     rows = np.repeat(np.arange(own.size) // own.shape[1], n_lists)
-    pairs = rows * len(others) + lists[places]
+    pairs = rows * len(others) + list_of_group[indices]
     return np.bincount(pairs, minlength=len(own) * len(others)).reshape(len(own), len(others))
 
 
 def row_areas(
     positives: Float[np.ndarray, "n m"], negatives: Float[np.ndarray, "n m"], used: Bool[np.ndarray, "n m"]
 ) -> Float[np.ndarray, " n"]:
-    """Area under the ROC curve of each row: the share of pairs in which the positive is higher, a tie counting half."""
+    """Area under the ROC curve of each row: the share of pairs in which the positive is higher, a tie counting half.
+
+    The Mann-Whitney statistic (Hanley & McNeil 1982), over the used columns, of which there is at least one in a row.
+    """
     areas = np.empty(len(used))
     for start in range(0, len(used), 1024):
         rows = slice(start, start + 1024)

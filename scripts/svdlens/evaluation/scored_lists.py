@@ -1,4 +1,4 @@
-"""Lists of tokens with labels, made ready for the tests of scoring.py."""
+"""Lists of tokens with labels, made ready for the tests of label_tests.py."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,13 +8,13 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from svdlens.errors import SvdlensError
-from svdlens.evaluation.token_label_fit import known_groups, text_key
+from svdlens.evaluation.token_label_fit import known_groups, padded_rows, text_key
 from svdlens.vocabulary.list_similarity import LIST_LENGTH
 
 
 class Vocabulary(NamedTuple):
     """Of each token id its text, a number shared by tokens that count as one (those that differ in case or surrounding
-    spaces at least), and its log rank (frequency.log_ranks).
+    spaces at least), and its log rank (token_frequency.log_ranks).
     """
 
     texts: list[str]
@@ -53,24 +53,23 @@ class Prepared(NamedTuple):
 
 
 def lists_of_tables(tokens: pd.DataFrame, labels: pd.DataFrame) -> LabelledLists:
-    """The rows of a tokens table and of its labels table, of one matrix and read-out, in the same order."""
+    """The rows of a tokens table and of its labels table, of one matrix and read-out, in the same order.
+
+    Columns: token_ids; layer, head, index, side, label, evidence.
+    """
     direction = labels.groupby(["layer", "head", "index", "side"], dropna=False, observed=True).ngroup()
     named = labels["label"].astype(object).where(labels["label"].notna(), None)
-    lists = [list(of_row) for of_row in tokens["token_ids"]]
-    longest = max(map(len, lists), default=0)
     return LabelledLists(
-        np.array([of_row + [-1] * (longest - len(of_row)) for of_row in lists], dtype=np.int64).reshape(
-            len(lists), longest
-        ),
+        padded_rows(tokens["token_ids"].tolist()),
         named.tolist(),
-        [[] if of_row is None else list(of_row) for of_row in labels["evidence"]],
+        [[] if texts is None else list(texts) for texts in labels["evidence"]],
         labels["layer"].fillna(-1).to_numpy(np.int64),
         direction.to_numpy(),
     )
 
 
 def shuffled_labels(lists: LabelledLists, seed: int) -> LabelledLists:
-    """Labels and evidence dealt out anew among the labelled lists of each layer."""
+    """Labels and evidence dealt out anew among the labelled lists of each layer, which keeps what labels say of a layer."""
     lists = in_own_order(lists)
     generator = np.random.default_rng(seed)
     labelled = np.array([label is not None for label in lists.labels], dtype=bool)
@@ -90,9 +89,9 @@ def in_own_order(lists: LabelledLists) -> LabelledLists:
     if len(set(lengths.values())) > 1:
         raise SvdlensError(f"lists to score have columns of different lengths ({lengths}). Give each row one value.")
     texts = [f"{label}\n{list(evidence)}" for label, evidence in zip(lists.labels, lists.evidence, strict=True)]
-    places = {text: place for place, text in enumerate(sorted(set(texts)))}
-    by_text = [places[text] for text in texts]
-    order = np.lexsort((lists.directions, by_text, *lists.ids.T[::-1], lists.layers))
+    rank_of_text = {text: rank for rank, text in enumerate(sorted(set(texts)))}
+    ranks = [rank_of_text[text] for text in texts]
+    order = np.lexsort((lists.directions, ranks, *lists.ids.T[::-1], lists.layers))
     return LabelledLists(
         lists.ids[order],
         [lists.labels[row] for row in order],
@@ -103,7 +102,7 @@ def in_own_order(lists: LabelledLists) -> LabelledLists:
 
 
 def prepare(lists: LabelledLists, vocabulary: Vocabulary) -> Prepared:
-    """Raises SvdlensError for ids that are not in the vocabulary and for columns of different lengths."""
+    """See Prepared. Raises SvdlensError for ids that are not in the vocabulary and for columns of different lengths."""
     if lists.ids.size and lists.ids.max() >= len(vocabulary.texts):
         raise SvdlensError(
             f"lists to score have the token id {lists.ids.max()}, but the vocabulary ends at "

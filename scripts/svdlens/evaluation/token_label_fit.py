@@ -1,9 +1,9 @@
-"""Judges of how well tokens fit a label, for the tests of scoring.py."""
+"""Judges of how well tokens fit a label, for the tests of label_tests.py."""
 
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,7 +17,10 @@ TIE_SHARE = 0.01
 """Of an opinion beside membership: fifteen opinions between -1 and 1 move a mean by less than one member does."""
 
 
+@runtime_checkable
 class Judge(Protocol):
+    """Says how well tokens fit a label."""
+
     def fit(
         self, labels: list[str], evidence: list[list[str]], ids: Int[np.ndarray, "n m"]
     ) -> Float[np.ndarray, "n m"]:
@@ -60,38 +63,41 @@ class EmbeddingJudge:
             return np.zeros(ids.shape)
         distinct = {label: number for number, label in enumerate(dict.fromkeys(labels))}
         vectors = self.embeddings_of(list(distinct))
-        words = known_groups([named_in(label) for label in distinct], self.group_of_key)
+        named_groups = known_groups([named_in(label) for label in distinct], self.group_of_key)
         number = np.array([distinct[label] for label in labels])
-        supporting = known_groups([[text_key(text) for text in texts] for texts in evidence], self.group_of_key)
+        evidence_groups = known_groups([[text_key(text) for text in texts] for texts in evidence], self.group_of_key)
         fits = np.empty(ids.shape)
         step = max(1, AT_ONCE // max(ids.shape[1], 1))
         for start in range(0, len(ids), step):
             rows = slice(start, start + step)
-            fits[rows] = self.fit_of_rows(vectors[number[rows]], words[number[rows]], supporting[rows], ids[rows])
+            fits[rows] = self.fit_of_rows(
+                vectors[number[rows]], named_groups[number[rows]], evidence_groups[rows], ids[rows]
+            )
         return fits
 
     def fit_of_rows(
         self,
         labels: Float[np.ndarray, "n d"],
-        words: Int[np.ndarray, "n _"],
-        supporting: Int[np.ndarray, "n e"],
+        named_groups: Int[np.ndarray, "n _"],
+        evidence_groups: Int[np.ndarray, "n _"],
         ids: Int[np.ndarray, "n m"],
     ) -> Float[np.ndarray, "n m"]:
-        """For the embeddings of labels, the groups that they name and those of the evidence (-1: none)."""
+        """See fit: for the embeddings of labels, the groups that they name and those of the evidence (-1: none)."""
         tokens, groups = self.tokens[ids], self.groups[ids]
-        evidence = self.tokens[self.first_of_group[supporting]] * (supporting >= 0)[:, :, None]
+        evidence = self.tokens[self.first_of_group[evidence_groups]] * (evidence_groups >= 0)[:, :, None]
         # einsum adds up on one thread, always in the same order.
         with_label = np.einsum("nmd,nd->nm", tokens, labels)
         with_evidence = np.einsum("nmd,nd->nm", tokens, evidence.sum(axis=1))
-        is_evidence = groups[:, :, None] == supporting[:, None, :]
-        row, column, which = np.nonzero(is_evidence)
-        with_evidence[row, column] -= np.einsum("nd,nd->n", tokens[row, column], evidence[row, which])
-        n_evidence = (supporting >= 0).sum(axis=1, keepdims=True) - is_evidence.any(axis=2)
+        is_evidence = groups[:, :, None] == evidence_groups[:, None, :]
+        row, column, number = np.nonzero(is_evidence)
+        with_evidence[row, column] -= np.einsum("nd,nd->n", tokens[row, column], evidence[row, number])
+        n_evidence = (evidence_groups >= 0).sum(axis=1, keepdims=True) - is_evidence.any(axis=2)
         mean = np.where(n_evidence > 0, with_evidence / np.maximum(n_evidence, 1), np.nan)
-        named = (groups[:, :, None] == words[:, None, :]).any(axis=2)
-        return np.fmax(np.where(named, np.nan, with_label), mean)
+        is_named = (groups[:, :, None] == named_groups[:, None, :]).any(axis=2)
+        return np.fmax(np.where(is_named, np.nan, with_label), mean)
 
     def embeddings_of(self, labels: list[str]) -> Float[np.ndarray, "n d"]:
+        """One row for each label. Raises SvdlensError for a label without an embedding."""
         missing = [label for label in labels if label not in self.label_embeddings]
         if missing:
             raise SvdlensError(
@@ -139,11 +145,13 @@ def text_key(text: str) -> str:
 
 def known_groups(keys: Sequence[Sequence[str]], group_of_key: Mapping[str, int]) -> Int[np.ndarray, "n most"]:
     """The groups of each row's keys, each once, without those of no token; -1 after them."""
-    found = [list(dict.fromkeys(group_of_key[key] for key in of_row if key in group_of_key)) for of_row in keys]
-    width = max((len(of_row) for of_row in found), default=0)
-    return np.array([of_row + [-1] * (width - len(of_row)) for of_row in found], dtype=np.int64).reshape(
-        len(found), width
-    )
+    return padded_rows([list(dict.fromkeys(group_of_key[key] for key in row if key in group_of_key)) for row in keys])
+
+
+def padded_rows(rows: Sequence[Sequence[int]]) -> Int[np.ndarray, "n most"]:
+    """Rows of different lengths as one array, -1 after the end of each."""
+    most = max(map(len, rows), default=0)
+    return np.array([[*row, *[-1] * (most - len(row))] for row in rows], dtype=np.int64).reshape(len(rows), most)
 
 
 def named_in(label: str) -> list[str]:

@@ -15,7 +15,8 @@ from torch import Tensor
 
 
 class Rotated(NamedTuple):
-    """directions [n, d_model] and, for each, the side and the place of the matrix in whose subspace it lies."""
+    """directions [n, d_model], of unit length, and for each the side and the number of the matrix (in the order of the
+    SVD file) in whose subspace it lies."""
 
     directions: Float[Tensor, "n d_model"]
     sides: list[str]
@@ -23,23 +24,26 @@ class Rotated(NamedTuple):
 
 
 def seeded(seed: int, *names: str) -> np.random.Generator:
-    """Random numbers that differ for each combination of names, and depend on nothing else."""
+    """A generator of random numbers that depend on the seed and the names, and on nothing else."""
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
 def random_unit_directions(n: int, d_model: int, generator: np.random.Generator) -> Float[Tensor, "n d_model"]:
-    """Independent directions, uniform on the sphere."""
+    """Independent directions, uniform on the unit sphere: normalised Gaussians (Muller 1959). float64."""
     directions = generator.standard_normal((n, d_model))
     return torch.from_numpy(directions / np.linalg.norm(directions, axis=1, keepdims=True))
 
 
 def gaussian_directions(n: int, d_model: int, generator: np.random.Generator) -> Float[Tensor, "n d_model"]:
-    """Leading right singular vectors of a Gaussian d_model x d_model matrix; of further ones where n is more."""
-    found: list[Tensor] = []
+    """Leading right singular vectors of a Gaussian d_model x d_model matrix; of further ones where n is more. float64.
+
+    The post's control (Millidge & Black 2022). Each is uniform on the sphere, and those of one matrix are orthogonal.
+    """
+    vectors: list[Tensor] = []
     for start in range(0, n, d_model):
         matrix = torch.from_numpy(generator.standard_normal((d_model, d_model)))
-        found.append(torch.linalg.svd(matrix)[2][: n - start])
-    return torch.cat(found)
+        vectors.append(torch.linalg.svd(matrix)[2][: n - start])
+    return torch.cat(vectors)
 
 
 def rotated_directions(
@@ -48,13 +52,13 @@ def rotated_directions(
     """Rows of random rotations of the k leading singular vectors of a matrix, for each side and matrix as many.
 
     The rotations are uniform over all (QR of a Gaussian matrix; Stewart 1980). Of a rotation all k rows are used
-    before the next is drawn. Where there are more sides and matrices than n, n of them are chosen.
+    before the next is drawn. Where there are more sides and matrices than n, n of them are chosen. float64.
     """
-    places = [(side, matrix) for side, of_side in vectors.items() for matrix in range(len(of_side))]
-    counts = np.full(len(places), n // len(places))
-    counts[generator.permutation(len(places))[: n % len(places)]] += 1
+    subspaces = [(side, matrix) for side, matrices in vectors.items() for matrix in range(len(matrices))]
+    counts = np.full(len(subspaces), n // len(subspaces))
+    counts[generator.permutation(len(subspaces))[: n % len(subspaces)]] += 1
     rows: list[Tensor] = []
-    for (side, matrix), count in zip(places, counts, strict=True):
+    for (side, matrix), count in zip(subspaces, counts, strict=True):
         leading = vectors[side][matrix].double()
         for start in range(0, int(count), len(leading)):
             normal = torch.from_numpy(generator.standard_normal((len(leading), len(leading))))
@@ -62,5 +66,5 @@ def rotated_directions(
             # With the signs of the diagonal taken out, no rotation is likelier than another.
             rotation *= triangle.diagonal().sign()
             rows.append(rotation[: count - start] @ leading)
-    chosen = [place for place, count in zip(places, counts, strict=True) for _ in range(count)]
+    chosen = [subspace for subspace, count in zip(subspaces, counts, strict=True) for _ in range(count)]
     return Rotated(torch.cat(rows), [side for side, _ in chosen], [matrix for _, matrix in chosen])

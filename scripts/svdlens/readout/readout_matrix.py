@@ -15,8 +15,9 @@ from svdlens.weights.weight_files import WeightFile
 def readout_matrix(weights: WeightFile, setting: Setting, readout: str) -> Float[Tensor, "d_model d_vocab"]:
     """What turns directions (rows) into scores of tokens, as the setting wants it, float64.
 
-    W_U; W_E transposed; or pinv_W_E, whose scores are the combination of embeddings that comes closest to the
-    direction. Raises SvdlensError for another `readout`.
+    W_U, whose scores of residual vectors are logits (Elhage et al. 2021); W_E transposed; or pinv_W_E, whose scores are
+    the combination of embeddings that comes closest to the direction, the smallest of those. Raises SvdlensError for
+    another `readout`.
     """
     if readout == "W_U":
         return unembed(weights, setting)
@@ -30,7 +31,7 @@ def readout_matrix(weights: WeightFile, setting: Setting, readout: str) -> Float
 
 
 def reading_gains(weights: WeightFile, matrix: str) -> Float[Tensor, "n_layers d_model"] | None:
-    """The gain before each layer's matrix, None in a model that has no norm there. float64."""
+    """The gain (no unit) of the norm before each layer's matrix, None in a model that has no norm there. float64."""
     norm = MATRIX_KINDS[matrix].norm
     if f"blocks.0.{norm}.w" not in weights.names:
         return None

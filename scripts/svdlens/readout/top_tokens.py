@@ -46,9 +46,10 @@ GROUP = 64
 
 
 class Approximation(NamedTuple):
-    """A read-out matrix in low precision: columns [d_vocab, d_model], their norms, and norms of what rounding took."""
+    """A read-out matrix in low precision: its columns as rows [d_vocab, d_model], upper bounds of their norms, and of
+    the norms of what rounding took from them (float64)."""
 
-    columns: Tensor
+    columns: Float[Tensor, "d_vocab d_model"]
     norms: Float[Tensor, " d_vocab"]
     residuals: Float[Tensor, " d_vocab"]
 
@@ -56,15 +57,16 @@ class Approximation(NamedTuple):
 class ReadoutMatrix:
     """A read-out matrix [d_model, d_vocab], prepared once to read many directions.
 
-    Raises SvdlensError if it is not finite.
+    mean [d_model]: of its columns, float64. columns [d_vocab, d_model]: the matrix transposed, float32 where that
+    holds it exactly, else float64. Searches run on `device`. Raises SvdlensError if the matrix is not finite.
     """
 
     def __init__(self, matrix: Float[Tensor, "d_model d_vocab"], device: str = "cpu") -> None:
         self.mean = matrix.double().mean(dim=1)
         # What is not finite shows in the mean of its row, which is had in a fraction of the time of looking at all.
-        if not self.mean.isfinite().all() and (wrong := int((~matrix.isfinite()).sum())):
+        if not self.mean.isfinite().all() and (n_not_finite := int((~matrix.isfinite()).sum())):
             raise SvdlensError(
-                f"the read-out matrix has {wrong} values that are NaN or infinite, and so would be the scores. "
+                f"the read-out matrix has {n_not_finite} values that are NaN or infinite, and so would be the scores. "
                 "Take a checkpoint without such values."
             )
         # Raw weights are float32 numbers; kept as such, half as much memory has to be read for scores.
@@ -80,20 +82,22 @@ class ReadoutMatrix:
 
     @property
     def d_vocab(self) -> int:
+        """The number of tokens."""
         return len(self.columns)
 
     def approximation(self, name: str) -> Approximation:
+        """The matrix in a precision of PRECISIONS, made at the first call. Not safe to make in several threads."""
         if name not in self.approximations:
             low = self.columns.to(PRECISIONS[name].dtype)
-            pieces = zip(self.columns.split(COLUMNS_AT_ONCE), low.split(COLUMNS_AT_ONCE), strict=True)
-            residuals = torch.cat([upper_norms(exact - rounded.to(exact.dtype)) for exact, rounded in pieces])
-            parts = (part.to(self.device) for part in (low, upper_norms(low), residuals))
-            self.approximations[name] = Approximation(*parts)
+            chunks = zip(self.columns.split(COLUMNS_AT_ONCE), low.split(COLUMNS_AT_ONCE), strict=True)
+            residuals = torch.cat([upper_norms(exact - rounded.to(exact.dtype)) for exact, rounded in chunks])
+            arrays = (array.to(self.device) for array in (low, upper_norms(low), residuals))
+            self.approximations[name] = Approximation(*arrays)
         return self.approximations[name]
 
 
 def upper_norms(vectors: Float[Tensor, "n d_model"]) -> Float[Tensor, " n"]:
-    """Norms that are not too small, whatever is lost in computing them (in float32, if the numbers are no longer)."""
+    """Norms of rows, float64, not too small whatever is lost in computing them (in float32, unless in float64)."""
     if vectors.dtype == torch.float64:
         return torch.linalg.vector_norm(vectors, dim=1) * (1 + 1e-9)
     # d_model 2^-24 for the sum, and squares of what is under 1e-19 are lost.
@@ -107,11 +111,14 @@ def top_tokens(
     threads: int = 1,
     precision: str | None = None,
 ) -> dict[int, TopTokens]:
-    """The k highest scoring tokens of each direction (+1) and of its opposite (-1).
+    """The k highest scoring tokens of each direction (key +1) and of its opposite (key -1).
 
-    Scores are float64 dot products, ties go to the lowest id, and what is returned is rounded to float32. k is cut to
-    the vocabulary. `precision` of the search is a key of ROUTES; None takes what is fastest here. Raises SvdlensError
-    for scores that are not finite.
+    The logit lens (nostalgebraist 2020) on directions of weights, as the post does it (Millidge & Black 2022).
+
+    Scores are float64 dot products (logits, for a W_U and directions of unit length), ties go to the lowest id, and
+    what is returned is rounded to float32. k is cut to the vocabulary. `precision` of the search is a key of ROUTES;
+    None takes what is fastest here. The result depends neither on it nor on `threads`. Raises SvdlensError for
+    directions and scores that are not finite.
     """
     exact = directions.double()
     if not exact.isfinite().all():
@@ -120,9 +127,10 @@ def top_tokens(
             "Take a checkpoint without such values."
         )
     n, k = len(exact), min(k, matrix.d_vocab)
-    mean = scores_of(exact.numpy(), matrix.mean.numpy())
-    found = {
-        sign: TopTokens(np.empty((n, k), np.int64), np.empty((n, k), np.float32), sign * mean) for sign in (+1, -1)
+    mean_scores = scores_of(exact.numpy(), matrix.mean.numpy())
+    top = {
+        sign: TopTokens(np.empty((n, k), np.int64), np.empty((n, k), np.float32), sign * mean_scores)
+        for sign in (+1, -1)
     }
     route = ROUTES[precision or fastest_precision(*matrix.columns.shape, matrix.device)]
     undecided = np.arange(n)
@@ -131,23 +139,23 @@ def top_tokens(
         for name in route:
             matrix.approximation(name)
             tiles = tiles_of(undecided, PRECISIONS[name].dtype.itemsize * matrix.d_vocab, threads)
-            left = pool.map(lambda tile, name=name: search(exact, tile, matrix, name, found), tiles)
-            undecided = np.concatenate([undecided[:0], *left])
+            undecided_of_tiles = pool.map(lambda tile, name=name: search(exact, tile, matrix, name, top), tiles)
+            undecided = np.concatenate([undecided[:0], *undecided_of_tiles])
         if route and len(undecided):
             logger.info("%d of %d directions were done in float64", len(undecided), n)
-        list(pool.map(lambda row: score_every_token(exact[row].numpy(), int(row), matrix, found), undecided))
-    if not all(np.isfinite(tokens.scores).all() for tokens in found.values()):
+        list(pool.map(lambda row: score_every_token(exact[row].numpy(), row, matrix, top), undecided.tolist()))
+    if not all(np.isfinite(tokens.scores).all() for tokens in top.values()):
         raise SvdlensError(
             "a score (direction x read-out matrix) is beyond float32 (3.4e38). Such weights are damaged; take another "
             "checkpoint."
         )
-    return found
+    return top
 
 
-def tiles_of(rows: Int[np.ndarray, " n"], row_bytes: int, threads: int) -> list[np.ndarray]:
-    """The rows in equal pieces of at most TILE_BYTES of scores, as many for each thread."""
-    each = -(-len(rows) * row_bytes // (TILE_BYTES * threads))
-    return [tile for tile in np.array_split(rows, max(1, each) * threads) if len(tile)]
+def tiles_of(rows: Int[np.ndarray, " n"], row_bytes: int, threads: int) -> list[Int[np.ndarray, " _"]]:
+    """The rows in equal tiles, TILE_BYTES of scores at most for all threads together, as many for each thread."""
+    n_per_thread = -(-len(rows) * row_bytes // (TILE_BYTES * threads))
+    return [tile for tile in np.array_split(rows, max(1, n_per_thread) * threads) if len(tile)]
 
 
 def search(
@@ -155,14 +163,14 @@ def search(
     tile: Int[np.ndarray, " rows"],
     matrix: ReadoutMatrix,
     name: str,
-    found: dict[int, TopTokens],
+    top: dict[int, TopTokens],
 ) -> Int[np.ndarray, " undecided"]:
-    """Fill in `found` for the rows of a tile, candidates coming from scores in low precision; returns those left out.
+    """Fill in `top` for the rows of a tile, candidates coming from scores in the precision `name`; returns the rest.
 
-    Left out are directions with too many candidates, or with scores that low precision cannot hold.
+    That are directions with too many candidates, or with scores that low precision cannot hold.
     """
     precision, approximation = PRECISIONS[name], matrix.approximation(name)
-    k = found[+1].ids.shape[1]
+    k = top[+1].ids.shape[1]
     exact = directions[tile].to(matrix.device)
     low = exact.to(precision.dtype)
     scores = low @ approximation.columns.T
@@ -176,7 +184,7 @@ def search(
         d_model=exact.shape[1],
     )
     usable = torch.ones(len(tile), dtype=torch.bool, device=matrix.device)
-    reaches = {}
+    is_candidate = {}
     for sign in (+1, -1):
         largest = sign * largest_of_groups(scores, sign, k)
         # So many tokens have a score of this, and truly no less than `sure`.
@@ -188,31 +196,36 @@ def search(
         limits = torch.finfo(scores.dtype)
         least = (least - limits.eps * least.abs() - limits.tiny).to(scores.dtype)
         usable &= largest.isfinite().all(dim=1)
-        reaches[sign] = reaching(scores, least, sign)
+        is_candidate[sign] = reaching(scores, least, sign)
     columns = matrix.columns.numpy()
     undecided = []
-    for place, row in enumerate(tile):
-        candidates = {sign: np.flatnonzero(of_sign[place]) for sign, of_sign in reaches.items()}
-        if not usable[place] or max(map(len, candidates.values())) > CANDIDATES_PER_K * k:
+    for i, row in enumerate(tile.tolist()):
+        candidates = {sign: np.flatnonzero(is_candidate[sign][i]) for sign in is_candidate}
+        if not usable[i] or max(map(len, candidates.values())) > CANDIDATES_PER_K * k:
             undecided.append(row)
             continue
         direction = directions[row].numpy()
         for sign, ids in candidates.items():
-            keep_best(ids, sign * scores_of(columns.take(ids, axis=0), direction), found[sign], row)
+            keep_best(ids, sign * scores_of(columns.take(ids, axis=0), direction), top[sign], row)
     return np.array(undecided, dtype=tile.dtype)
 
 
 def largest_of_groups(scores: Float[Tensor, "rows d_vocab"], sign: int, k: int) -> Float[Tensor, "rows groups"]:
-    """The largest score (the smallest, for sign -1) of each group of GROUP tokens, if there are k such groups."""
-    size = scores.shape[1] // GROUP
-    if size < k:
+    """The largest score (the smallest, for sign -1) of each group of GROUP tokens, and the scores of no whole group.
+
+    The k-th largest of these is no larger than the k-th largest score. All scores where there are fewer than k groups.
+    """
+    n_groups = scores.shape[1] // GROUP
+    if n_groups < k:
         return scores
-    groups = scores[:, : GROUP * size].unflatten(1, (GROUP, size))
+    groups = scores[:, : GROUP * n_groups].unflatten(1, (GROUP, n_groups))
     largest = groups.amax(dim=1) if sign > 0 else groups.amin(dim=1)
-    return torch.cat([largest, scores[:, GROUP * size :]], dim=1)
+    return torch.cat([largest, scores[:, GROUP * n_groups :]], dim=1)
 
 
-def reaching(scores: Float[Tensor, "rows d_vocab"], least: Tensor, sign: int) -> Bool[np.ndarray, "rows d_vocab"]:
+def reaching(
+    scores: Float[Tensor, "rows d_vocab"], least: Float[Tensor, "rows 1"], sign: int
+) -> Bool[np.ndarray, "rows d_vocab"]:
     """Whether sign * score >= least."""
     if scores.device.type != "cpu" or not (least > 0).all():
         return (scores >= least if sign > 0 else scores <= -least).cpu().numpy()
@@ -226,10 +239,17 @@ def reaching(scores: Float[Tensor, "rows d_vocab"], least: Tensor, sign: int) ->
 
 
 def error_bound(
-    norm: Tensor, low_norm: Tensor, residual_norm: Tensor, *, residual: Tensor, size: Tensor, d_model: int
-) -> Tensor:
+    norm: Float[Tensor, "*#shape"],
+    low_norm: Float[Tensor, "*#shape"],
+    residual_norm: Float[Tensor, "*#shape"],
+    *,
+    residual: Float[Tensor, "*#shape"],
+    size: Float[Tensor, "*#shape"],
+    d_model: int,
+) -> Float[Tensor, "*shape"]:
     """How far the sum x' w', in float32, may be from x w, where x' and w' are x and w rounded.
 
+    norm, low_norm and residual_norm are |w|, |w'| and |w - w'|, residual and size |x - x'| and |x'|; all broadcast.
     x w - x' w' = (x - x') w + x' (w - w'), by norms. The sum of d_model products has a relative error of d_model 2^-24
     (Higham 2002, section 3.1), twice that where a processor rounds otherwise than to the nearest, and what is too
     small for float32 is lost.
@@ -238,25 +258,27 @@ def error_bound(
 
 
 def score_every_token(
-    direction: Float[np.ndarray, " d_model"], row: int, matrix: ReadoutMatrix, found: dict[int, TopTokens]
+    direction: Float[np.ndarray, " d_model"], row: int, matrix: ReadoutMatrix, top: dict[int, TopTokens]
 ) -> None:
-    parts = matrix.columns.split(COLUMNS_AT_ONCE)
-    scores = np.concatenate([scores_of(part.numpy(), direction) for part in parts])
-    for sign, tokens in found.items():
+    """Fill in `top` for one row, without a search."""
+    chunks = matrix.columns.split(COLUMNS_AT_ONCE)
+    scores = np.concatenate([scores_of(chunk.numpy(), direction) for chunk in chunks])
+    for sign, tokens in top.items():
         keep_best(np.arange(matrix.d_vocab), sign * scores, tokens, row)
 
 
 def scores_of(
     columns: Float[np.ndarray, "m d_model"], direction: Float[np.ndarray, " d_model"]
 ) -> Float[np.ndarray, " m"]:
-    """The scores that ranks are defined by. Each is summed by itself, in one order, whatever stands beside it."""
+    """The scores that ranks are defined by, float64. Each is summed by itself, in one order, whatever is beside it."""
     with np.errstate(over="ignore", invalid="ignore"):
         scores: np.ndarray = np.vecdot(columns.astype(np.float64, copy=False), direction)
     return scores
 
 
 def keep_best(ids: Int[np.ndarray, " m"], scores: Float[np.ndarray, " m"], tokens: TopTokens, row: int) -> None:
-    # ids count up, and a stable sort keeps that order among equals. NaN comes last, where it would go unseen.
+    """Write the best of these tokens into a row of `tokens`, the best first; `ids` ascend."""
+    # A stable sort keeps the lowest id first among equals. NaN comes last, where it would go unseen.
     best = np.argsort(-np.where(np.isnan(scores), np.inf, scores), kind="stable")[: tokens.ids.shape[1]]
     with np.errstate(over="ignore"):
         tokens.ids[row], tokens.scores[row] = ids[best], scores[best]

@@ -2,7 +2,9 @@
 
 Convention: activations are rows, x @ W. So `left` lives where the matrix reads and `right` where it writes, and
 W = left^T diag(values) right with singular vectors as rows of `left` and `right`. Products take leading batch
-dimensions, which a GPU wants; on a CPU each matrix is done by itself (layers.py).
+dimensions, which a GPU wants; on a CPU each matrix is done by itself (layer_by_layer.py).
+
+All functions raise torch.linalg.LinAlgError where LAPACK does not converge, as with values that are not finite.
 """
 
 from typing import NamedTuple
@@ -14,7 +16,8 @@ from torch import Tensor
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 
 SIGN_TIE = 1e-6
-
+"""Relative distance to the largest magnitude within which coordinates count as equally large. It is far above what
+rounding moves, so that two correct SVDs give a direction the same sign."""
 UNIT_ROUNDOFF = 2.0**-53  # of float64
 VALUE_TOLERANCE = 1e-7
 """Relative error that a shortcut through A^T A may bring into a singular value: about that of the stored float32."""
@@ -25,15 +28,21 @@ this is less than VALUE_TOLERANCE of it."""
 
 
 class Decomposition(NamedTuple):
-    """left [k, d_in], values [rank], right [k, d_out]: every singular value, the leading k vectors."""
+    """left [k, d_in], values [rank], right [k, d_out]: every singular value, descending, and the leading k vectors.
+
+    Vectors are rows of unit length, `values` have the unit of the weights. All may have leading batch dimensions.
+    """
 
     left: Float[Tensor, "... k d_in"]
     values: Float[Tensor, "... rank"]
     right: Float[Tensor, "... k d_out"]
 
 
-def decompose(factors: list[Tensor], directions: int | None) -> Decomposition:
-    """SVD of the one matrix in `factors`, or of the product of the two; `directions` None keeps every vector."""
+def decompose(factors: list[Float[Tensor, "... _ _"]], directions: int | None) -> Decomposition:
+    """SVD of the one matrix [d_in, d_out] in `factors`, or of the product of the two, float64.
+
+    The leading `directions` vectors are kept, or all where it is None or more than the rank; signs are as they come.
+    """
     if len(factors) == 2:
         return decompose_product(factors[0], factors[1], directions)
     return decompose_dense(factors[0], directions)
@@ -44,7 +53,9 @@ def decompose_product(
 ) -> Decomposition:
     """SVD of first @ second, float64, without the dense product: QR of both factors, SVD of the small core.
 
-    The post multiplies the factors out (Millidge & Black 2022); the values are the same.
+    With first = Q1 R1 and second^T = Q2 R2 the product is Q1 (R1 R2^T) Q2^T, and R1 R2^T = U S V^T gives its vectors
+    Q1 U and Q2 V (Chan 1982, for one factor). The post multiplies the factors out (Millidge & Black 2022); the values
+    are the same.
     """
     first_basis, first_core = orthonormal_basis(first)
     second_basis, second_core = orthonormal_basis(second.mT)
@@ -55,17 +66,18 @@ def decompose_product(
 
 
 class Basis(NamedTuple):
-    """Orthonormal columns Q = columns @ transform, not multiplied out: only some combinations of them are wanted."""
+    """Orthonormal columns Q [n, rank] = columns @ transform, not multiplied out: only some combinations are wanted."""
 
     columns: Float[Tensor, "... n inner"]
     transform: Float[Tensor, "... inner rank"]
 
     def combine(self, weights: Float[Tensor, "... rank k"]) -> Float[Tensor, "... n k"]:
+        """Q @ weights."""
         return self.columns @ (self.transform @ weights)
 
 
 def orthonormal_basis(matrix: Float[Tensor, "... n inner"]) -> tuple[Basis, Float[Tensor, "... rank inner"]]:
-    """Q with orthonormal columns and R with matrix = Q R, float64.
+    """Q [n, rank] with orthonormal columns and R [rank, inner] with matrix = Q R, float64.
 
     Cholesky-QR where it is accurate enough: Q = A R^-1 with R^T R = A^T A, all of it matrix products. Rounding moves
     A^T A by at most (n + inner + 1) u |A|_F^2 (product and Cholesky; Higham 2002, sections 3.5 and 10.1), so Q^T Q by
@@ -81,29 +93,30 @@ def orthonormal_basis(matrix: Float[Tensor, "... n inner"]) -> tuple[Basis, Floa
     # The product of these two norms is at least the square of the 2-norm.
     inverse_square = torch.linalg.matrix_norm(transform, 1) * torch.linalg.matrix_norm(transform, torch.inf)
     underflow = n * inner * torch.finfo(matrix.dtype).tiny
-    moved = (n + inner + 1) * UNIT_ROUNDOFF * matrix.square().sum(dim=(-2, -1)) + underflow
+    gram_error = (n + inner + 1) * UNIT_ROUNDOFF * matrix.square().sum(dim=(-2, -1)) + underflow
     # A bound that is NaN has not held either.
-    wrong = (info != 0) | ~(moved * inverse_square <= VALUE_TOLERANCE)
+    inexact = (info != 0) | ~(gram_error * inverse_square <= VALUE_TOLERANCE)
     columns = matrix
-    if wrong.any():
+    if inexact.any():
         columns = matrix.clone()
-        columns[wrong], core[wrong] = torch.linalg.qr(matrix[wrong])
-        transform[wrong] = identity_like(core, inner)
+        columns[inexact], core[inexact] = torch.linalg.qr(matrix[inexact])
+        transform[inexact] = identity_like(core, inner)
     return Basis(columns, transform), core
 
 
-def identity_like(core: Tensor, size: int) -> Tensor:
+def identity_like(core: Tensor, size: int) -> Float[Tensor, "{size} {size}"]:
+    """The identity, in the type and on the device of `core`."""
     return torch.eye(size, dtype=core.dtype, device=core.device)
 
 
 def decompose_dense(weight: Float[Tensor, "d_in d_out"], directions: int | None) -> Decomposition:
-    """SVD of one matrix, float64: through its Gram matrix where that is accurate enough, else through QR."""
+    """SVD of one matrix, float64: through its Gram matrix where that is accurate enough, else by QR (Chan 1982)."""
     if weight.shape[0] > weight.shape[1]:
         left, values, right = decompose_dense(weight.mT, directions)
         return Decomposition(right, values, left)
-    found = decompose_by_gram(weight, directions)
-    if found is not None:
-        return found
+    by_gram = decompose_by_gram(weight, directions)
+    if by_gram is not None:
+        return by_gram
     # QR of the longer side first: the SVD that is left is square.
     basis, core = torch.linalg.qr(weight.mT)
     left, values, right = torch.linalg.svd(core.mT)
@@ -115,37 +128,37 @@ def decompose_by_gram(weight: Float[Tensor, "n m"], directions: int | None) -> D
 
     Rounding moves an eigenvalue by at most m u |W|_F^2 (the product; Higham 2002, section 3.5) and n u |W|_2^2 (the
     eigenvalue solver), and by what underflows, so a singular value s by half of that over s. Where this exceeds
-    VALUE_TOLERANCE for the smallest one, the answer is None. Several times as fast as an SVD.
+    VALUE_TOLERANCE (relative) for the smallest one, the answer is None. Several times as fast as an SVD.
 
     A matrix centred over its rows has one more singular value of exactly 0, which no Gram matrix can show: it is
     taken out first.
     """
     n, m = weight.shape
     total = weight.square().sum()
-    centred = n > 1 and bool(weight.sum(dim=0).square().sum() <= n * CENTRED**2 * total)
-    rest = without_ones(weight) if centred else weight
+    is_centred = n > 1 and bool(weight.sum(dim=0).square().sum() <= n * CENTRED**2 * total)
+    reduced = without_ones(weight) if is_centred else weight
     if directions is None:
         directions = n
     # Beyond that, squares overflow within the eigenvalue solver. Weights in float32 are far from it.
-    if directions > len(rest) or not bool(total < 1e300):
+    if directions > len(reduced) or not bool(total < 1e300):
         return None
 
-    squares, vectors = torch.linalg.eigh(lower_gram(rest), UPLO="L")
+    squares, vectors = torch.linalg.eigh(lower_gram(reduced), UPLO="L")
     squares, left = squares.flip(0), vectors.flip(1).mT[:directions].contiguous()
     error = UNIT_ROUNDOFF * (m * total + n * squares[0]) + n * m * torch.finfo(weight.dtype).tiny
-    # Not so either if anything is NaN.
+    # A NaN is not within the bound either.
     if not bool(error <= 2 * VALUE_TOLERANCE * squares[-1]):
         return None
     values = squares.sqrt()
-    right = (left @ rest) / values[:directions, None]
-    if centred:
+    right = (left @ reduced) / values[:directions, None]
+    if is_centred:
         values = torch.cat([values, values.new_zeros(1)])
         left = with_ones(left)
     return Decomposition(left, values, right)
 
 
 def lower_gram(weight: Float[Tensor, "n m"]) -> Float[Tensor, "n n"]:
-    """W W^T on and below its diagonal, in four strips: 5/8 of the products of the whole. Above, what is not needed."""
+    """W W^T on and below its diagonal, in four strips: 5/8 of the products of the whole. Above is nothing valid."""
     gram = weight.new_zeros(len(weight), len(weight))
     strip = -(-len(weight) // 4)
     for start in range(0, len(weight), strip):
@@ -154,20 +167,23 @@ def lower_gram(weight: Float[Tensor, "n m"]) -> Float[Tensor, "n n"]:
 
 
 def without_ones(weight: Float[Tensor, "n m"]) -> Float[Tensor, "n-1 m"]:
-    """The matrix in an orthonormal basis of what is orthogonal to the ones vector: reflected, less the first row."""
+    """The columns in an orthonormal basis of what is orthogonal to the ones vector: reflected, less the first row."""
     reflector = reflector_of_ones(len(weight), weight)
     return (weight - torch.outer(reflector, reflector @ weight))[1:]
 
 
-def with_ones(left: Float[Tensor, "k n-1"]) -> Float[Tensor, "k n"]:
-    """Vectors in the basis of without_ones as they were before."""
+def with_ones(left: Float[Tensor, "k reduced"]) -> Float[Tensor, "k reduced+1"]:
+    """Rows that are vectors in the basis of without_ones, in the coordinates that the matrix had before it."""
     left = torch.nn.functional.pad(left, (1, 0))
     reflector = reflector_of_ones(left.shape[1], left)
     return left - torch.outer(left @ reflector, reflector)
 
 
 def reflector_of_ones(n: int, like: Tensor) -> Float[Tensor, " n"]:
-    """w with I - w w^T a reflection that takes the ones vector to a multiple of the first coordinate (Householder)."""
+    """w with I - w w^T a reflection that takes the ones vector to a multiple of the first coordinate.
+
+    Householder's reflector, in the type and on the device of `like`.
+    """
     reflector = torch.full((n,), n**-0.5, dtype=like.dtype, device=like.device)
     reflector[0] += 1
     return reflector * (2 / reflector.square().sum()).sqrt()
@@ -176,11 +192,12 @@ def reflector_of_ones(n: int, like: Tensor) -> Float[Tensor, " n"]:
 def fix_signs(decomposition: Decomposition, matrix: str) -> Decomposition:
     """Flip `left` and `right` together so that the largest coordinate on the sign side of its kind is positive.
 
-    Among magnitudes within SIGN_TIE (relative) of the largest the lowest index decides.
+    `matrix` is a key of MATRIX_KINDS. Among magnitudes within SIGN_TIE (relative) of the largest the lowest index
+    decides. As scikit-learn's svd_flip, which knows no ties.
     """
-    deciding = getattr(decomposition, MATRIX_KINDS[matrix].sign_array)
-    magnitudes = deciding.abs()
+    vectors = getattr(decomposition, MATRIX_KINDS[matrix].sign_array)
+    magnitudes = vectors.abs()
     near_largest = magnitudes >= magnitudes.amax(dim=-1, keepdim=True) * (1 - SIGN_TIE)
-    first = near_largest.int().argmax(dim=-1, keepdim=True)
-    signs = torch.where(deciding.gather(-1, first) < 0, -1.0, 1.0).to(deciding.dtype)
+    deciding = near_largest.int().argmax(dim=-1, keepdim=True)
+    signs = torch.where(vectors.gather(-1, deciding) < 0, -1.0, 1.0).to(vectors.dtype)
     return decomposition._replace(left=decomposition.left * signs, right=decomposition.right * signs)

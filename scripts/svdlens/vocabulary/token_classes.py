@@ -26,9 +26,9 @@ ABOUT = "about "  # before the name of a topic, or of a word that definitions ha
 class TokenClasses(NamedTuple):
     """names and kinds (semantic grammatical orthographic frequency glitch) of classes, and who is in them.
 
-    membership [d_vocab, n_classes] is a sparse matrix of ones. groups [d_vocab]: tokens of one number are case variants
-    and inflections of one word. is_word [d_vocab]: whether the token is a function word, or a word of the lexicon
-    that is not shorter than SHORTEST_WORD.
+    names and kinds [n_classes]. membership [d_vocab, n_classes] is a sparse matrix of ones. groups [d_vocab]: tokens of
+    one number are case variants and inflections of one word. is_word [d_vocab]: whether the token is a function word,
+    or a word of the lexicon that is not shorter than SHORTEST_WORD.
     """
 
     names: list[str]
@@ -39,14 +39,14 @@ class TokenClasses(NamedTuple):
 
 
 def classify_tokens(texts: list[str], lexicon: Lexicon, log_ranks: Float[np.ndarray, " d_vocab"]) -> TokenClasses:
-    """The classes of the tokens with these texts, of whose frequency `log_ranks` tells (frequency.py)."""
-    numbers: dict[str, int] = {}
+    """The classes of the tokens with these texts (by id); `log_ranks` as token_frequency.log_ranks has them."""
+    group_of_form: dict[str, int] = {}
     groups, is_word = np.empty(len(texts), np.int64), np.empty(len(texts), bool)
     members: dict[tuple[str, str], list[int]] = defaultdict(list)
     for id, text in enumerate(texts):
         word = text.strip().lower()
         bases = lexicon.base_forms(word) if len(word) > 1 else []
-        groups[id] = numbers.setdefault(dictionary_form(word, bases), len(numbers))
+        groups[id] = group_of_form.setdefault(dictionary_form(word, bases), len(group_of_form))
         is_word[id] = word in ALL_FUNCTION_WORDS or (bool(bases) and len(word) >= SHORTEST_WORD)
         for kind, name in form_classes(text, bases):
             members[kind, name].append(id)
@@ -60,16 +60,22 @@ def classify_tokens(texts: list[str], lexicon: Lexicon, log_ranks: Float[np.ndar
 
 
 def dictionary_form(word: str, bases: list[Base]) -> str:
-    """The word that `word` is an inflection of, or itself."""
+    """The word that the lower-case `word` is an inflection of, or itself; `bases` are those of Lexicon.base_forms."""
     if word in ALL_FUNCTION_WORDS:
         return word
     return next((base.word for base in bases if base.ending and len(base.word) >= SHORTEST_BASE), word)
 
 
 def keep_distinct(
-    members: dict[tuple[str, str], list[int]], lexicon: Lexicon, groups: np.ndarray, is_word: np.ndarray
+    members: dict[tuple[str, str], list[int]],
+    lexicon: Lexicon,
+    groups: Int[np.ndarray, " d_vocab"],
+    is_word: Bool[np.ndarray, " d_vocab"],
 ) -> TokenClasses:
-    """Classes with enough words; of those with the same tokens just one, by preference one of a plain name."""
+    """Classes with enough words; of those with the same tokens just one, by preference one of a short name.
+
+    `members` are the ids of tokens by kind and name of the class; of the kind "concept" the name is a number.
+    """
     chosen: dict[tuple[int, ...], tuple[str, str]] = {}
     for (kind, name), ids in members.items():
         if len(set(groups[ids].tolist())) < FEWEST_WORDS or len(ids) > len(groups) // 2:

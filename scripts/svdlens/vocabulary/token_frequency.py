@@ -1,4 +1,8 @@
-"""How frequent each token of a vocabulary is, for the frequency covariate of labels (docs/design.md)."""
+"""How frequent each token of a vocabulary is: known from counts, or guessed from its tokenizer.
+
+The rank is a covariate of labels (docs/design.md): lists of frequent and of rare tokens look alike for no reason of
+meaning.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from svdlens.errors import SvdlensError
 from svdlens.models.safetensors_files import read_json
@@ -46,18 +50,21 @@ def mean_log_rank(
     ids: Int[np.ndarray, "n k"], used: Bool[np.ndarray, "n k"], log_ranks: Float[np.ndarray, " d_vocab"]
 ) -> Float[np.ndarray, " n"]:
     """Mean log rank of the used tokens of each list; NaN for a list without any. Lower means more frequent."""
-    of_tokens = np.where(used, log_ranks[np.where(used, ids, 0)], 0.0)
+    used_ranks = np.where(used, log_ranks[np.where(used, ids, 0)], 0.0)
     n_used = used.sum(axis=1)
-    return np.where(n_used > 0, of_tokens.sum(axis=1) / np.maximum(n_used, 1), np.nan)
+    return np.where(n_used > 0, used_ranks.sum(axis=1) / np.maximum(n_used, 1), np.nan)
 
 
-def log_rank(order: np.ndarray) -> Float[np.ndarray, " d_vocab"]:
-    """Log of the rank of each value in increasing order, the mean rank for equal ones."""
+def log_rank(order: Shaped[np.ndarray, " d_vocab"]) -> Float[np.ndarray, " d_vocab"]:
+    """Natural logarithm of the rank of each number, 1 for the smallest, the mean rank for equal ones."""
     return np.log(pd.Series(order).rank(method="average").to_numpy())
 
 
 def read_counts(path: Path, d_vocab: int) -> Float[np.ndarray, " d_vocab"]:
-    """The count of each token id."""
+    """The count of each token id, from a table with columns id and count.
+
+    Raises SvdlensError for a file that is none, and for counts that are not one number of at least 0 for each id.
+    """
     where, again = f"{path.parent.name}/{path.name}", "Count the tokens again, or remove the file to use a proxy."
     try:
         # As a file by itself: names of directories around it are no columns.
@@ -88,18 +95,21 @@ def read_counts(path: Path, d_vocab: int) -> Float[np.ndarray, " d_vocab"]:
             f"{where} has no count for {np.sum(times == 0)} of the {d_vocab} ids, the first of them "
             f"{np.argmin(times)}. Give every id a row, with count 0 for tokens that never occur."
         )
-    bad = ~(np.isfinite(counts) & (counts >= 0))
-    if bad.any():
-        raise SvdlensError(f"{where} has the count {counts[bad][0]} for the id {ids[bad][0]}, not 0 or more. {again}")
-    ordered = np.empty(d_vocab)
-    ordered[ids] = counts
-    return ordered
+    invalid = ~(np.isfinite(counts) & (counts >= 0))
+    if invalid.any():
+        raise SvdlensError(
+            f"{where} has the count {counts[invalid][0]} for the id {ids[invalid][0]}, not 0 or more. {again}"
+        )
+    counts_by_id = np.empty(d_vocab)
+    counts_by_id[ids] = counts
+    return counts_by_id
 
 
 def read_merges(directory: Path) -> tuple[Mapping[str, Any], list[tuple[str, str]], str]:
     """Ids by token, pairs in the order in which they are merged, and the prefix of pieces inside a word.
 
-    No pairs where the tokenizer is none of byte pair encoding (Sennrich et al. 2016), or where there is none.
+    No pairs where the tokenizer is none of byte pair encoding (Sennrich, Haddow & Birch 2016), or where there is none.
+    Raises SvdlensError for a damaged one.
     """
     # merges.txt first: some tokenizer.json were made from it without the merges that begin with #, GPT-2's among them.
     if (directory / "merges.txt").exists() and (directory / "vocab.json").exists():
@@ -125,9 +135,9 @@ def read_merges(directory: Path) -> tuple[Mapping[str, Any], list[tuple[str, str
     if not isinstance(vocabulary, dict):
         raise SvdlensError(f"{where} has merges, but no ids of tokens. Fetch or copy the tokenizer again.")
     pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in listed]
-    for place, pair in enumerate(pairs, start=1):
+    for number, pair in enumerate(pairs, start=1):
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(part, str) and part for part in pair):
-            raise SvdlensError(f"{where}: merge {place} is {pair!r}, not two tokens. Fetch or copy it again.")
+            raise SvdlensError(f"{where}: merge {number} is {pair!r}, not two tokens. Fetch or copy it again.")
     return vocabulary, [(left, right) for left, right in pairs], prefix
 
 
@@ -136,6 +146,8 @@ def merge_order(
 ) -> Int[np.ndarray, " d_vocab"]:
     """0 for single bytes and characters, i for what the i-th merge is the first to make, and for the rest one more
     than any merge has.
+
+    Raises SvdlensError for an id that is not one of 0 to d_vocab - 1, and for a merge that makes no token.
     """
     for token, id in vocabulary.items():
         if type(id) is not int or not 0 <= id < d_vocab:
@@ -144,14 +156,14 @@ def merge_order(
                 f"0 to {d_vocab - 1}. Put the tokenizer there that was saved with these weights."
             )
     order = np.full(d_vocab, len(merges) + 1)
-    for place, (left, right) in reversed(list(enumerate(merges, start=1))):
-        made = left + right.removeprefix(prefix)
-        if made not in vocabulary:
+    for number, (left, right) in reversed(list(enumerate(merges, start=1))):
+        merged = left + right.removeprefix(prefix)
+        if merged not in vocabulary:
             raise SvdlensError(
-                f"{directory.name}: merge {place} of its tokenizer makes {made!r}, which has no id. "
+                f"{directory.name}: merge {number} of its tokenizer makes {merged!r}, which has no id. "
                 f"Fetch or copy the tokenizer again."
             )
-        order[vocabulary[made]] = place
+        order[vocabulary[merged]] = number
     for token, id in vocabulary.items():
         if len(token.removeprefix(prefix)) == 1 or BYTE_PIECE.fullmatch(token):
             order[id] = 0

@@ -93,32 +93,34 @@ def form_classes(token: str, bases: list[Base]) -> list[tuple[str, str]]:
 
 
 def glitch_classes(token: str, text: str) -> list[str]:
-    found = []
+    """Of a token and its text without spaces: broken bytes, control characters, and tokens known as glitches."""
+    classes = []
     if re.search(r"\\x[0-9a-f]{2}", token) or "\ufffd" in token:
-        found.append("bytes that are no characters")
+        classes.append("bytes that are no characters")
     if any(unicodedata.category(character) == "Cc" for character in text):
-        found.append("control characters")
+        classes.append("control characters")
     if text in GLITCH_TOKENS:
-        found.append("glitch tokens")
-    return found
+        classes.append("glitch tokens")
+    return classes
 
 
 def grammatical_classes(text: str, lower: str, bases: list[Base]) -> list[str]:
-    found = [name for name, words in FUNCTION_WORDS_OF.items() if lower in words]
-    if found:
-        return [*found, "function words"]
+    """Of a text, also in lower case: function words, else names and what its dictionary forms can be."""
+    classes = [name for name, words in FUNCTION_WORDS_OF.items() if lower in words]
+    if classes:
+        return [*classes, "function words"]
     if APOSTROPHE.search(text) or lower in CONTRACTIONS:
-        found.append("contractions")
+        classes.append("contractions")
     if text.istitle() and lower in FIRST_NAMES:
-        found.append("first names")
+        classes.append("first names")
     if text.istitle() and text.isalpha() and len(text) > 2 and not bases:
-        found.append("names")
+        classes.append("names")
     letters = sorted({base.part_of_speech for base in bases})
-    found += [f"words that can be {PARTS_OF_SPEECH[letter]}" for letter in letters]
+    classes += [f"words that can be {PARTS_OF_SPEECH[letter]}" for letter in letters]
     if len(letters) == 1:
-        found.append(PARTS_OF_SPEECH[letters.pop()])
-    found += [inflection(lower, base) for base in bases if base.ending]
-    return list(dict.fromkeys(found))
+        classes.append(PARTS_OF_SPEECH[letters.pop()])
+    classes += [inflection(lower, base) for base in bases if base.ending]
+    return list(dict.fromkeys(classes))
 
 
 def inflection(word: str, base: Base) -> str:
@@ -133,51 +135,52 @@ def inflection(word: str, base: Base) -> str:
 
 
 def orthographic_classes(text: str, lower: str, bases: list[Base]) -> list[str]:
+    """Of a text, also in lower case: how it is spelled (script, symbols, digits, capitals, first and last letters)."""
     if not text:
         return []
-    found = []
+    classes = []
     if not text.isascii():
         letters = [character for character in text if character.isalpha()]
         script = unicodedata.name(letters[0], "unknown").split()[0] if letters else "unknown"
         if letters and script != "LATIN":
-            found.append(f"{script.title()} script")
-        found.append("accented or other characters outside ASCII")
+            classes.append(f"{script.title()} script")
+        classes.append("accented or other characters outside ASCII")
     if not any(character.isalnum() for character in text):
-        found.append("punctuation and symbols")
+        classes.append("punctuation and symbols")
         if set(text) & BRACKETS:
-            found.append("brackets")
+            classes.append("brackets")
         if set(text) & QUOTES:
-            found.append("quotation marks")
+            classes.append("quotation marks")
         if len(set(text)) == 1 and len(text) > 1:
-            found.append("repeated punctuation")
-        return found
+            classes.append("repeated punctuation")
+        return classes
     if any(character.isdigit() for character in text):
-        found.append("tokens with digits")
+        classes.append("tokens with digits")
         if text.isdigit():
-            found += ["numbers", f"numbers of {len(text)} digit{'s' * (len(text) > 1)}"]
+            classes += ["numbers", f"numbers of {len(text)} digit{'s' * (len(text) > 1)}"]
         if YEAR.fullmatch(text):
-            found.append("years (numbers of 4 digits)")
+            classes.append("years (numbers of 4 digits)")
         if ORDINAL.fullmatch(lower):
-            found.append("ordinal numbers")
+            classes.append("ordinal numbers")
     if ADDRESS.search(text):
-        found.append("web addresses")
+        classes.append("web addresses")
     if ROMAN.fullmatch(text):
-        found.append("Roman numerals")
+        classes.append("Roman numerals")
     if MIXED_CAPITALS.search(text):
-        found.append("identifiers in mixed capitals (camel case)")
+        classes.append("identifiers in mixed capitals (camel case)")
     if not text.isalpha():
-        return found
+        return classes
     if len(text) == 1:
-        return [*found, "single letters"]
+        return [*classes, "single letters"]
     if text.isupper():
-        found.append("words in capitals (abbreviations)")
+        classes.append("words in capitals (abbreviations)")
     elif text.istitle():
-        found.append("capitalised words")
+        classes.append("capitalised words")
     if len(text) == 2:
-        found.append("tokens of two letters")
+        classes.append("tokens of two letters")
     if text.islower() and text.isascii() and not bases and lower not in ALL_FUNCTION_WORDS:
-        found.append("word fragments")
+        classes.append("word fragments")
     for length in AFFIXES:
         if len(lower) > length + 1:
-            found += [f"words ending in -{lower[-length:]}", f"words beginning with {lower[:length]}-"]
-    return found
+            classes += [f"words ending in -{lower[-length:]}", f"words beginning with {lower[:length]}-"]
+    return classes

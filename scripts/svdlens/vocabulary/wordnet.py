@@ -1,4 +1,4 @@
-"""Words, their parts of speech and the concepts that they belong to, from WordNet (resources/lexicon)."""
+"""Words, their parts of speech and the concepts they belong to, from WordNet (Fellbaum 1998; resources/lexicon)."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -50,15 +50,21 @@ class Base(NamedTuple):
 
 
 class Lexicon(NamedTuple):
+    """concepts; concepts_of a word, as numbers into these; the letters of a word's parts_of_speech (n v a r, in one
+    string); irregular forms, each with the words and parts of speech that it is a form of."""
+
     concepts: list[Concept]
     concepts_of: dict[str, list[int]]
     parts_of_speech: dict[str, str]
     irregular: dict[str, list[tuple[str, str]]]
 
     def base_forms(self, word: str) -> list[Base]:
-        """Dictionary forms that a lower-case word may be a form of, its own entry first; none for what is no word."""
-        found = [Base(word, letter, "") for letter in self.parts_of_speech.get(word, "")]
-        found += [Base(base, letter, "irregular") for base, letter in self.irregular.get(word, [])]
+        """Dictionary forms that a lower-case word may be a form of, its own entry first; none for what is no word.
+
+        WordNet's morphy(7WN): irregular forms, and endings taken off where what is left has an entry.
+        """
+        bases = [Base(word, letter, "") for letter in self.parts_of_speech.get(word, "")]
+        bases += [Base(base, letter, "irregular") for base, letter in self.irregular.get(word, [])]
         for letter, ending, before in ENDINGS:
             if not word.endswith(ending) or len(word) < len(ending) + 2 or (ending == "s" and word.endswith("ss")):
                 continue
@@ -66,12 +72,12 @@ class Lexicon(NamedTuple):
             candidates = [stem + before]
             if ending in DOUBLED and not before and len(stem) > 2 and stem[-1] == stem[-2]:
                 candidates.append(stem[:-1])
-            found += [Base(base, letter, ending) for base in candidates if letter in self.parts_of_speech.get(base, "")]
-        return found
+            bases += [Base(base, letter, ending) for base in candidates if letter in self.parts_of_speech.get(base, "")]
+        return bases
 
 
 def load_lexicon(directory: Path = DIRECTORY) -> Lexicon:
-    """The lexicon as resources/lexicon/build_lexicon.py wrote it."""
+    """The lexicon as resources/lexicon/build_lexicon.py wrote it to `directory`."""
     concepts, words, forms = (pq.read_table(directory / f"{name}.parquet").to_pydict() for name in FILES)
     irregular = defaultdict(list)
     for form, word, letter in zip(forms["form"], forms["word"], forms["part_of_speech"], strict=True):

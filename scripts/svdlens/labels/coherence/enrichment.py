@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from scipy.special import gammaln
 
 from svdlens.readout.token_table import DistinctLists
@@ -28,7 +28,7 @@ class Population(NamedTuple):
 
 
 def count_tokens(lists: DistinctLists, membership: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
-    """counts [n, n_classes]: tokens of each list that are in each class."""
+    """counts [n, n_classes]: how many tokens of each list are in each class; `membership` is that of TokenClasses."""
     sizes = lists.used.sum(axis=1)
     ones = np.ones(int(sizes.sum()), np.float32)
     tokens = scipy.sparse.csr_matrix(
@@ -38,8 +38,9 @@ def count_tokens(lists: DistinctLists, membership: scipy.sparse.csr_matrix) -> s
 
 
 def population_of(lists: DistinctLists, membership: scipy.sparse.csr_matrix) -> Population:
-    often = np.bincount(lists.ids[lists.used], minlength=membership.shape[0])
-    return Population(int(lists.used.sum()), np.asarray(often @ membership).ravel().astype(np.int64))
+    """All tokens of the lists, each as often as it is in them; `membership` is that of TokenClasses."""
+    occurrences = np.bincount(lists.ids[lists.used], minlength=membership.shape[0])
+    return Population(int(lists.used.sum()), np.asarray(occurrences @ membership).ravel().astype(np.int64))
 
 
 class Shared(NamedTuple):
@@ -54,7 +55,7 @@ class Shared(NamedTuple):
 
 
 def enrichment(lists: DistinctLists, membership: scipy.sparse.csr_matrix, population: Population) -> Shared:
-    """Counts and strengths of each list in each class.
+    """Counts and strengths (-log10 of the hypergeometric tail) of each list in each class.
 
     Lists that are not of the population, such as those of controls, may have more of a class than that has. Then the
     class is as large as the list shows, as it would be if the list were of the population.
@@ -65,21 +66,25 @@ def enrichment(lists: DistinctLists, membership: scipy.sparse.csr_matrix, popula
     strengths = np.zeros(len(counts.data))
     shared = counts.data.astype(np.int64)
     # Many classes are equally large.
-    totals, which = np.unique(np.append(np.arange(lists.ids.shape[1] + 1), population.in_class), return_inverse=True)
-    of_class, of_list = which[lists.ids.shape[1] + 1 :], which[: lists.ids.shape[1] + 1]
+    possible_counts = np.arange(lists.ids.shape[1] + 1)
+    totals, indices = np.unique(np.append(possible_counts, population.in_class), return_inverse=True)
+    index_of_count, index_of_class = indices[: len(possible_counts)], indices[len(possible_counts) :]
     for size in np.unique(sizes):
         (chosen,) = np.nonzero((size_of_entry == size) & (shared >= FEWEST_SHARED))
         if len(chosen):
             tails = log_tails(population.size, totals, int(size))
-            # Totals rise with their places.
-            total = np.maximum(of_class[counts.indices[chosen]], of_list[shared[chosen]])
-            strengths[chosen] = -tails[total, shared[chosen]]
+            # Totals ascend: the larger index is that of the larger total.
+            row = np.maximum(index_of_class[counts.indices[chosen]], index_of_count[shared[chosen]])
+            strengths[chosen] = -tails[row, shared[chosen]]
     return Shared(counts, scipy.sparse.csr_matrix((strengths, counts.indices, counts.indptr), shape=counts.shape))
 
 
 def log_tails(size: int, totals: Int[np.ndarray, " m"], drawn: int) -> Float[np.ndarray, "m drawn+1"]:
     """log10 of P(at least k of `drawn` tokens are in a class), hypergeometric, for k from 0 and classes with `totals`
-    of the `size` tokens of a population, before what is added."""
+    of the `size` tokens of a population, EXTRA tokens being added to it.
+
+    As scipy.stats.hypergeom.logsf, which is the oracle in the tests and takes long to import.
+    """
     size = size + EXTRA
     inside = np.minimum(totals + 1, size)[:, None].astype(float)
     k = np.arange(drawn + 1)[None, :]
@@ -95,13 +100,13 @@ def log_tails(size: int, totals: Int[np.ndarray, " m"], drawn: int) -> Float[np.
     return np.minimum(tails, 0.0)
 
 
-def log_binomial(n: np.ndarray, k: np.ndarray) -> np.ndarray:
-    found: np.ndarray = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-    return found
+def log_binomial(n: Num[np.ndarray, "*#shape"], k: Num[np.ndarray, "*#shape"]) -> Float[np.ndarray, "*shape"]:
+    """Natural logarithm of n! / (k! (n - k)!), element by element."""
+    return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
 
 
-def strongest(strengths: scipy.sparse.csr_matrix, wanted: np.ndarray) -> Float[np.ndarray, " n"]:
-    """The largest entry of each row among the columns `wanted` [n_classes]; 0 where there is none."""
+def strongest(strengths: scipy.sparse.csr_matrix, wanted: Bool[np.ndarray, " n_classes"]) -> Float[np.ndarray, " n"]:
+    """The largest entry of each row of `strengths` [n, n_classes] among the wanted columns; 0 where there is none."""
     values = np.where(wanted[strengths.indices], strengths.data, 0.0)
     # A 0 after each row: reduceat would take an empty row's value from the next.
     padded = np.insert(values, strengths.indptr[1:], 0.0)

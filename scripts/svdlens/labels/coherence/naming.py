@@ -16,6 +16,7 @@ from svdlens.vocabulary.word_forms import ALL_FUNCTION_WORDS
 EXPLAINS = 1 / 3
 """Share of the tokens of a list that a class must hold to explain it."""
 FREQUENCY_SHARE = 2 / 3
+MEANINGFUL = ("semantic", "grammatical", "orthographic")
 NOT_INTERPRETABLE = ("frequency", "glitch")
 NAME_TOKENS = 3
 MOST_CONCEPTS = 3
@@ -25,6 +26,9 @@ NEARLY = 0.7
 
 
 class Description(NamedTuple):
+    """What a list is about: a label, its kind (as in the labels table), the texts of the tokens that show it, and how
+    many classes it takes to explain the list."""
+
     label: str
     kind: str
     evidence: list[str]
@@ -36,45 +40,39 @@ def describe(lists: DistinctLists, shared: Shared, vocabulary: KnownVocabulary, 
     others.
 
     A class explains a list if it holds EXPLAINS of the tokens with a strength above `least`. n_concepts: so many
-    classes explain a list, one after the other, each by tokens that none before it has.
+    classes explain a list, one after the other, each by tokens that none before it has. `shared` is that of the lists.
     """
     classes, sizes = vocabulary.classes, lists.used.sum(axis=1)
     fewest = sizes * EXPLAINS
-    of_kind = is_kind(classes, "semantic", "grammatical", "orthographic")
-    found = best_class(shared, of_kind, fewest, least, classes)
-    named = best_name(lists, shared, found, fewest, vocabulary)
-    members = has_class(lists, named, classes)
-    n_concepts = np.ones(len(named), np.int64)
-    used = lists.used & ~members
-    (going,) = np.nonzero(named >= 0)
+    is_meaningful = is_kind(classes, *MEANINGFUL)
+    strongest_class = best_class(shared, is_meaningful, fewest, least, classes)
+    naming_class = best_name(lists, shared, strongest_class, fewest, vocabulary)
+    members = has_class(lists, naming_class, classes)
+    n_concepts = np.ones(len(naming_class), np.int64)
+    unexplained = lists.used & ~members
+    (rows,) = np.nonzero(naming_class >= 0)  # lists of which another class may explain the rest
     for _ in range(MOST_CONCEPTS - 1):
-        rest = DistinctLists(lists.ids[going], used[going])
-        following = best_class(
-            shared_by(rest, shared.strengths[going], classes), of_kind, fewest[going], least, classes
-        )
-        used[going] &= ~has_class(rest, following, classes)
-        going = going[following >= 0]
-        n_concepts[going] += 1
-    (unnamed,) = np.nonzero(named < 0)
-    near = dict(
-        zip(
-            unnamed.tolist(),
-            closeness(DistinctLists(lists.ids[unnamed], lists.used[unnamed]), vocabulary.vectors),
-            strict=True,
-        )
-    )
+        rest = DistinctLists(lists.ids[rows], unexplained[rows])
+        shared_by_rest = shared_by(rest, shared.strengths[rows], classes)
+        next_class = best_class(shared_by_rest, is_meaningful, fewest[rows], least, classes)
+        unexplained[rows] &= ~has_class(rest, next_class, classes)
+        rows = rows[next_class >= 0]
+        n_concepts[rows] += 1
+    (unnamed,) = np.nonzero(naming_class < 0)
+    unnamed_lists = DistinctLists(lists.ids[unnamed], lists.used[unnamed])
+    closeness_of_row = dict(zip(unnamed.tolist(), closeness(unnamed_lists, vocabulary.vectors), strict=True))
     descriptions = []
-    for row, of_row in enumerate(named):
+    for row, number in enumerate(naming_class):
         ids = lists.ids[row, : sizes[row]]
-        if of_row >= 0:
-            label, kind, shown = classes.names[of_row], classes.kinds[of_row], members[row, : sizes[row]]
+        if number >= 0:
+            label, kind, is_evidence = classes.names[number], classes.kinds[number], members[row, : sizes[row]]
         else:
-            of_tokens = near[row][: sizes[row]]
-            nearest = np.argsort(-of_tokens, kind="stable")[:NAME_TOKENS]
-            label = " / ".join(vocabulary.texts[id].strip() for id in ids[nearest])
-            shown = of_tokens >= min(of_tokens.mean(), of_tokens.max())  # at least one, where all are equal
-            kind = kind_of_tokens(ids[shown], vocabulary)
-        evidence = [vocabulary.texts[id] for id in ids[shown]]
+            close = closeness_of_row[row][: sizes[row]]
+            closest = np.argsort(-close, kind="stable")[:NAME_TOKENS]
+            label = " / ".join(vocabulary.texts[id].strip() for id in ids[closest])
+            is_evidence = close >= min(close.mean(), close.max())  # at least one, where all are equal
+            kind = kind_of_tokens(ids[is_evidence], vocabulary)
+        evidence = [vocabulary.texts[id] for id in ids[is_evidence]]
         descriptions.append(Description(label, kind, evidence, int(n_concepts[row])))
     return descriptions
 
@@ -96,11 +94,9 @@ def common_tokens(lists: DistinctLists, shared: Shared, vocabulary: KnownVocabul
     Unless something else that they share is rarer still: prepositions are frequent too.
     """
     classes, sizes = vocabulary.classes, lists.used.sum(axis=1)
-    are = is_kind(classes, *NOT_INTERPRETABLE)
-    found = best_class(shared, are, sizes * FREQUENCY_SHARE, 0.0, classes)
-    rows = np.arange(len(sizes))
-    others = strongest(shared.strengths, is_kind(classes, "semantic", "grammatical", "orthographic"))
-    chosen = np.where(entries(shared.strengths, rows, found) >= others, found, -1)
+    strongest_class = best_class(shared, is_kind(classes, *NOT_INTERPRETABLE), sizes * FREQUENCY_SHARE, 0.0, classes)
+    strengths = entries(shared.strengths, np.arange(len(sizes)), strongest_class)
+    chosen = np.where(strengths >= strongest(shared.strengths, is_kind(classes, *MEANINGFUL)), strongest_class, -1)
     members = has_class(lists, chosen, classes)
     return {
         row: Description(
@@ -121,13 +117,13 @@ def best_class(
     classes: TokenClasses,
 ) -> Int[np.ndarray, " n"]:
     """The strongest wanted class of each list that holds at least `fewest` of its tokens; -1 where there is none."""
-    row, column, value = explaining(shared, wanted, fewest, least)
+    row, column, strength = explaining(shared, wanted, fewest, least)
     # Of equally strong classes the smallest says most.
     size = np.bincount(classes.membership.indices, minlength=classes.membership.shape[1])
-    first = first_of_rows(row, np.lexsort((column, size[column], -value, row)))
-    found = np.full(len(fewest), -1)
-    found[row[first]] = column[first]
-    return found
+    first = first_of_rows(row, np.lexsort((column, size[column], -strength, row)))
+    best = np.full(len(fewest), -1)
+    best[row[first]] = column[first]
+    return best
 
 
 def best_name(
@@ -144,43 +140,43 @@ def best_name(
     """
     classes = vocabulary.classes
     is_concept = is_kind(classes, "semantic")
-    row, column, value = explaining(shared, is_concept, fewest, 0.0)
-    values = entries(shared.strengths, np.arange(len(fewest)), strongest_class)
-    alike = (strongest_class[row] >= 0) & is_concept[strongest_class[row]] & (value >= NEARLY * values[row])
-    row, column, value = row[alike], column[alike], value[alike]
+    row, column, strength = explaining(shared, is_concept, fewest, 0.0)
+    most = entries(shared.strengths, np.arange(len(fewest)), strongest_class)
+    as_good = (strongest_class[row] >= 0) & is_concept[strongest_class[row]] & (strength >= NEARLY * most[row])
+    row, column, strength = row[as_good], column[as_good], strength[as_good]
     # The strongest of them suffice.
-    order = np.lexsort((column, -value, row))
-    place = np.arange(len(order)) - np.searchsorted(row[order], row[order])
-    order = order[place < MOST_NAMES]
+    order = np.lexsort((column, -strength, row))
+    rank = np.arange(len(order)) - np.searchsorted(row[order], row[order])  # within the row
+    order = order[rank < MOST_NAMES]
     row, column = row[order], column[order]
     centres = np.empty((len(fewest), vocabulary.vectors.shape[1]), np.float32)
     for start in range(0, len(fewest), ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
         used = lists.used[part, None, :].astype(np.float32)
         centres[part] = (used @ vocabulary.vectors[lists.ids[part]])[:, 0]
-    fitting = np.empty(len(row))
+    likeness = np.empty(len(row))
     for start in range(0, len(row), ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
-        fitting[part] = np.vecdot(centres[row[part]], vocabulary.name_vectors[column[part]])
-    first = first_of_rows(row, np.lexsort((column, -fitting, row)))
-    found = strongest_class.copy()
-    found[row[first]] = column[first]
-    return found
+        likeness[part] = np.vecdot(centres[row[part]], vocabulary.name_vectors[column[part]])
+    first = first_of_rows(row, np.lexsort((column, -likeness, row)))
+    best = strongest_class.copy()
+    best[row[first]] = column[first]
+    return best
 
 
 def explaining(
     shared: Shared, wanted: Bool[np.ndarray, " n_classes"], fewest: Float[np.ndarray, " n"], least: float
 ) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"], Float[np.ndarray, " m"]]:
     """Rows, wanted classes and strengths, wherever a class holds at least `fewest` tokens and is above `least`."""
-    counts, value = shared.counts, shared.strengths.data
-    (strong,) = np.nonzero(value > least)
+    counts, strengths = shared.counts, shared.strengths.data
+    (strong,) = np.nonzero(strengths > least)
     row = np.repeat(np.arange(len(fewest)), np.diff(counts.indptr))[strong]
     enough = wanted[counts.indices[strong]] & (counts.data[strong] >= fewest[row] - 1e-9)
-    return row[enough], counts.indices[strong][enough], value[strong][enough]
+    return row[enough], counts.indices[strong][enough], strengths[strong][enough]
 
 
 def shared_by(rest: DistinctLists, strengths: scipy.sparse.csr_matrix, classes: TokenClasses) -> Shared:
-    """Counts of the rests of some lists in classes, with the strengths that the whole lists have."""
+    """Counts of the rests of some lists in classes, with the `strengths` [n, n_classes] that the whole lists have."""
     counts = count_tokens(rest, classes.membership)
     row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     values = np.zeros(len(row))
@@ -205,12 +201,13 @@ def entries(
     return np.where(columns >= 0, np.asarray(matrix[rows, np.maximum(columns, 0)]).ravel(), 0.0)
 
 
-def has_class(lists: DistinctLists, of: Int[np.ndarray, " n"], classes: TokenClasses) -> Bool[np.ndarray, "n 15"]:
-    """Which tokens of each list are in the class given for it; none where that is -1."""
-    inside = entries(classes.membership, lists.ids.ravel(), np.repeat(of, LIST_LENGTH)) > 0
-    found: np.ndarray = inside.reshape(lists.ids.shape) & lists.used
-    return found
+def has_class(lists: DistinctLists, numbers: Int[np.ndarray, " n"], classes: TokenClasses) -> Bool[np.ndarray, "n 15"]:
+    """Which tokens of each list are in the class with the number given for it; none where that is -1."""
+    is_member = entries(classes.membership, lists.ids.ravel(), np.repeat(numbers, LIST_LENGTH)) > 0
+    used_members: np.ndarray = is_member.reshape(lists.ids.shape) & lists.used
+    return used_members
 
 
 def is_kind(classes: TokenClasses, *kinds: str) -> Bool[np.ndarray, " n_classes"]:
+    """Whether each class is of one of the kinds."""
     return np.isin(np.array(classes.kinds), kinds)

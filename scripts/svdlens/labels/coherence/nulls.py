@@ -17,7 +17,10 @@ NULL_LISTS = 1000
 
 
 def shuffled_lists(lists: DistinctLists, groups: Int[np.ndarray, " d_vocab"], n: int, seed: int) -> DistinctLists:
-    """The list null: n lists of tokens drawn from all lists together, as often as they occur there."""
+    """The list null: n lists of tokens drawn from all lists together, as often as they occur there.
+
+    `groups` as first_distinct takes them. There must be at least one token.
+    """
     # Sorted, so that the same lists in another order give the same null.
     pool = np.sort(lists.ids[lists.used])
     # Four times the length, so that lists have LIST_LENGTH distinct tokens even where all of them are of a few tokens.
@@ -26,7 +29,10 @@ def shuffled_lists(lists: DistinctLists, groups: Int[np.ndarray, " d_vocab"], n:
 
 
 def p_values(scores: Float[np.ndarray, " n"], null: Float[np.ndarray, " m"]) -> Float[np.ndarray, " n"]:
-    """(1 + null values at least as high) / (1 + null values); NaN for NaN, and all NaN without null values."""
+    """(1 + null values at least as high) / (1 + null values); NaN for NaN, and all NaN without null values.
+
+    The ones keep a p-value from being 0 (Phipson & Smyth 2010).
+    """
     null = np.sort(null[~np.isnan(null)])
     if not len(null):
         return np.full(len(scores), np.nan)
@@ -42,17 +48,17 @@ def q_values(p: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """
     (known,) = np.nonzero(~np.isnan(p))
     order = known[np.argsort(p[known])]
-    raised = p[order] * len(order) / np.arange(1, len(order) + 1)
+    scaled = p[order] * len(order) / np.arange(1, len(order) + 1)
     q = np.full(len(p), np.nan)
     # The smallest of what a row and all rows with a larger p-value have.
-    q[order] = np.minimum.accumulate(raised[::-1])[::-1]
+    q[order] = np.minimum.accumulate(scaled[::-1])[::-1]
     return q
 
 
 def q_values_of_controls(
     p_controls: Float[np.ndarray, " m"], p: Float[np.ndarray, " n"], q: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, " m"]:
-    """The q-value that a row with the control's p-value would have.
+    """The q-value that a row with the control's p-value would have; `q` are those of `p`. NaN for NaN.
 
     So controls pass at just the same p-value as rows do; a correction of their own would be stricter the fewer
     of them are coherent, and flatter the rows.
@@ -61,5 +67,5 @@ def q_values_of_controls(
     order = np.argsort(p[known])
     sorted_p = np.append(p[known][order], np.inf)
     sorted_q = np.append(q[known][order], 1.0)
-    place = np.searchsorted(sorted_p, np.nan_to_num(p_controls, nan=2.0), side="left")
-    return np.where(np.isnan(p_controls), np.nan, sorted_q[place])
+    index = np.searchsorted(sorted_p, np.nan_to_num(p_controls, nan=2.0), side="left")
+    return np.where(np.isnan(p_controls), np.nan, sorted_q[index])

@@ -1,0 +1,170 @@
+"""Every matrix of one kind in a model, layer by layer: on the CPU in threads, on a device in batches of heads.
+
+What is computed of a matrix is a function of its factors; decompositions (model_svd.py) and their stability
+(model_stability.py) go through the model the same way.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from svdlens.errors import SvdlensError
+from svdlens.runtime.compute import single_threaded_pool
+from svdlens.runtime.progress import progress
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.settings import Setting
+from svdlens.svd.matrix_svd import Decomposition, decompose
+from svdlens.weights.factors import factors
+from svdlens.weights.weight_files import WeightFile
+
+logger = logging.getLogger(__name__)
+
+Arrays = dict[str, Tensor]
+"""What was computed, by name: of one matrix, of the heads of a layer, or of all layers."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to decompose: each `matrix` (a key of MATRIX_KINDS) in `setting`, of which the leading `directions` vectors
+    are wanted (None: all)."""
+
+    matrix: str
+    setting: Setting
+    directions: int | None
+
+
+Compute = Callable[[list[Tensor], Task, int, Sequence[int]], Arrays]
+"""Arrays of one matrix or of a batch of heads, from its float64 factors, the task, the layer, and the heads in it ([0]
+where there is no batch)."""
+
+
+def each_layer(
+    compute: Compute, weights: WeightFile, task: Task, layers: Sequence[int], threads: int, device: str
+) -> Arrays:
+    """What `compute` gives for every matrix of `layers`, float32: [n_layers, n_heads, ...] for ov and qk, else
+    [n_layers, ...].
+
+    On the CPU, bytes do not depend on `threads`, nor on which layers are done together. Raises SvdlensError for weights
+    that are not finite, and where `device` has no room for a single matrix.
+    """
+    if device == "cpu":
+        computed = on_cpu(compute, weights, task, layers, threads)
+    else:
+        computed = on_device(compute, weights, task, layers, device)
+    collected: Arrays = {}
+    for i, arrays in enumerate(progress(computed, f"SVD of {task.matrix}", total=len(layers))):
+        for name, array in arrays.items():
+            # float32 at once, in place: all vectors in float64, twice, would be the peak of the job.
+            if name not in collected:
+                collected[name] = torch.empty((len(layers), *array.shape), dtype=torch.float32)
+            collected[name][i] = array
+    return collected
+
+
+def on_cpu(compute: Compute, weights: WeightFile, task: Task, layers: Sequence[int], threads: int) -> Iterator[Arrays]:
+    """Arrays of each layer. One thread for each matrix, several matrices at a time: LAPACK's last bits depend on its
+    threads."""
+    torch.set_num_threads(1)
+    with single_threaded_pool(threads) as pool:
+        waiting: deque[list[Future[Arrays]]] = deque()
+        for layer in layers:
+            layer_factors = finite_factors(weights, task, layer)
+            if MATRIX_KINDS[task.matrix].per_head:
+                # Each matrix in memory of its own: LAPACK's last bits depend on how its input is aligned.
+                n_heads = len(layer_factors[0])
+                matrices = [[factor[head].clone() for factor in layer_factors] for head in range(n_heads)]
+            else:
+                matrices = [layer_factors]
+            waiting.append([pool.submit(compute, matrix, task, layer, [head]) for head, matrix in enumerate(matrices)])
+            # So many layers are in memory, and no more.
+            if len(waiting) > threads:
+                yield joined(waiting.popleft(), task)
+        while waiting:
+            yield joined(waiting.popleft(), task)
+
+
+def joined(jobs: list[Future[Arrays]], task: Task) -> Arrays:
+    """The arrays of one layer, from the jobs of its matrices: heads become the first dimension."""
+    computed = [job.result() for job in jobs]
+    if not MATRIX_KINDS[task.matrix].per_head:
+        return computed[0]
+    return {name: torch.stack([arrays[name] for arrays in computed]) for name in computed[0]}
+
+
+def on_device(
+    compute: Compute, weights: WeightFile, task: Task, layers: Sequence[int], device: str
+) -> Iterator[Arrays]:
+    """Arrays of each layer: all heads of a layer at once, and fewer from where the device runs out of memory.
+
+    Raises OutOfMemory where it has no room for a single matrix.
+    """
+    at_once = None
+    for layer in layers:
+        layer_factors = finite_factors(weights, task, layer)
+        if not MATRIX_KINDS[task.matrix].per_head:
+            yield batch_on_device(compute, layer_factors, task, layer, [0], device)
+            continue
+        heads = list(range(len(layer_factors[0])))
+        at_once = at_once or len(heads)
+        batches: list[Arrays] = []
+        while heads:
+            chosen = heads[:at_once]
+            try:
+                batch = [factor[chosen[0] : chosen[-1] + 1] for factor in layer_factors]
+                batches.append(batch_on_device(compute, batch, task, layer, chosen, device))
+                heads = heads[at_once:]
+            except OutOfMemory:
+                if at_once == 1:
+                    raise
+                if at_once == len(layer_factors[0]):
+                    logger.warning("%s ran out of memory; going on with fewer heads at a time", device)
+                at_once = (at_once + 1) // 2
+        yield {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+
+
+class OutOfMemory(SvdlensError):
+    """The device has no room for so much."""
+
+
+def batch_on_device(
+    compute: Compute, batch: list[Tensor], task: Task, layer: int, heads: Sequence[int], device: str
+) -> Arrays:
+    """`compute` on the device, its results on the CPU. Raises OutOfMemory."""
+    try:
+        arrays = compute([factor.to(device) for factor in batch], task, layer, heads)
+        return {name: array.cpu() for name, array in arrays.items()}
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise OutOfMemory(
+            f"{device} has no room for {task.matrix} of layer {layer}: {error}. Free its memory, or run on the CPU: "
+            "leave the resource gpu of this rule at 0."
+        ) from error
+
+
+def finite_factors(weights: WeightFile, task: Task, layer: int) -> list[Float[Tensor, "... d_first d_last"]]:
+    """weights.factors of one layer. Raises SvdlensError for weights that are not finite."""
+    layer_factors = factors(weights, task.matrix, layer, task.setting)
+    for factor in layer_factors:
+        if not factor.isfinite().all():
+            raise SvdlensError(
+                f"{task.matrix} of layer {layer} has {int((~factor.isfinite()).sum())} weights that are NaN or "
+                "infinite; an SVD needs finite ones. Take a checkpoint without them."
+            )
+    return layer_factors
+
+
+def finite_svd(matrix_factors: list[Tensor], task: Task, layer: int) -> Decomposition:
+    """matrix_svd.decompose of one matrix or of a batch. Raises SvdlensError for values that float32 cannot hold."""
+    decomposition = decompose(matrix_factors, task.directions)
+    if not decomposition.values.float().isfinite().all():
+        raise SvdlensError(
+            f"{task.matrix} of layer {layer} has a singular value of {decomposition.values.max().item():.3g}, and "
+            "float32 ends at 3.4e38. Such weights are damaged; take another checkpoint."
+        )
+    return decomposition
