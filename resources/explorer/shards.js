@@ -11,50 +11,68 @@ svdlens.shards = (function () {
 
   const arriving = new Map(); // name -> what to do with the header and payload
   const shards = new Map(); // name -> promise of a shard, those used last at the end
-  const sizes = new Map();
+  const sizes = new Map(); // name -> bytes of a shard that has arrived
 
   /** Called by the files themselves. */
   function add(name, header, payload) {
     const arrived = arriving.get(name);
-    arriving.delete(name);
-    if (arrived) arrived(header, payload);
+    if (arrived) arrived({ header, payload });
   }
 
   /** The shard with that name: {columns: {name: Int32Array, Float64Array or texts}, facts}. */
   function load(name) {
-    let shard = shards.get(name);
+    const shard = shards.get(name) || request(name);
     shards.delete(name);
-    if (!shard) {
-      shard = new Promise((resolve, reject) => {
-        const script = document.createElement("script");
-        arriving.set(name, (header, payload) => {
-          script.remove();
-          decode(header, payload).then((decoded) => {
-            sizes.set(name, decoded.size);
-            forget();
-            resolve(decoded);
-          }, reject);
-        });
-        script.onerror = () => {
-          arriving.delete(name);
-          shards.delete(name);
-          script.remove();
-          reject(new Error(`The file data/${name}.js is missing. Copy the whole directory, or build the explorer again.`));
-        };
-        script.src = `data/${name.split("/").map(encodeURIComponent).join("/")}.js`;
-        document.head.append(script);
-      });
-    }
     shards.set(name, shard);
     return shard;
   }
 
+  /** The shard out of its file; one that fails is not kept, so that the next who needs it asks again. */
+  async function request(name) {
+    try {
+      const { header, payload } = await runFile(name);
+      const shard = await decode(header, payload).catch((cause) => {
+        throw damaged(name, cause.message);
+      });
+      sizes.set(name, shard.size);
+      forget();
+      return shard;
+    } catch (error) {
+      shards.delete(name);
+      throw error;
+    }
+  }
+
+  /** Header and payload that a file hands to `add`. */
+  function runFile(name) {
+    return new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      const finish = (error) => {
+        arriving.delete(name);
+        script.remove();
+        reject(error);
+      };
+      arriving.set(name, resolve);
+      // The file has run by now. If it called `add`, the promise is settled, and an error changes nothing any more.
+      script.onload = () => finish(damaged(name, "it holds no shard of this name"));
+      script.onerror = () => finish(new Error(`The file data/${name}.js is missing. Copy the whole directory, or build the explorer again.`));
+      script.src = `data/${name.split("/").map(encodeURIComponent).join("/")}.js`;
+      document.head.append(script);
+    });
+  }
+
+  /** The error of a file that does not hold what it should, and why we think so. */
+  function damaged(name, why) {
+    return new Error(`The file data/${name}.js is damaged (${why}). Copy the whole directory again, or build the explorer again.`);
+  }
+
+  /** Forget shards until the others are no more than what is kept; those still on their way are left alone. */
   function forget() {
     let total = 0;
     for (const size of sizes.values()) total += size;
-    for (const name of shards.keys()) {
+    for (const name of [...shards.keys()].filter((name) => sizes.has(name))) {
       if (total <= KEPT) return;
-      total -= sizes.get(name) || 0;
+      total -= sizes.get(name);
       sizes.delete(name);
       shards.delete(name);
     }
@@ -131,5 +149,5 @@ svdlens.shards = (function () {
     return code < 0 ? -number : number;
   }
 
-  return { add, load, numberOf };
+  return { add, load, damaged, numberOf };
 })();

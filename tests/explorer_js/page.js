@@ -42,7 +42,8 @@ class FakeElement {
 
 /**
  * The part of the explorer that `scripts` make. `files` are the sources of shards by their names, as a Map that a test may
- * change, or a function of the name; undefined is a file that is missing. `asked` are the names asked for so far.
+ * change, or a function from a name to a source or a promise of one; undefined is a file that is missing. `asked` are the
+ * names asked for so far.
  */
 function openPage(scripts, files = new Map()) {
   const asked = [];
@@ -64,10 +65,10 @@ function openPage(scripts, files = new Map()) {
     vm.compileFunction(source, [...Object.keys(globals), "svdlens"], { filename })(...Object.values(globals), svdlens);
   }
 
-  function loadShard(script) {
+  async function loadShard(script) {
     const name = script.src.replace(/^data\//, "").replace(/\.js$/, "").split("/").map(decodeURIComponent).join("/");
     asked.push(name);
-    const source = sourceOf(name);
+    const source = await sourceOf(name);
     if (source === undefined) {
       script.onerror();
       return;
@@ -91,9 +92,16 @@ function openPage(scripts, files = new Map()) {
 }
 
 /** What `promise` comes to, or an error once it has taken longer than any of these tests should. */
-function soon(promise) {
-  const late = new Promise((_, reject) => setTimeout(reject, 2000, new Error("it never ended")).unref());
-  return Promise.race([promise, late]);
+async function soon(promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(reject, 3000, new Error("it never ended"));
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 module.exports = { openPage, soon };

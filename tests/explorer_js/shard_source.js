@@ -50,9 +50,14 @@ function shardSource(name, columns, facts = {}) {
   const pieces = Object.entries(columns).map(([column, values]) =>
     Array.isArray(values[0]) ? columnOf(column, ...values) : columnOf(column, values)
   );
-  const packed = zlib.deflateSync(Buffer.concat(pieces.map(([, raw]) => raw)));
-  const header = { columns: pieces.map(([entry]) => entry), facts, bytes: packed.length };
+  return packedSource(name, pieces.map(([entry]) => entry), facts, Buffer.concat(pieces.map(([, raw]) => raw)));
+}
+
+/** The source of a shard with these entries of columns and the bytes that they tell apart. */
+function packedSource(name, entries, facts, raw) {
+  const packed = zlib.deflateSync(raw);
+  const header = { columns: entries, facts, bytes: packed.length };
   return `svdlens.shards.add(${JSON.stringify(name)},${JSON.stringify(header)},"${charactersOf(packed)}");`;
 }
 
-module.exports = { shardSource, codeOf };
+module.exports = { shardSource, packedSource, codeOf };

@@ -3,7 +3,7 @@
 const assert = require("node:assert/strict");
 const { test } = require("node:test");
 const { openPage, soon } = require("./page.js");
-const { shardSource, codeOf } = require("./shard_source.js");
+const { shardSource, packedSource, codeOf } = require("./shard_source.js");
 
 const open = (files) => openPage(["shards"], files);
 const load = (page, name) => soon(page.svdlens.shards.load(name));
@@ -55,4 +55,55 @@ test("a missing file is named, and asked for again by the next who needs it", as
   await assert.rejects(load(page, "model/lists"), /data\/model\/lists\.js is missing/);
   files.set("model/lists", shardSource("model/lists", { x: [1, 2] }));
   assert.deepEqual([...(await load(page, "model/lists")).columns.x], [1, 2]);
+});
+
+const GOOD = shardSource("a", { x: [1, 2, 3] });
+const DAMAGED = {
+  "whose data are cut off": GOOD.replace(/"[^"]{3}([^"]*)"\);$/, '"$1");'),
+  "that ends too early": GOOD.slice(0, 20),
+  "that throws": "throw new Error('damaged');",
+  "that is empty": "",
+  "that is another shard": shardSource("b", { x: [1] }),
+  "whose header is damaged": 'svdlens.shards.add("a",{"bytes":4},"");',
+};
+
+for (const [what, source] of Object.entries(DAMAGED)) {
+  test(`a file ${what} is named, and asked for again by the next who needs it`, async () => {
+    const files = new Map([["a", source]]);
+    const page = open(files);
+    await assert.rejects(load(page, "a"), /data\/a\.js is damaged/);
+    files.set("a", GOOD);
+    assert.deepEqual([...(await load(page, "a")).columns.x], [1, 2, 3]);
+    assert.deepEqual(page.asked, ["a", "a"]);
+  });
+}
+
+test("all who ask for a file at once hear that it is missing", async () => {
+  const page = open();
+  const asked = ["a", "a", "a"].map((name) => load(page, name));
+  for (const { status } of await Promise.allSettled(asked)) assert.equal(status, "rejected");
+  assert.deepEqual(page.asked, ["a"]);
+});
+
+/** Four times its bytes are counted of each shard: two of these are more than what is kept. */
+const largeSource = (name) => packedSource(name, [], {}, Buffer.alloc(26 * 1024 * 1024));
+
+test("shards that were not used for longest are forgotten", async () => {
+  const files = new Map(["a", "b"].map((name) => [name, largeSource(name)])).set("small", shardSource("small", { x: [5] }));
+  const page = open(files);
+  for (const name of ["a", "small", "b", "small", "b", "a"]) await load(page, name);
+  assert.deepEqual(page.asked, ["a", "small", "b", "a"]);
+});
+
+test("a shard that is on its way is not forgotten", async () => {
+  let arrive;
+  const late = new Promise((resolve) => (arrive = resolve));
+  const page = open((name) => (name === "late" ? late : largeSource(name)));
+  const first = load(page, "late");
+  await load(page, "a");
+  await load(page, "b");
+  const second = load(page, "late");
+  arrive(shardSource("late", { x: [5] }));
+  assert.equal(await first, await second);
+  assert.deepEqual(page.asked, ["late", "a", "b"]);
 });
