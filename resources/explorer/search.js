@@ -65,7 +65,11 @@ svdlens.search = (function () {
       await Promise.all(
         [...parts].map(async ([part, own]) => {
           const { columns } = await shards.load(model.index[part]);
-          for (const token of own) collect(columns, token, rows);
+          for (const token of own) {
+            const place = columns.tokens.indexOf(token);
+            if (place < 0) throw shards.damaged(model.index[part], `it lacks the token \u201c${words.texts[token]}\u201d`);
+            collect(columns, place, rows);
+          }
         })
       );
       for (const [row, [tables, hits]] of rows) found.push({ model, row, tables, hits });
@@ -73,10 +77,9 @@ svdlens.search = (function () {
     return found;
   }
 
-  function collect({ tokens, sizes, steps, tables }, token, rows) {
-    let start = 0;
-    let place = 0;
-    while (tokens[place] !== token) start += sizes[place++];
+  /** Add the rows of the token at `place` in its part of the index to `rows`: row -> [tables, hits]. */
+  function collect({ sizes, steps, tables }, place, rows) {
+    const start = sizes.subarray(0, place).reduce((sum, size) => sum + size, 0);
     let row = 0;
     for (let i = start; i < start + sizes[place]; i++) {
       row += steps[i];

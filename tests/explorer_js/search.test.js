@@ -72,3 +72,12 @@ test("results of this setting come first among equals, then those in the order o
     if (before.hits === after.hits) assert.ok(Number(before.here) >= Number(after.here));
   }
 });
+
+test("a token that its part of the index lacks ends the search, and is said", async () => {
+  const made = smallSweep();
+  // Parts of the index that are of another explorer: each has just the tokens of the other.
+  made.catalogue.models[0].index.reverse();
+  const { search, models } = open(made);
+  const tokens = search.picked(await soon(search.tokensLike("fire", models)), undefined);
+  await assert.rejects(soon(search.lists(tokens)), /data\/small\/index_\d\.js is damaged \(it lacks the token \u201c.*fire\u201d\)/);
+});
