@@ -51,7 +51,7 @@ test("for every token of a built explorer, a search finds just the lists that ha
     for (const text of expected.keys()) {
       if (!text.trim()) continue; // nothing to search for
       const tokens = search.picked(await search.tokensLike(text, [model]), [text]);
-      const found = (await search.lists(tokens)).flatMap((one) => one.settings.map((setting) => `${one.matrix} ${one.row} ${setting}`));
+      const found = (await search.listsWith(tokens)).flatMap((one) => one.settings.map((setting) => `${one.matrix} ${one.row} ${setting}`));
       assert.deepEqual(found.sort(), expected.get(text).sort(), JSON.stringify(text));
     }
   }

@@ -10,7 +10,7 @@ const FACTS = {
   labellers: ["coherence"],
 };
 const FRAME = { layers: [0, 1], heads: [0, 1], readouts: ["W_U"], sides: ["read", "write"] };
-const CHOICE = { labelling: "coherence:q < 0.05", readout: "W_U", side: "all" };
+const READING = { labelling: "coherence:q < 0.05", readout: "W_U", side: "all" };
 // labeller, rule, side, kind, layer, head, k, n
 const FRACTIONS = [
   [0, 0, 2, 0, -1, -1, 30, 64],
@@ -39,12 +39,12 @@ function summarySource() {
 }
 
 async function open() {
-  const page = openPage(["dom", "shards", "text", "quantities"], new Map([["summary", summarySource()]]));
+  const page = openPage(["dom", "shards", "text", "sweep", "quantities"], new Map([["summary", summarySource()]]));
   page.svdlens.catalogue = { beyond: 0.05 };
   const { quantities } = page.svdlens;
   const source = { frame: FRAME, entry: { summary: "summary" } };
   const summary = await soon(quantities.summaryOf(source));
-  const valueOf = (key, layer, head, choice = CHOICE) => quantities.valueOf(source, summary, quantities.of(key), choice, layer, head);
+  const valueOf = (key, layer, head, reading = READING) => quantities.valueOf(source, summary, quantities.quantityOf(key), reading, layer, head);
   return { quantities, summary, valueOf };
 }
 
@@ -57,9 +57,9 @@ test("a fraction is that of its labelling, side, kind and matrix", async () => {
   const { valueOf } = await open();
   const found = valueOf("interpretable", 1, 0);
   assert.deepEqual([found.k, found.n, found.value, found.control], [12, 16, 0.75, 0.25]);
-  assert.equal(valueOf("interpretable", 1, 0, { ...CHOICE, side: "read" }).value, 1);
+  assert.equal(valueOf("interpretable", 1, 0, { ...READING, side: "read" }).value, 1);
   assert.equal(valueOf("semantic", 1, 0).value, 0.25);
-  assert.equal(valueOf("interpretable", 1, 0, { ...CHOICE, labelling: "published:P" }).value, 0.5);
+  assert.equal(valueOf("interpretable", 1, 0, { ...READING, labelling: "published:P" }).value, 0.5);
   assert.equal(valueOf("excess", 1, 0).value, -0.125);
 });
 
@@ -70,29 +70,37 @@ test("what there is nothing of has no value", async () => {
   assert.equal(valueOf("common", 1, 1), null);
   assert.equal(valueOf("rank", 1, 1), null);
   assert.equal(valueOf("top", 1, 1), null);
-  assert.equal(valueOf("interpretable", 1, 0, { ...CHOICE, labelling: null }), null);
-  assert.equal(valueOf("common", 1, 0, { ...CHOICE, labelling: "published:P" }), null);
+  assert.equal(valueOf("interpretable", 1, 0, { ...READING, labelling: null }), null);
+  assert.equal(valueOf("common", 1, 0, { ...READING, labelling: "published:P" }), null);
 });
 
 test("counts are summed over the sides that are asked for", async () => {
   const { valueOf } = await open();
   assert.deepEqual(valueOf("common", 1, 0), { value: 9 / 14, k: 9, n: 14, control: null });
-  assert.deepEqual(valueOf("common", 1, 0, { ...CHOICE, side: "write" }), { value: 5 / 6, k: 5, n: 6, control: null });
+  assert.deepEqual(valueOf("common", 1, 0, { ...READING, side: "write" }), { value: 5 / 6, k: 5, n: 6, control: null });
   assert.deepEqual(valueOf("beyond", 1, 0), { value: 6 / 16, k: 6, n: 16, control: 0.05 });
   assert.ok(Math.abs(valueOf("rank", 1, 0).value - Math.exp(6)) < 1e-9);
 });
 
 test("facts of spectra need no labels", async () => {
   const { valueOf } = await open();
-  assert.deepEqual(valueOf("top", 1, 0, { ...CHOICE, labelling: null }), { value: 3 });
+  assert.deepEqual(valueOf("top", 1, 0, { ...READING, labelling: null }), { value: 3 });
   assert.deepEqual(valueOf("together", 1, 0), { value: 0.25 });
 });
 
 test("a value in words has what stands beside it", async () => {
   const { quantities, valueOf } = await open();
-  const words = (key) => quantities.words(quantities.of(key), valueOf(key, 1, 0));
+  const words = (key) => quantities.inWords(quantities.quantityOf(key), valueOf(key, 1, 0));
   assert.equal(words("interpretable"), "75.0\u202f% (12 of 16; 95\u202f%: 50.0\u201390.0\u202f%), random 25.0\u202f%");
   assert.equal(words("excess"), "\u221212.5\u202f% (95\u202f%: \u221220.0 to 10.0\u202f%)");
   assert.equal(words("top"), "3.000");
-  assert.equal(quantities.words(quantities.of("top"), null), "none");
+  assert.equal(quantities.inWords(quantities.quantityOf("top"), null), "none");
+});
+
+test("a summary that cannot be read fails each time it is asked for, and is never half read", async () => {
+  const damaged = summarySource().replace('"kind":["all","semantic"],', "");
+  const { quantities } = openPage(["dom", "shards", "text", "sweep", "quantities"], new Map([["summary", damaged]])).svdlens;
+  const source = { frame: FRAME, entry: { summary: "summary" } };
+  await assert.rejects(soon(quantities.summaryOf(source)));
+  await assert.rejects(soon(quantities.summaryOf(source)));
 });

@@ -5,7 +5,7 @@ const { test } = require("node:test");
 const { openPage, soon } = require("./page.js");
 const { shardSource, packedSource, codeOf } = require("./shard_source.js");
 
-const open = (files) => openPage(["shards"], files);
+const open = (files) => openPage(["dom", "shards"], files);
 const load = (page, name) => soon(page.svdlens.shards.load(name));
 
 test("a shard holds its columns", async () => {

@@ -66,5 +66,11 @@ test("a matrix that a setting lacks has no source", () => {
   const { sweep, model } = open();
   assert.equal(sweep.source(model, "raw", "qk"), null);
   assert.equal(sweep.source(model, "center", "ov"), null);
-  assert.equal(sweep.source(model, "raw", "ov", true), null);
+  assert.equal(sweep.randomOf(sweep.source(model, "raw", "ov")), null);
+});
+
+test("a table that is told from itself ends in an error", async () => {
+  const { sweep, model } = open();
+  model.frames[0].tables[1].base = 1;
+  await assert.rejects(soon(sweep.listsOfCell(sweep.source(model, "fold", "ov"), 0, 0, "W_U", null)), /data\/catalogue\.js is damaged/);
 });
