@@ -1,4 +1,7 @@
-"""The explorer's JavaScript without a browser: `node --test` on what it computes, over a sweep that Python wrote."""
+"""The explorer's JavaScript without a browser: its types, and `node --test` on what it computes.
+
+Node comes as Debian's nodejs; TypeScript, for the types, with `npm ci --ignore-scripts`, which `make lint-js` runs.
+"""
 
 import os
 import shutil
@@ -39,3 +42,11 @@ def test_the_scripts_compute_what_they_should(tmp_path):
     sources = write_sweep(tmp_path / "results", MODELS, controls=40)
     build_explorer(sources, tmp_path / "results/tables/fractions.parquet", [], tmp_path / "explorer")
     run(executable, "--test", *TESTS, SVDLENS_EXPLORER=str(tmp_path / "explorer"))
+
+
+def test_the_types_of_the_scripts_fit():
+    executable = node()
+    compiler = PROJECT / "node_modules/.bin/tsc"
+    if not compiler.exists():
+        pytest.skip("no TypeScript here: make lint-js installs it")
+    run(executable, compiler)
