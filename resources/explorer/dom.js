@@ -149,5 +149,15 @@ svdlens.dom = (function () {
     );
   }
 
-  return { element, drawing, withProperty, byId, announce, notice, messageOf, segments, select };
+  /**
+   * Names as options that show them.
+   * @param {string[]} names
+   * @param {(name: string) => string} [shown]
+   * @returns {Option[]}
+   */
+  function optionsOf(names, shown = (name) => name) {
+    return names.map((name) => [name, shown(name)]);
+  }
+
+  return { element, drawing, withProperty, byId, announce, notice, messageOf, segments, select, optionsOf };
 })();

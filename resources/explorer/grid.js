@@ -39,6 +39,14 @@ svdlens.grid = (function () {
   }
 
   /**
+   * What the address has for a matrix.
+   * @param {Pick<Cell, "layer" | "head">} cell
+   */
+  function addressOf({ layer, head }) {
+    return { layer, head: head < 0 ? null : head };
+  }
+
+  /**
    * The grid of one source. One cell can be reached by Tab, the others from there by the arrow keys.
    * @param {Source} source
    * @param {Cell[]} cells
@@ -216,5 +224,5 @@ svdlens.grid = (function () {
     return element("div", { class: "legend" }, bar, ticks, note);
   }
 
-  return { cellsOf, largest, gridOf, mark, legend };
+  return { cellsOf, largest, addressOf, gridOf, mark, legend };
 })();

@@ -80,6 +80,11 @@ svdlens.text = (function () {
     return head < 0 ? `Layer ${layer}` : `Layer ${layer}, head ${head}`;
   }
 
+  /** @param {Source} source */
+  function source({ model, setting }) {
+    return `${model.name}, ${setting}`;
+  }
+
   /** @param {string} name */
   function matrix(name) {
     return MATRICES[name] || name;
@@ -135,5 +140,5 @@ svdlens.text = (function () {
     return element("bdi", { class: "name" }, text.replace(MARKED, (all, space, byte) => (space || byte ? all : escaped(all))));
   }
 
-  return { number, percent, signedPercent, range, count, sign, cell, matrix, token, name };
+  return { number, percent, signedPercent, range, count, sign, cell, source, matrix, token, name };
 })();
