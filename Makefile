@@ -4,6 +4,7 @@
 # make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
 # make lint           style, types and the workflow's own checks
+# make lint-js        types of the explorer's scripts, which is part of it (needs npm)
 # make models         train the bundled models again (hours; needs Debian's wordnet-base)
 # make lock           new versions of every package
 
@@ -12,7 +13,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/demo
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled test bench label-quality lint models lock
+.PHONY: run sweep-bundled test bench label-quality lint lint-js models lock
 .DELETE_ON_ERROR:
 
 run: .venv/installed
@@ -32,12 +33,22 @@ bench: .venv/installed
 label-quality: .venv/installed
 	$(BIN)/python benchmarks/label_quality.py
 
-lint: .venv/installed
+lint: .venv/installed lint-js
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy scripts/svdlens
+
+lint-js:
+	@if command -v npm >/dev/null; then $(MAKE) --silent --no-print-directory node_modules/.package-lock.json && node_modules/.bin/tsc; \
+	else echo "lint-js was skipped: there is no npm here (Debian: nodejs and npm)"; fi
+
+# npm writes this file last.
+node_modules/.package-lock.json: package-lock.json
+	@echo "Installing TypeScript into node_modules (once)"
+	@npm ci --silent --ignore-scripts
+	@touch $@
 
 models: .venv/installed
 	for model in $(MODELS); do $(BIN)/python resources/training/train_models.py --model $$model || exit 1; done

@@ -3,6 +3,16 @@
 "use strict";
 var svdlens = window.svdlens || {};
 
+/** @typedef {"share" | "signed" | "log"} ScaleKind From nothing to much; less and more than nothing; orders of magnitude. */
+/**
+ * From values to colours, with the ticks of a legend.
+ * @typedef {object} Scale
+ * @property {(value: number) => number} share how far along the ramp
+ * @property {(value: number) => {colour: string, light: boolean}} fill
+ * @property {[share: number, text: string][]} ticks
+ * @property {string} gradient
+ */
+
 svdlens.colours = (function () {
   const RAMPS = {
     light: {
@@ -15,15 +25,22 @@ svdlens.colours = (function () {
     },
   };
 
+  /** @returns {"light" | "dark"} */
   function theme() {
     const chosen = document.documentElement.dataset.theme;
-    return chosen || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+    if (chosen === "light" || chosen === "dark") return chosen;
+    return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   }
 
-  /** A colour of the ramp, and whether black can be read on it better than white. */
+  /**
+   * A colour of the ramp, and whether black can be read on it better than white.
+   * @param {string[]} ramp
+   * @param {number} share
+   */
   function mix(ramp, share) {
     const place = Math.min(1, Math.max(0, share)) * (ramp.length - 1);
     const below = Math.min(ramp.length - 2, Math.floor(place));
+    /** @type {(colour: string, at: number) => number} */
     const channel = (colour, at) => parseInt(colour.slice(at, at + 2), 16);
     const mixed = [1, 3, 5].map((at) => {
       const from = channel(ramp[below], at);
@@ -32,49 +49,91 @@ svdlens.colours = (function () {
     return { colour: `rgb(${mixed.join(" ")})`, light: luminance(mixed) > 0.179 };
   }
 
+  /**
+   * Relative luminance, as WCAG has it.
+   * @param {number[]} channels
+   */
   function luminance(channels) {
-    const [r, g, b] = channels.map((value) => {
+    const [red, green, blue] = channels.map((value) => {
       const share = value / 255;
       return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
     });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
   }
 
-  /** A step of 1, 2, 2.5 or 5 times a power of ten that is no smaller than `size`. */
-  function niceUp(size) {
+  /**
+   * The smallest of 1, 2, 2.5, 5 and 10 times a power of ten that is no smaller than `size`.
+   * @param {number} size
+   */
+  function roundedUp(size) {
     const power = 10 ** Math.floor(Math.log10(size));
-    return [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((step) => step >= size * 0.9999);
+    return [1, 2, 2.5, 5].map((factor) => factor * power).find((step) => step >= size * 0.9999) || 10 * power;
   }
 
-  /** From values to colours, with the ticks of a legend: {share(value), fill(value), ticks: [[share, text]]}. */
+  /**
+   * The scale of these values; those that are not finite have no colour.
+   * @param {ScaleKind} kind
+   * @param {number[]} values
+   * @returns {Scale}
+   */
   function scaleOf(kind, values) {
-    const { number, percent, signedPercent } = svdlens.text;
     const ramp = RAMPS[theme()][kind === "signed" ? "two" : "one"];
-    const known = values.filter((value) => Number.isFinite(value));
-    let share, ticks;
-    if (kind === "log") {
-      const positive = known.filter((value) => value > 0);
-      const low = positive.length ? Math.min(...positive) : 1;
-      const high = positive.length ? Math.max(...positive) : 10;
-      const wide = Math.log(high / low) || 1;
-      share = (value) => (value > 0 ? Math.log(value / low) / wide : 0);
-      ticks = [0, 0.5, 1].map((at) => [at, number(low * Math.exp(wide * at), 3)]);
-    } else if (kind === "signed") {
-      const most = Math.min(1, niceUp(Math.max(0.01, ...known.map(Math.abs))));
-      share = (value) => 0.5 + value / most / 2;
-      ticks = [-1, 0, 1].map((at) => [(at + 1) / 2, at ? signedPercent(at * most) : "0"]);
-    } else {
-      const least = known.length && Math.min(...known) > 0.75 ? Math.floor(Math.min(...known) * 20) / 20 : 0;
-      const most = Math.max(least + 0.01, Math.min(1, Math.ceil(Math.max(0.01, ...known) * 10 - 1e-9) / 10));
-      share = (value) => (value - least) / (most - least);
-      ticks = [0, 0.5, 1].map((at) => [at, percent(least + (most - least) * at)]);
-    }
+    const { share, ticks } = AXES[kind](values.filter((value) => Number.isFinite(value)));
     return {
       share,
       fill: (value) => mix(ramp, share(value)),
       ticks,
       gradient: `linear-gradient(to right, ${ramp.join(", ")})`,
     };
+  }
+
+  /** @type {Record<ScaleKind, (known: number[]) => Pick<Scale, "share" | "ticks">>} */
+  const AXES = { share: shareAxis, signed: signedAxis, log: logAxis };
+
+  /** @param {number[]} known */
+  function shareAxis(known) {
+    const { percent } = svdlens.text;
+    const least = known.length && Math.min(...known) > 0.75 ? Math.floor(Math.min(...known) * 20) / 20 : 0;
+    const most = Math.max(least + 0.01, Math.min(1, Math.ceil(Math.max(0.01, ...known) * 10 - 1e-9) / 10));
+    return {
+      /** @param {number} value */
+      share: (value) => (value - least) / (most - least),
+      ticks: ticksAt([0, 0.5, 1], (share) => percent(least + (most - least) * share)),
+    };
+  }
+
+  /** @param {number[]} known */
+  function signedAxis(known) {
+    const { signedPercent } = svdlens.text;
+    const most = Math.min(1, roundedUp(Math.max(0.01, ...known.map(Math.abs))));
+    return {
+      /** @param {number} value */
+      share: (value) => 0.5 + value / most / 2,
+      ticks: ticksAt([0, 0.5, 1], (share) => (share === 0.5 ? "0" : signedPercent((2 * share - 1) * most))),
+    };
+  }
+
+  /** @param {number[]} known */
+  function logAxis(known) {
+    const { number } = svdlens.text;
+    const positive = known.filter((value) => value > 0);
+    const low = positive.length ? Math.min(...positive) : 1;
+    const high = positive.length ? Math.max(...positive) : 10;
+    const width = Math.log(high / low) || 1;
+    return {
+      /** @param {number} value */
+      share: (value) => (value > 0 ? Math.log(value / low) / width : 0),
+      ticks: ticksAt([0, 0.5, 1], (share) => number(low * Math.exp(width * share), 3)),
+    };
+  }
+
+  /**
+   * @param {number[]} shares
+   * @param {(share: number) => string} textOf
+   * @returns {[share: number, text: string][]}
+   */
+  function ticksAt(shares, textOf) {
+    return shares.map((share) => [share, textOf(share)]);
   }
 
   return { theme, scaleOf };

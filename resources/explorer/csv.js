@@ -2,37 +2,60 @@
 "use strict";
 var svdlens = window.svdlens || {};
 
+/** @typedef {string | number | boolean | null | undefined} CsvValue */
+/** @typedef {[name: string, header: string[], rows: CsvValue[][]]} CsvFile */
+
 svdlens.csv = (function () {
+  const { element, messageOf } = svdlens.dom;
   // Spreadsheets take what begins like this for a formula (OWASP, CSV injection), the wide forms of these signs as well.
   const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 
-  /** A cell: numbers as they are, texts quoted where they must be, and with an apostrophe where they could be run. */
+  /**
+   * A cell: numbers as they are, texts quoted where they must be, and with an apostrophe where they could be run.
+   * @param {CsvValue} value
+   */
   function cell(value) {
     if (value === null || value === undefined || Number.isNaN(value)) return "";
-    if (typeof value === "number") return String(value);
-    const text = FORMULA.test(value) ? `'${value}` : String(value);
+    if (typeof value !== "string") return String(value);
+    const text = FORMULA.test(value) ? `'${value}` : value;
     return /[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   }
 
-  function csv(header, rows) {
+  /**
+   * @param {string[]} header
+   * @param {CsvValue[][]} rows
+   */
+  function format(header, rows) {
     return [header, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
   }
 
-  function download(name, header, rows) {
+  /** @param {CsvFile} file */
+  function download([name, header, rows]) {
     // The mark at the beginning tells spreadsheets that this is UTF-8.
-    const url = URL.createObjectURL(new Blob(["\ufeff", csv(header, rows)], { type: "text/csv;charset=utf-8" }));
-    const link = svdlens.dom.element("a", { href: url, download: `${name.replace(/[^\w-]+/g, "_")}.csv` });
+    const url = URL.createObjectURL(new Blob(["\ufeff", format(header, rows)], { type: "text/csv;charset=utf-8" }));
+    const link = element("a", { href: url, download: `${name.replace(/[^\w-]+/g, "_")}.csv` });
     document.body.append(link);
     link.click();
     link.remove();
     setTimeout(() => URL.revokeObjectURL(url), 60000);
   }
 
-  /** A button that downloads what `content` returns, at once or later: [name, header, rows]. */
+  /**
+   * A button that downloads what `content` returns, at once or later; where that fails, it says so.
+   * @param {() => CsvFile | Promise<CsvFile>} content
+   */
   function button(content) {
-    const click = async () => download(...(await content()));
-    return svdlens.dom.element("button", { type: "button", class: "quiet", onclick: click }, "Download CSV");
+    const problem = element("span", { class: "note", role: "alert" });
+    const click = async () => {
+      problem.textContent = "";
+      try {
+        download(await content());
+      } catch (error) {
+        problem.textContent = messageOf(error);
+      }
+    };
+    return element("span", { class: "download" }, element("button", { type: "button", class: "quiet", onclick: click }, "Download CSV"), problem);
   }
 
-  return { csv, button };
+  return { format, button };
 })();

@@ -2,43 +2,111 @@
 "use strict";
 var svdlens = window.svdlens || {};
 
+/** @typedef {Node | string | null | undefined | false} Child What goes into an element; nothing for the last three. */
+/** @typedef {Record<string, string | number | boolean | null | undefined | ((event: any) => void)>} Attributes */
+/** @typedef {[value: string, text: string, reasonWhyNot?: string | null]} Option One of a choice; it may be ruled out. */
+/** @typedef {{name: string, options: Option[]}} OptionGroup */
+
 svdlens.dom = (function () {
-  /** An element with attributes, listeners ("onclick": function) and children (elements, texts, or nothing). */
+  /**
+   * An element with attributes, listeners ("onclick": function) and children.
+   * @template {keyof HTMLElementTagNameMap} Name
+   * @param {Name} name
+   * @param {Attributes} attributes
+   * @param {(Child | Child[])[]} children
+   * @returns {HTMLElementTagNameMap[Name]}
+   */
   function element(name, attributes, ...children) {
-    return fill(document.createElement(name), attributes, children);
+    const made = document.createElement(name);
+    fill(made, attributes, children);
+    return made;
   }
 
-  /** The same for drawings. */
+  /**
+   * The same for drawings.
+   * @template {keyof SVGElementTagNameMap} Name
+   * @param {Name} name
+   * @param {Attributes} attributes
+   * @param {(Child | Child[])[]} children
+   * @returns {SVGElementTagNameMap[Name]}
+   */
   function drawing(name, attributes, ...children) {
-    return fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+    fill(made, attributes, children);
+    return made;
   }
 
+  /**
+   * @param {Element} made
+   * @param {Attributes} attributes
+   * @param {(Child | Child[])[]} children
+   */
   function fill(made, attributes, children) {
-    for (const [key, value] of Object.entries(attributes || {})) {
+    for (const [key, value] of Object.entries(attributes)) {
       if (value === null || value === undefined || value === false) continue;
       if (typeof value === "function") made.addEventListener(key.slice(2), value);
-      else made.setAttribute(key, value === true ? "" : value);
+      else made.setAttribute(key, value === true ? "" : String(value));
     }
-    made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
-    return made;
+    for (const child of children.flat()) {
+      if (child !== null && child !== undefined && child !== false) made.append(child);
+    }
   }
 
-  /** A custom property of CSS; the page allows no style attributes. */
+  /**
+   * The element with a custom property of CSS; the page allows no style attributes.
+   * @template {HTMLElement} Made
+   * @param {Made} made
+   * @param {string} name
+   * @param {string | number} value
+   * @returns {Made}
+   */
   function withProperty(made, name, value) {
-    made.style.setProperty(name, value);
+    made.style.setProperty(name, String(value));
     return made;
   }
 
+  /**
+   * An element that index.html has.
+   * @param {string} id
+   * @returns {HTMLElement}
+   */
   function byId(id) {
-    return document.getElementById(id);
+    return /** @type {HTMLElement} */ (document.getElementById(id));
   }
 
-  /** Tell those who do not see the page what has changed. */
+  /**
+   * Tell those who do not see the page what has changed.
+   * @param {string} text
+   */
   function announce(text) {
     byId("status").textContent = text;
   }
 
-  /** A choice among a few, as radio buttons in a row. */
+  /**
+   * What is missing, or to be kept in mind.
+   * @param {string} text
+   */
+  function notice(text) {
+    return element("p", { class: "notice" }, text);
+  }
+
+  /**
+   * What an error says, for readers.
+   * @param {unknown} error
+   * @returns {string}
+   */
+  function messageOf(error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+
+  /**
+   * A choice among a few, as radio buttons in a row.
+   * @param {string} legend
+   * @param {string} name
+   * @param {Option[]} options
+   * @param {string} chosen
+   * @param {(value: string) => void} choose
+   */
   function segments(legend, name, options, chosen, choose) {
     return element(
       "fieldset",
@@ -55,10 +123,18 @@ svdlens.dom = (function () {
     );
   }
 
-  /** A choice among many. `options` are [value, text, reason why not] or {group, options}. */
+  /**
+   * A choice among many.
+   * @param {string} legend
+   * @param {string} id
+   * @param {(Option | OptionGroup)[]} options
+   * @param {string | null} chosen
+   * @param {(value: string) => void} choose
+   */
   function select(legend, id, options, chosen, choose) {
-    const option = ([value, text, why]) =>
-      element("option", { value, selected: value === chosen, disabled: Boolean(why) }, why ? `${text} (${why})` : text);
+    /** @param {Option} option */
+    const option = ([value, text, reasonWhyNot]) =>
+      element("option", { value, selected: value === chosen, disabled: Boolean(reasonWhyNot) }, reasonWhyNot ? `${text} (${reasonWhyNot})` : text);
     return element(
       "label",
       { class: "select", for: id },
@@ -67,11 +143,21 @@ svdlens.dom = (function () {
         "select",
         { id, onchange: (event) => choose(event.target.value) },
         ...options.map((one) =>
-          Array.isArray(one) ? option(one) : element("optgroup", { label: one.group }, ...one.options.map(option))
+          Array.isArray(one) ? option(one) : element("optgroup", { label: one.name }, ...one.options.map(option))
         )
       )
     );
   }
 
-  return { element, drawing, withProperty, byId, announce, segments, select };
+  /**
+   * Names as options that show them.
+   * @param {string[]} names
+   * @param {(name: string) => string} [shown]
+   * @returns {Option[]}
+   */
+  function optionsOf(names, shown = (name) => name) {
+    return names.map((name) => [name, shown(name)]);
+  }
+
+  return { element, drawing, withProperty, byId, announce, notice, messageOf, segments, select, optionsOf };
 })();

@@ -2,43 +2,58 @@
 "use strict";
 var svdlens = window.svdlens || {};
 
+/** @typedef {(token: string) => boolean} Searched Whether a token is searched for. */
+/** @typedef {{layer: string | number, head: number | null}} CellAddress What the address needs to show the same lists again. */
+/** @typedef {[source: Source, list: TokenList, spectrum: Spectrum | null]} ListForCsv */
+
 svdlens.lists = (function () {
   const { element, withProperty } = svdlens.dom;
   const { quantities, text, state } = svdlens;
-  const BEYOND = () => svdlens.catalogue.beyond;
+  /**
+   * Whether a list is better than those of random directions.
+   * @param {Label | null} label
+   */
+  const isBeyond = (label) => label !== null && label.p_direction < svdlens.sweep.catalogue().beyond;
 
-  const ONLY = {
-    interpretable: (list) => list.label && list.label.interpretable === true,
-    beyond: (list) => list.label && list.label.p_direction < BEYOND(),
-  };
-
-  /** Lists that the reader wants to see. */
+  /**
+   * Lists that the reader wants to see.
+   * @param {TokenList[]} lists
+   * @param {string} only
+   */
   function wanted(lists, only) {
-    return ONLY[only] ? lists.filter(ONLY[only]) : lists;
+    if (only === "interpretable") return lists.filter((list) => list.label?.interpretable === true);
+    if (only === "beyond") return lists.filter((list) => isBeyond(list.label));
+    return lists;
   }
 
-  /** [index, lists] for each direction, in order. */
+  /**
+   * The lists of each direction, in order.
+   * @param {TokenList[]} lists
+   */
   function byDirection(lists) {
+    /** @type {Map<number, TokenList[]>} */
     const found = new Map();
-    for (const list of lists) {
-      if (!found.has(list.index)) found.set(list.index, []);
-      found.get(list.index).push(list);
-    }
+    for (const list of lists) found.set(list.index, [...(found.get(list.index) || []), list]);
     return [...found];
   }
 
   // --- fractions of one matrix ---
 
-  function fractions(source, summary, choice, layer, head) {
-    if (!choice.labelling || layer < 0) return null;
+  /**
+   * The fractions of one matrix by side, beside those of random directions; null where there are none.
+   * @param {Source} source
+   * @param {Summary} summary
+   * @param {Reading} reading
+   * @param {number} layer
+   * @param {number} head
+   */
+  function fractions(source, summary, reading, layer, head) {
     const sides = source.frame.sides.length > 1 ? [...source.frame.sides, "all"] : source.frame.sides;
-    const rows = sides
-      .map((side) => [side, quantities.fraction(summary, choice.labelling, choice.readout, side, "all", layer, head)])
-      .filter(([, found]) => found && found.n);
-    if (!rows.length) return null;
     const kinds = ["semantic", "grammatical", "orthographic"];
-    const cells = ([side, all]) =>
-      element(
+    const rows = sides.map((side) => {
+      const all = quantities.fraction(summary, { ...reading, side }, "all", layer, head);
+      if (!all || !all.n) return null;
+      return element(
         "tr",
         {},
         element("th", { scope: "row" }, side === "all" ? "both" : side),
@@ -48,21 +63,26 @@ svdlens.lists = (function () {
         element("td", {}, text.percent(all.control_fraction)),
         element("td", { title: Number.isNaN(all.excess) ? null : `95 %: ${text.range(all.excess_low, all.excess_high, 1)}` }, text.signedPercent(all.excess)),
         ...kinds.map((kind) => {
-          const found = quantities.fraction(summary, choice.labelling, choice.readout, side, kind, layer, head);
+          const found = quantities.fraction(summary, { ...reading, side }, kind, layer, head);
           return element("td", { class: "kind-share" }, found ? text.percent(found.value) : "\u2013");
         })
       );
+    });
+    if (!rows.some(Boolean)) return null;
     const heads = ["", "Interpretable", "95\u202f% interval", "Random", "Beyond", "Semantic", "Grammatical", "Orthographic"];
     return element(
       "table",
       { class: "fractions" },
       element("caption", { class: "hidden" }, "Fraction of the lists that are interpretable, by side, beside random directions"),
       element("thead", {}, element("tr", {}, ...heads.map((name, i) => element("th", { scope: "col", colspan: i === 1 ? 2 : null }, name || element("span", { class: "hidden" }, "Side"))))),
-      element("tbody", {}, ...rows.map(cells))
+      element("tbody", {}, ...rows)
     );
   }
 
-  /** A bar from 0 to 1 with the interval and the fraction of random directions. */
+  /**
+   * A bar from 0 to 1 with the interval and the fraction of random directions.
+   * @param {Fraction} fraction
+   */
   function meter({ value, low, high, control_fraction: control }) {
     const made = element("span", { class: "meter", "aria-hidden": "true" }, element("span", { class: "bar" }), element("span", { class: "interval" }));
     withProperty(made, "--value", `${100 * value}%`);
@@ -74,7 +94,10 @@ svdlens.lists = (function () {
 
   // --- the table of lists ---
 
-  /** Name and kind of a list, or why there is none. */
+  /**
+   * Name and kind of a list, or why there is none.
+   * @param {Label | null} label
+   */
   function nameOf(label) {
     if (!label || label.status === "absent") return element("span", { class: "muted" }, "not labelled");
     if (label.status !== "ok") return element("span", { class: "muted" }, label.status);
@@ -84,20 +107,29 @@ svdlens.lists = (function () {
   }
 
   /**
-   * Tokens in a row; `classOf(token, place)` says how each looks. A page has thousands of tokens: the line is filled when
-   * it is about to be seen, or else when there is time, and is as high as before.
+   * Tokens in a row. A page has thousands of tokens: the line is filled when it is about to be seen, or else when there is
+   * time, and is as high as before.
+   * @param {TokenList} list
+   * @param {(token: string, place: number) => string} classOf how each token looks
    */
   function tokenLine(list, classOf) {
     const line = element("div", { class: "line" });
     filling.set(line, () => line.append(...list.tokens.flatMap((token, i) => [text.token(token, classOf(token, i)), " "])));
     near.observe(line);
-    if (filling.size === 1) requestIdleCallback(fillSome);
+    if (filling.size === 1) whenIdle(fillSome);
     return line;
   }
 
+  /** @type {Map<Element, () => void>} What fills the lines that are still empty. */
   const filling = new Map();
-  const near = new IntersectionObserver((entries) => entries.forEach((entry) => entry.isIntersecting && fillLine(entry.target)), { rootMargin: "300px" });
+  const near = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) if (entry.isIntersecting) fillLine(entry.target);
+    },
+    { rootMargin: "300px" }
+  );
 
+  /** @param {Element} line */
   function fillLine(line) {
     near.unobserve(line);
     const fill = filling.get(line);
@@ -105,12 +137,23 @@ svdlens.lists = (function () {
     if (fill) fill();
   }
 
-  function fillSome(deadline) {
+  /** @param {number} end when to stop, by performance.now() */
+  function fillSome(end) {
     for (const line of filling.keys()) {
-      if (deadline.timeRemaining() < 2) break;
+      if (performance.now() >= end) break;
       fillLine(line);
     }
-    if (filling.size) requestIdleCallback(fillSome);
+    if (filling.size) whenIdle(fillSome);
+  }
+
+  /**
+   * Call back once the browser has time, with when it will need that time again.
+   * @param {(end: number) => void} callback
+   */
+  function whenIdle(callback) {
+    // Safari has no idle callbacks.
+    if (!window.requestIdleCallback) setTimeout(() => callback(performance.now() + 10), 20);
+    else requestIdleCallback((deadline) => callback(performance.now() + deadline.timeRemaining() - 2));
   }
 
   /** Lines that are no longer on the page. */
@@ -119,27 +162,40 @@ svdlens.lists = (function () {
     filling.clear();
   }
 
-  /** How tokens look where labels say which of them are evidence, and where some are searched for. */
+  /**
+   * How tokens look where labels say which of them are evidence, and where some are searched for.
+   * @param {TokenList} list
+   * @param {Searched | null} searched
+   * @returns {(token: string, place: number) => string}
+   */
   function marks(list, searched) {
     const { label } = list;
     return (token, place) => {
       const names = [];
-      if (label && label.evidence && (label.evidence >> place) & 1) names.push("evidence");
+      if (label && (label.evidence >> place) & 1) names.push("evidence");
       if (searched && searched(token)) names.push("searched");
       return names.join(" ");
     };
   }
 
-  /** Where a direction stands in its block of near-equal singular values: first, middle, last or nothing. */
-  function inBlock(block, index) {
-    const own = block[index];
-    if (own < 0) return "";
-    const before = index > 0 && block[index - 1] === own;
-    const after = block[index + 1] === own;
-    return before && after ? "middle" : before ? "last" : after ? "first" : "";
+  /**
+   * The near-degenerate group of a direction, as its first and last direction; undefined if it is in none.
+   * @param {Spectrum} spectrum
+   * @param {number} index
+   */
+  function groupWith({ block }, index) {
+    return svdlens.spectrum.groupsOf(block, block.length).find(([first, last]) => first <= index && index <= last);
   }
 
-  function directionHead(index, spectrum, open, rows, kept) {
+  /**
+   * The head of the rows of a direction, which opens it.
+   * @param {number} index
+   * @param {Spectrum | null} spectrum
+   * @param {number | null} open
+   * @param {number} rows
+   * @param {CellAddress} cellAddress
+   */
+  function directionHead(index, spectrum, open, rows, cellAddress) {
     const isOpen = open === index;
     const button = element(
       "button",
@@ -149,36 +205,48 @@ svdlens.lists = (function () {
         class: "direction",
         "aria-expanded": String(isOpen),
         "aria-label": `Direction ${index}${spectrum ? `, singular value ${text.number(spectrum.value[index], 4)}` : ""}`,
-        onclick: () => state.go({ open: isOpen ? null : String(index), ...kept }),
+        onclick: () => state.go({ open: isOpen ? null : index, ...cellAddress }),
       },
       element("span", { class: "index" }, String(index)),
       spectrum ? element("span", { class: "sigma" }, text.number(spectrum.value[index], 4)) : null
     );
-    const place = spectrum ? inBlock(spectrum.block, index) : "";
     if (spectrum) withProperty(button, "--share", `${(100 * spectrum.value[index]) / (spectrum.value[0] || 1)}%`);
-    return element("th", { scope: "rowgroup", rowspan: rows, class: place ? `of-direction block ${place}` : "of-direction" }, button);
+    const group = spectrum && groupWith(spectrum, index);
+    const ends = group ? `group ${index === group[0] ? "first" : ""} ${index === group[1] ? "last" : ""}` : "";
+    return element("th", { scope: "rowgroup", rowspan: rows, class: `of-direction ${ends}` }, button);
   }
 
+  /** @param {ListKeys} list */
   function listName(list) {
     return list.side === "all" ? text.sign(list.sign) : `${list.side} ${text.sign(list.sign)}`;
   }
 
-  function table(source, lists, spectrum, open, searched, kept) {
-    const groups = byDirection(lists).map(([index, own]) => {
-      const rows = own.map((list, i) =>
+  /**
+   * The lists of one matrix.
+   * @param {Source} source
+   * @param {TokenList[]} lists
+   * @param {Spectrum | null} spectrum
+   * @param {number | null} open the direction that is opened
+   * @param {Searched | null} searched
+   * @param {CellAddress} cellAddress
+   */
+  function table(source, lists, spectrum, open, searched, cellAddress) {
+    const bodies = byDirection(lists).map(([index, ofDirection]) => {
+      const isOpen = open === index;
+      const rows = ofDirection.map((list, i) =>
         element(
           "tr",
           {},
-          i ? null : directionHead(index, spectrum, open, own.length + (open === index ? 1 : 0), kept),
+          i ? null : directionHead(index, spectrum, open, ofDirection.length + (isOpen ? 1 : 0), cellAddress),
           element("th", { scope: "row", class: "side" }, listName(list)),
           element("td", { class: "label" }, nameOf(list.label)),
-          element("td", { class: "number q" }, list.label ? text.number(list.label.q_value, 2) : "\u2013"),
-          element("td", { class: list.label && list.label.p_direction < BEYOND() ? "number p strong" : "number p" }, list.label ? text.number(list.label.p_direction, 2) : "\u2013"),
+          element("td", { class: "number q" }, text.number(list.label?.q_value, 2)),
+          element("td", { class: isBeyond(list.label) ? "number p strong" : "number p" }, text.number(list.label?.p_direction, 2)),
           element("td", { class: "tokens" }, tokenLine(list, marks(list, searched)))
         )
       );
-      if (open === index) rows.push(element("tr", { class: "opened" }, element("td", { colspan: 5 }, opened(index, own, spectrum, searched))));
-      return element("tbody", { class: open === index ? "open" : null }, ...rows);
+      if (isOpen) rows.push(element("tr", { class: "opened" }, element("td", { colspan: 5 }, opened(index, ofDirection, spectrum, searched))));
+      return element("tbody", { class: isOpen ? "open" : null }, ...rows);
     });
     const heads = [
       ["Direction", "with its singular value"],
@@ -193,21 +261,32 @@ svdlens.lists = (function () {
       { class: "lists" },
       element("caption", { class: "hidden" }, `Lists of ${text.matrix(source.matrix)}, ${source.model.name}, ${source.setting}`),
       element("thead", {}, element("tr", {}, ...heads.map(([name, title], i) => element("th", { scope: "col", title, class: i > 2 && i < 5 ? "number" : null }, name)))),
-      ...groups
+      ...bodies
     );
   }
 
   // --- one direction, opened ---
 
-  function opened(index, own, spectrum, searched) {
+  /**
+   * @param {number} index
+   * @param {TokenList[]} lists
+   * @param {Spectrum | null} spectrum
+   * @param {Searched | null} searched
+   */
+  function opened(index, lists, spectrum, searched) {
     return element(
       "div",
       { class: "direction-detail" },
       spectrum ? facts(index, spectrum) : null,
-      element("div", { class: "columns" }, ...own.map((list) => column(list, searched)))
+      element("div", { class: "columns" }, ...lists.map((list) => column(list, searched)))
     );
   }
 
+  /**
+   * What is known of a singular value.
+   * @param {number} index
+   * @param {Spectrum} spectrum
+   */
   function facts(index, spectrum) {
     const { number, percent } = text;
     const shown = [
@@ -218,27 +297,29 @@ svdlens.lists = (function () {
       ["in float32", number(spectrum.stability_float32[index])],
       ["sign margin", number(spectrum.sign_margin[index])],
     ];
-    const run = svdlens.spectrum.runs(spectrum.block, spectrum.block.length).find(([from, to]) => from <= index && index <= to);
-    const block = run
-      ? `In a block: singular values ${run[0]} to ${run[1]} are within ${percent(spectrum.block_spread[index], 1)} of each other, so that their vectors are determined only together.`
-      : spectrum.block[index] < 0
-        ? "Null space: the singular value is zero but for rounding."
-        : null;
+    const group = groupWith(spectrum, index);
+    const notes = [];
+    if (group) notes.push(`In a near-degenerate group: singular values ${group[0]} to ${group[1]} are within ${percent(spectrum.block_spread[index], 1)} of each other, so that their vectors are determined only together.`);
+    if (spectrum.block[index] < 0) notes.push("Null space: the singular value is zero but for rounding.");
     return element(
       "div",
       { class: "facts" },
       element("dl", {}, ...shown.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)))),
-      block ? element("p", { class: "note" }, block) : null
+      ...notes.map((note) => element("p", { class: "note" }, note))
     );
   }
 
-  /** All tokens of one list with their scores. */
+  /**
+   * All tokens of one list with their scores.
+   * @param {TokenList} list
+   * @param {Searched | null} searched
+   */
   function column(list, searched) {
     const { number } = text;
     const classOf = marks(list, searched);
     const { label } = list;
-    const shown = list.tokens.filter((_, i) => label && (label.evidence >> i) & 1).length;
-    const more = label ? label.n_evidence - shown : 0;
+    const evidence = list.tokens.filter((_, i) => label && (label.evidence >> i) & 1).length;
+    const furtherEvidence = label ? label.n_evidence - evidence : 0;
     const largest = Math.max(...list.scores.map(Math.abs)) || 1;
     const rows = list.tokens.map((token, i) =>
       element(
@@ -254,7 +335,7 @@ svdlens.lists = (function () {
       { class: "column" },
       element("h4", {}, element("span", { class: "side" }, listName(list)), " ", nameOf(label)),
       label && label.status === "ok" ? calibration(label) : null,
-      label && label.n_concepts > 1 ? element("p", { class: "note" }, `${label.n_concepts} groups of tokens that share something`) : null,
+      label && label.n_concepts > 1 ? element("p", { class: "note" }, `${label.n_concepts} concepts, each shared by some of the tokens`) : null,
       element(
         "table",
         { class: "scores" },
@@ -262,15 +343,19 @@ svdlens.lists = (function () {
         element("thead", {}, element("tr", {}, ...["Rank", "Token", "Score"].map((name) => element("th", { scope: "col" }, element("span", { class: "hidden" }, name))))),
         element("tbody", {}, ...rows)
       ),
-      more > 0 ? element("p", { class: "note" }, `The label rests on ${text.count(more, "token")} further down as well.`) : null
+      furtherEvidence > 0 ? element("p", { class: "note" }, `The label rests on ${text.count(furtherEvidence, "token")} further down as well.`) : null
     );
   }
 
-  /** Score of a list and how it compares with both nulls. */
+  /**
+   * Score of a list and how it compares with both nulls.
+   * @param {Label} label
+   */
   function calibration(label) {
     const { number } = text;
     const shown = [["score", number(label.score)], ["rank", number(Math.exp(label.mean_log_rank), 2)]];
     if (label.verified !== null) shown.push(["verified", label.verified ? "yes" : "no"]);
+    /** @type {(name: string, ...values: number[]) => HTMLElement} */
     const row = (name, ...values) =>
       element("tr", {}, element("th", { scope: "row" }, name), ...values.map((value) => element("td", {}, number(value))));
     return element(
@@ -290,33 +375,55 @@ svdlens.lists = (function () {
   // --- as a file ---
 
   const KEYS = ["model", "setting", "matrix", "readout", "layer", "head", "direction", "side", "sign"];
-  const LABEL = ["label", "kind", "status", "labelled", "verified", "interpretable", "score", "p_value", "q_value", "p_direction", "q_direction", "n_concepts", "mean_log_rank"];
+  /** @type {(keyof Label)[]} */
+  const LABEL = ["name", "kind", "status", "labelled", "verified", "interpretable", "score", "p_value", "q_value", "p_direction", "q_direction", "n_concepts", "mean_log_rank"];
 
-  function asRow(source, labeller, list, spectrum, k) {
-    const { label } = list;
-    const value = (name) => (spectrum ? spectrum[name][list.index] : null);
-    const numbered = (n) => (n < 0 ? null : n);
-    const judged = (said) => (typeof said === "boolean" ? (said ? "yes" : "no") : said);
+  /**
+   * @param {ListForCsv} found
+   * @param {string | null} labeller
+   * @param {number} length of the longest list
+   * @returns {CsvValue[]}
+   */
+  function csvRow([source, list, spectrum], labeller, length) {
+    const { label, index } = list;
+    /** @param {number} number */
+    const orNone = (number) => (number < 0 ? null : number);
+    /** @param {string | number | boolean | null} judged */
+    const yesOrNo = (judged) => (typeof judged === "boolean" ? (judged ? "yes" : "no") : judged);
+    const places = Array.from({ length }, (_, place) => place);
     return [
-      source.model.name, source.setting, source.matrix, list.readout, numbered(list.layer), numbered(list.head), list.index, list.side, list.sign,
-      rounded(value("value"), 4), spectrum ? numbered(value("block")) : null, value("stability_noise"), labeller || null,
-      ...LABEL.map((name) => (label ? judged(label[name === "label" ? "name" : name]) : null)),
-      ...Array.from({ length: k }, (_, i) => (i < list.tokens.length ? list.tokens[i] : null)),
-      ...Array.from({ length: k }, (_, i) => (i < list.scores.length ? list.scores[i] : null)),
+      source.model.name, source.setting, source.matrix, list.readout, orNone(list.layer), orNone(list.head), index, list.side, list.sign,
+      ...(spectrum ? [rounded(spectrum.value[index], 4), orNone(spectrum.block[index]), spectrum.stability_noise[index]] : [null, null, null]),
+      labeller,
+      ...LABEL.map((name) => (label ? yesOrNo(label[name]) : null)),
+      ...places.map((place) => list.tokens[place]),
+      ...places.map((place) => list.scores[place]),
     ];
   }
 
+  /**
+   * @param {number} value
+   * @param {number} digits
+   */
   function rounded(value, digits) {
-    return value === null || Number.isNaN(value) ? null : Number(value.toPrecision(digits));
+    return Number.isNaN(value) ? null : Number(value.toPrecision(digits));
   }
 
-  /** Header and rows of a CSV with these lists: [source, list, spectrum or null] each. */
-  function asCsv(found, labeller) {
-    const k = Math.max(0, ...found.map(([, list]) => list.tokens.length));
-    const numbered = (name) => Array.from({ length: k }, (_, i) => `${name}_${i + 1}`);
-    const header = [...KEYS, "singular_value", "block", "stability", "labeller", ...LABEL, ...numbered("token"), ...numbered("token_score")];
-    return [header, found.map(([source, list, spectrum]) => asRow(source, labeller, list, spectrum, k))];
+  /**
+   * A CSV with these lists.
+   * @param {string} name
+   * @param {ListForCsv[]} found
+   * @param {string | null} labeller
+   * @returns {CsvFile}
+   */
+  function csvOf(name, found, labeller) {
+    const length = Math.max(0, ...found.map(([, list]) => list.tokens.length));
+    /** @param {string} column */
+    const numbered = (column) => Array.from({ length }, (_, i) => `${column}_${i + 1}`);
+    const labelColumns = LABEL.map((column) => (column === "name" ? "label" : column));
+    const header = [...KEYS, "singular_value", "block", "stability", "labeller", ...labelColumns, ...numbered("token"), ...numbered("token_score")];
+    return [name, header, found.map((one) => csvRow(one, labeller, length))];
   }
 
-  return { wanted, byDirection, fractions, table, nameOf, tokenLine, marks, listName, directionHead, column, facts, asCsv, forgetLines };
+  return { wanted, byDirection, fractions, table, nameOf, tokenLine, marks, listName, directionHead, column, facts, csvOf, forgetLines };
 })();

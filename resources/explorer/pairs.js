@@ -2,31 +2,57 @@
 "use strict";
 var svdlens = window.svdlens || {};
 
+/** @typedef {[first: TokenList | null, second: TokenList | null]} ListPair Lists of both sides; null where a side has none. */
+/** @typedef {Spectrum | null} KnownSpectrum */
+
 svdlens.pairs = (function () {
   const { element } = svdlens.dom;
-  const { lists: views, text } = svdlens;
+  const { lists: listViews, text } = svdlens;
+  const MANY_MORE = 5; // tokens in common, from which on it is worth a note
 
-  const key = (list, sign = list.sign) => [list.index, list.side, sign].join("|");
+  /**
+   * @param {TokenList} list
+   * @param {number} [sign] of the list that is meant, if it is another
+   */
+  const keyOf = (list, sign = list.sign) => [list.index, list.side, sign].join("|");
 
-  function shared(one, other) {
-    if (!one || !other) return new Set();
-    const there = new Set(other.tokens);
-    return new Set(one.tokens.filter((token) => there.has(token)));
+  /**
+   * Tokens that both lists have.
+   * @param {TokenList | null | undefined} first
+   * @param {TokenList | null | undefined} second
+   * @returns {Set<string>}
+   */
+  function commonTokens(first, second) {
+    if (!first || !second) return new Set();
+    const ofSecond = new Set(second.tokens);
+    return new Set(first.tokens.filter((token) => ofSecond.has(token)));
   }
 
-  /** Lists of both sides, matched by direction, side and sign: [first or null, second or null]. */
+  /**
+   * Lists of both sides, matched by direction, side and sign.
+   * @param {TokenList[]} first
+   * @param {TokenList[]} second
+   * @returns {ListPair[]}
+   */
   function matched(first, second) {
-    const others = new Map(second.map((list) => [key(list), list]));
-    const pairs = first.map((list) => {
-      const other = others.get(key(list)) || null;
-      others.delete(key(list));
-      return [list, other];
-    });
-    return [...pairs, ...[...others.values()].map((list) => [null, list])];
+    const left = new Map(second.map((list) => [keyOf(list), list]));
+    /** @type {ListPair[]} */
+    const pairs = [];
+    for (const list of first) {
+      pairs.push([list, left.get(keyOf(list)) || null]);
+      left.delete(keyOf(list));
+    }
+    for (const list of left.values()) pairs.push([null, list]);
+    return pairs;
   }
 
+  /**
+   * @param {TokenList | null} list
+   * @param {Set<string>} common
+   */
   function cell(list, common) {
     if (!list) return element("td", { class: "half" }, element("span", { class: "muted" }, "no such list"));
+    /** @param {string} token */
     const classOf = (token) => (common.has(token) ? "shared" : "");
     return element(
       "td",
@@ -34,45 +60,62 @@ svdlens.pairs = (function () {
       element(
         "div",
         { class: "said-line" },
-        views.nameOf(list.label),
+        listViews.nameOf(list.label),
         list.label && !Number.isNaN(list.label.q_value) ? element("span", { class: "muted number" }, `q ${text.number(list.label.q_value, 2)}`) : null
       ),
-      views.tokenLine(list, classOf)
+      listViews.tokenLine(list, classOf)
     );
   }
 
-  /** `titles` are those of the two sides. An SVD may turn a direction round: where the other sign has more in common, it says so. */
-  function table(titles, pairs, spectra, open, searched, kept) {
-    const second = new Map(pairs.filter(([, other]) => other).map(([, other]) => [key(other), other]));
-    const groups = new Map();
+  /** @param {ListPair} pair */
+  const oneOf = ([first, second]) => /** @type {TokenList} */ (first || second);
+
+  /**
+   * The pairs of each direction, in order.
+   * @param {ListPair[]} pairs
+   */
+  function byDirection(pairs) {
+    /** @type {Map<number, ListPair[]>} */
+    const found = new Map();
     for (const pair of pairs) {
-      const { index } = pair[0] || pair[1];
-      if (!groups.has(index)) groups.set(index, []);
-      groups.get(index).push(pair);
+      const { index } = oneOf(pair);
+      found.set(index, [...(found.get(index) || []), pair]);
     }
-    const bodies = [...groups].map(([index, own]) => {
+    return [...found];
+  }
+
+  /**
+   * Pairs of lists. An SVD may turn a direction round: where the list of the other sign has more in common, it says so.
+   * @param {string[]} titles of the two sides
+   * @param {ListPair[]} pairs
+   * @param {KnownSpectrum[]} spectra of the two sides
+   * @param {number | null} open the direction that is opened
+   * @param {Searched | null} searched
+   * @param {CellAddress} cellAddress
+   */
+  function table(titles, pairs, spectra, open, searched, cellAddress) {
+    const seconds = new Map(pairs.flatMap(([, second]) => (second ? [[keyOf(second), second]] : [])));
+    const bodies = byDirection(pairs).map(([index, ofDirection]) => {
       const isOpen = open === index;
-      const rows = own.map(([one, other], i) => {
-        const list = one || other;
-        const common = shared(one, other);
-        const turned = one && second.get(key(one, -one.sign));
-        const more = turned ? shared(one, turned).size : 0;
+      const rows = ofDirection.map((pair, i) => {
+        const [first, second] = pair;
+        const common = commonTokens(first, second);
         return element(
           "tr",
           {},
-          i ? null : views.directionHead(index, spectra[0] || spectra[1], open, own.length + (isOpen ? 1 : 0), kept),
-          element("th", { scope: "row", class: "side" }, views.listName(list)),
-          cell(one, common),
+          i ? null : listViews.directionHead(index, spectra[0] || spectra[1], open, ofDirection.length + (isOpen ? 1 : 0), cellAddress),
+          element("th", { scope: "row", class: "side" }, listViews.listName(oneOf(pair))),
+          cell(first, common),
           element(
             "td",
             { class: "number common", title: "tokens that both lists have" },
-            one && other ? String(common.size) : "\u2013",
-            more >= common.size + 5 ? element("div", { class: "muted", title: "tokens in common with the list of the other sign" }, `${more} with ${text.sign(-one.sign)}`) : null
+            first && second ? String(common.size) : "\u2013",
+            first && turned(first, seconds.get(keyOf(first, -first.sign)), common.size)
           ),
-          cell(other, common)
+          cell(second, common)
         );
       });
-      if (isOpen) rows.push(element("tr", { class: "opened" }, element("td", { colspan: 4 }, opened(titles, index, own, spectra, searched))));
+      if (isOpen) rows.push(element("tr", { class: "opened" }, element("td", { colspan: 4 }, opened(titles, index, ofDirection, spectra, searched))));
       return element("tbody", { class: isOpen ? "open" : null }, ...rows);
     });
     return element(
@@ -96,15 +139,35 @@ svdlens.pairs = (function () {
     );
   }
 
-  function opened(titles, index, own, spectra, searched) {
+  /**
+   * How many tokens a list has in common with that of the other sign, if that is many more than with its own.
+   * @param {TokenList} list
+   * @param {TokenList | undefined} otherSign
+   * @param {number} withOwn
+   */
+  function turned(list, otherSign, withOwn) {
+    const number = commonTokens(list, otherSign).size;
+    if (number < withOwn + MANY_MORE) return null;
+    return element("div", { class: "muted", title: "tokens in common with the list of the other sign" }, `${number} with ${text.sign(-list.sign)}`);
+  }
+
+  /**
+   * @param {string[]} titles
+   * @param {number} index
+   * @param {ListPair[]} pairs
+   * @param {KnownSpectrum[]} spectra
+   * @param {Searched | null} searched
+   */
+  function opened(titles, index, pairs, spectra, searched) {
     const sides = [0, 1].map((place) => {
-      const lists = own.map((pair) => pair[place]).filter(Boolean);
+      const lists = pairs.flatMap((pair) => pair[place] || []);
+      const spectrum = spectra[place];
       return element(
         "section",
         { class: "side-detail" },
         element("h3", {}, titles[place]),
-        spectra[place] && lists.length ? views.facts(index, spectra[place]) : null,
-        element("div", { class: "columns" }, ...lists.map((list) => views.column(list, searched)))
+        spectrum && lists.length ? listViews.facts(index, spectrum) : null,
+        element("div", { class: "columns" }, ...lists.map((list) => listViews.column(list, searched)))
       );
     });
     return element("div", { class: "direction-detail two" }, ...sides);

@@ -11,52 +11,74 @@ svdlens.spectrum = (function () {
   const BOTTOM = 16;
   const SMALLEST = 1e-6; // of the largest; below that is null space
 
-  /** Values on a logarithmic axis, those of blocks joined; `kept` is how many of them have lists. */
-  function drawingOf(spectrum, kept) {
+  /**
+   * Values on a logarithmic axis, near-degenerate ones joined.
+   * @param {Spectrum} spectrum
+   * @param {number} directions how many of them have lists
+   */
+  function drawingOf(spectrum, directions) {
     const { value, block } = spectrum;
     const shown = [];
     for (let i = 0; i < value.length; i++) if (value[i] > SMALLEST * value[0]) shown.push(i);
     if (!shown.length) return element("p", { class: "note" }, "All singular values are zero.");
-    const high = Math.log10(value[0]);
-    const low = Math.min(high - 0.1, Math.log10(value[shown[shown.length - 1]]));
+    const largest = value[0];
+    const smallest = value[shown[shown.length - 1]];
+    const high = Math.log10(largest);
+    const low = Math.min(high - 0.1, Math.log10(smallest));
+    /** @param {number} i */
     const x = (i) => LEFT + ((WIDTH - LEFT - 6) * i) / Math.max(1, value.length - 1);
-    const y = (v) => 6 + ((HEIGHT - BOTTOM - 14) * (high - Math.log10(v))) / (high - low);
+    /** @param {number} singularValue */
+    const y = (singularValue) => 6 + ((HEIGHT - BOTTOM - 14) * (high - Math.log10(singularValue))) / (high - low);
     const line = shown.map((i, place) => `${place ? "L" : "M"}${x(i).toFixed(1)} ${y(value[i]).toFixed(1)}`).join("");
-    const label = (at, to, words, anchor) =>
-      drawing("text", { x: at, y: to, "text-anchor": anchor, class: "axis" }, words);
-    const blocks = runs(block, shown.length).map(([from, to]) =>
-      drawing("rect", { class: "block", x: x(from) - 1, width: x(to) - x(from) + 2, y: HEIGHT - BOTTOM - 3, height: 3 })
+    const groups = groupsOf(block, shown.length).map(([first, last]) =>
+      drawing("rect", { class: "group", x: x(first) - 1, width: x(last) - x(first) + 2, y: HEIGHT - BOTTOM - 3, height: 3 })
     );
     const last = value.length - 1;
-    const title = `Singular values from ${number(value[0], 4)} to ${number(value[shown[shown.length - 1]], 4)}, on a logarithmic scale`;
+    const lastWithLists = directions - 1;
+    const title = `Singular values from ${number(largest, 4)} to ${number(smallest, 4)}, on a logarithmic scale`;
     const many = value.length > 160;
     return drawing(
       "svg",
       { class: "spectrum", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title },
-      kept < value.length && drawing("rect", { class: "kept", x: LEFT, width: x(kept - 1) - LEFT, y: 2, height: HEIGHT - BOTTOM - 2 }),
-      ...(many ? [] : blocks),
+      lastWithLists < last && drawing("rect", { class: "with-lists", x: LEFT, width: x(lastWithLists) - LEFT, y: 2, height: HEIGHT - BOTTOM - 2 }),
+      ...(many ? [] : groups),
       drawing("line", { class: "axis", x1: LEFT, x2: WIDTH - 6, y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM }),
       drawing("path", { class: "line", d: line }),
       ...(many ? [] : shown.map((i) => drawing("circle", { class: "point", cx: x(i).toFixed(1), cy: y(value[i]).toFixed(1), r: 1.4 }))),
-      label(LEFT - 5, y(value[0]) + 4, number(value[0], 3), "end"),
-      label(LEFT - 5, y(value[shown[shown.length - 1]]) + 3, number(value[shown[shown.length - 1]], 3), "end"),
-      label(LEFT, HEIGHT - 4, "0", "middle"),
-      label(x(last), HEIGHT - 4, String(last), "end"),
-      kept < value.length && x(kept - 1) < WIDTH - 40 && label(x(kept - 1), HEIGHT - 4, String(kept - 1), "middle")
+      axisLabel(LEFT - 5, y(largest) + 4, number(largest, 3), "end"),
+      axisLabel(LEFT - 5, y(smallest) + 3, number(smallest, 3), "end"),
+      axisLabel(LEFT, HEIGHT - 4, "0", "middle"),
+      axisLabel(x(last), HEIGHT - 4, String(last), "end"),
+      lastWithLists < last && x(lastWithLists) < WIDTH - 40 && axisLabel(x(lastWithLists), HEIGHT - 4, String(lastWithLists), "middle")
     );
   }
 
-  /** [first, last] of each run of near-equal values. */
-  function runs(block, n) {
-    const found = [];
-    for (let i = 0; i < n; i++) {
-      let end = i;
-      while (end + 1 < n && block[i] >= 0 && block[end + 1] === block[i]) end++;
-      if (end > i) found.push([i, end]);
-      i = end;
-    }
-    return found;
+  /**
+   * @param {number} x
+   * @param {number} y
+   * @param {string} words
+   * @param {string} anchor
+   */
+  function axisLabel(x, y, words, anchor) {
+    return drawing("text", { x, y, "text-anchor": anchor, class: "axis" }, words);
   }
 
-  return { drawingOf, runs };
+  /**
+   * The near-degenerate groups of two and more among the first values, in order.
+   * @param {ArrayLike<number>} block the number of each value's group; -1 in the null space
+   * @param {number} count how many values
+   */
+  function groupsOf(block, count) {
+    /** @type {[first: number, last: number][]} */
+    const groups = [];
+    for (let first = 0; first < count; first++) {
+      let last = first;
+      while (last + 1 < count && block[first] >= 0 && block[last + 1] === block[first]) last++;
+      if (last > first) groups.push([first, last]);
+      first = last;
+    }
+    return groups;
+  }
+
+  return { drawingOf, groupsOf };
 })();

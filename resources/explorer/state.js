@@ -2,8 +2,15 @@
 "use strict";
 var svdlens = window.svdlens || {};
 
+/**
+ * What an address asks for: texts as they stand there.
+ * @typedef {Partial<Record<"view" | "model" | "setting" | "matrix" | "readout" | "labels" | "colour" | "side" | "layer" | "head"
+ *   | "open" | "only" | "model2" | "setting2" | "q" | "find" | "where", string>> & {token?: string[]}} Asked
+ */
+/** @typedef {Partial<Record<keyof Asked, string | number | string[] | null>>} Changes What is to be asked for; null: no more. */
+
 svdlens.state = (function () {
-  // In this order in the address. What is not there has its default.
+  /** @type {(keyof Asked)[]} In this order in the address. What is not there has its default. */
   const KEYS = [
     "view", // nothing: the grid; search
     "model", "setting", "matrix", "readout",
@@ -16,41 +23,55 @@ svdlens.state = (function () {
     "q", "find", "where", // search: text, tokens or labels, all or here
     "token", // tokens picked among those that match, several
   ];
+  /** @type {Asked} */
   let current = {};
+  /** @type {((asked: Asked) => void)[]} */
   const listeners = [];
 
+  /**
+   * @param {string} hash
+   * @returns {Asked}
+   */
   function parse(hash) {
-    const found = {};
+    /** @type {Asked} */
+    const asked = {};
     const parameters = new URLSearchParams(hash.replace(/^#/, ""));
     for (const key of KEYS) {
-      if (key === "token") {
-        if (parameters.has(key)) found.token = parameters.getAll(key);
-      } else if (parameters.has(key)) found[key] = parameters.get(key);
+      const values = parameters.getAll(key);
+      if (!values.length) continue;
+      if (key === "token") asked.token = values;
+      else asked[key] = values[0];
     }
-    return found;
+    return asked;
   }
 
-  function address(state) {
+  /** @param {Changes} asked */
+  function address(asked) {
     const parameters = new URLSearchParams();
     for (const key of KEYS) {
-      const value = state[key];
+      const value = asked[key];
       if (value === undefined || value === null || value === "") continue;
-      for (const one of [].concat(value)) parameters.append(key, one);
+      for (const one of Array.isArray(value) ? value : [value]) parameters.append(key, String(one));
     }
     return `#${parameters}`;
   }
 
-  /** The address of what is shown now with some changes; null takes a key out. */
+  /**
+   * The address of what is shown now with some changes.
+   * @param {Changes} changes
+   */
   function link(changes) {
     return address({ ...current, ...changes });
   }
 
+  /** @param {Changes} changes */
   function go(changes) {
     const target = link(changes);
     if (target === (location.hash || "#")) return;
     location.hash = target;
   }
 
+  /** @param {(asked: Asked) => void} listener */
   function onChange(listener) {
     listeners.push(listener);
   }

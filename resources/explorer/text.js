@@ -5,13 +5,19 @@ var svdlens = window.svdlens || {};
 svdlens.text = (function () {
   const { element } = svdlens.dom;
   const MINUS = "\u2212";
+  /** @type {Record<string, string>} */
   const MATRICES = { ov: "OV", qk: "QK", mlp_in: "MLP in", mlp_gate: "MLP gate", mlp_out: "MLP out" };
   // Spaces; bytes that are no characters, written \xNN; what cannot be seen, or changes how its neighbours are shown.
   const MARKED = /( )|(\\x[0-9a-f]{2})|([\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}\p{Cn}]|[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\u115f\u1160\u3164\uffa0])/gu;
   const PLAIN = /^ ?[!-[\]-~]+$/;
+  /** @type {Record<string, string>} */
   const NAMED = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0" };
 
-  /** A number with its significant digits; none is a dash. */
+  /**
+   * A number with its significant digits; none is a dash.
+   * @param {number | null | undefined} value
+   * @param {number} [digits]
+   */
   function number(value, digits = 3) {
     if (value === null || value === undefined || Number.isNaN(value)) return "\u2013";
     if (!Number.isFinite(value)) return value > 0 ? "\u221e" : `${MINUS}\u221e`;
@@ -22,38 +28,73 @@ svdlens.text = (function () {
     return value < 0 ? MINUS + text : text;
   }
 
+  /**
+   * @param {number | null | undefined} value
+   * @param {number} [digits] after the point
+   */
   function percent(value, digits = 0) {
     if (value === null || value === undefined || Number.isNaN(value)) return "\u2013";
     return `${value < 0 ? MINUS : ""}${(100 * Math.abs(value)).toFixed(digits)}\u202f%`;
   }
 
+  /**
+   * @param {number} value
+   * @param {number} [digits] after the point
+   */
   function signedPercent(value, digits = 0) {
     return value > 0 ? `+${percent(value, digits)}` : percent(value, digits);
   }
 
+  /**
+   * An interval of shares.
+   * @param {number} low
+   * @param {number} high
+   * @param {number} [digits] after the point
+   */
   function range(low, high, digits = 0) {
     const from = percent(low, digits).replace("\u202f%", "");
     return low < 0 ? `${from} to ${percent(high, digits)}` : `${from}\u2013${percent(high, digits)}`;
   }
 
-  function count(n, one, many) {
-    return `${n.toLocaleString("en")} ${n === 1 ? one : many || `${one}s`}`;
+  /**
+   * So many things.
+   * @param {number} number
+   * @param {string} noun
+   */
+  function count(number, noun) {
+    return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
   }
 
+  /** @param {number} value */
   function sign(value) {
     return value > 0 ? "+" : MINUS;
   }
 
-  function place(layer, head) {
+  /**
+   * The name of one matrix among those of its kind.
+   * @param {number} layer -1 for the random directions
+   * @param {number} head -1 where there are no heads
+   */
+  function cell(layer, head) {
     if (layer < 0) return "Random directions";
     return head < 0 ? `Layer ${layer}` : `Layer ${layer}, head ${head}`;
   }
 
+  /** @param {Source} source */
+  function source({ model, setting }) {
+    return `${model.name}, ${setting}`;
+  }
+
+  /** @param {string} name */
   function matrix(name) {
     return MATRICES[name] || name;
   }
 
-  /** The text of a token, all of which can be seen, and which cannot reach its neighbours. */
+  /**
+   * The text of a token, all of which can be seen, and which cannot reach its neighbours.
+   * @param {string} text
+   * @param {string} [className]
+   */
   function token(text, className) {
     const made = document.createElement("bdi");
     made.className = className ? `token ${className}` : "token";
@@ -85,14 +126,19 @@ svdlens.text = (function () {
     return made;
   }
 
+  /** @param {string} character */
   function escaped(character) {
-    return NAMED[character] || `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+    const code = /** @type {number} */ (character.codePointAt(0));
+    return NAMED[character] || `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
   }
 
-  /** The name of a list; names are texts like tokens. */
+  /**
+   * The name of a list; names are texts like tokens.
+   * @param {string} text
+   */
   function name(text) {
     return element("bdi", { class: "name" }, text.replace(MARKED, (all, space, byte) => (space || byte ? all : escaped(all))));
   }
 
-  return { number, percent, signedPercent, range, count, sign, place, matrix, token, name };
+  return { number, percent, signedPercent, range, count, sign, cell, source, matrix, token, name };
 })();

@@ -552,6 +552,27 @@ def test_a_missing_file_is_named(browser, index, tmp_path):
     assert re.search(r"data/shallow/ov_lists_\w+\.js is missing", page.locator(".notice").first.inner_text())
 
 
+def test_a_search_shows_what_it_can_and_says_what_is_missing(browser, index, tmp_path):
+    shutil.copytree(index.parent, tmp_path / "copy")
+    for path in list(tmp_path.glob("copy/data/*/*_coherence_names_*")):
+        path.rename(path.with_suffix(".away"))
+    page = browser.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    go(page, tmp_path / "copy/index.html", "#view=search&q=fire&find=tokens")
+    page.wait_for_selector(".found .note")
+    missing = re.compile(r"data/[\w-]+/\w+_coherence_names_\w+\.js is missing")
+    assert missing.search(page.locator(".found .tokens").first.inner_text())
+    page.wait_for_selector(".tabs a:last-child span:text('?')")
+    page.click(".results .quiet")
+    page.wait_for_selector(".download .note:text('is missing')")
+    # The files are asked for again, once they are there.
+    for path in tmp_path.glob("copy/data/*/*.away"):
+        path.rename(path.with_suffix(".js"))
+    assert downloaded(page, page.locator(".results .quiet"))
+    assert errors == []
+
+
 # --- pictures ---
 
 VIEWS = {

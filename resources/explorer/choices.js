@@ -1,0 +1,151 @@
+// What is shown: from the address to a choice that the sweep has, and the choices at the top of the page.
+"use strict";
+var svdlens = window.svdlens || {};
+
+/**
+ * What is shown: what the address asks for, defaults put in.
+ * @typedef {object} Chosen
+ * @property {Asked} asked
+ * @property {Model} model
+ * @property {string} setting
+ * @property {string} matrix
+ * @property {Source} source of these three
+ * @property {Summary} summary of the source
+ * @property {string} readout
+ * @property {Quantity} quantity
+ * @property {string} side
+ * @property {boolean} random whether random directions are shown
+ * @property {string[]} labellings labeller:rule; without a rule where the labeller is of other sources alone
+ * @property {string | null} labelling
+ * @property {string | null} labeller of the labelling
+ * @property {Beside | null} other
+ * @property {string[]} problems names that the sweep does not have
+ */
+/** @typedef {{model: Model, setting: string, source: Source | null}} Beside What is put beside; it may lack the matrix. */
+
+svdlens.choices = (function () {
+  const { element, byId, optionsOf, segments, select } = svdlens.dom;
+  const { sweep, quantities, state, text } = svdlens;
+
+  /**
+   * The name that is asked for, or else the first that is known.
+   * @param {string} kind
+   * @param {string | undefined} name
+   * @param {string[]} known
+   * @param {string[]} problems
+   */
+  function knownName(kind, name, known, problems) {
+    if (name !== undefined && known.includes(name)) return name;
+    if (name !== undefined) problems.push(`This sweep has no ${kind} \u201c${name}\u201d; here is ${known[0]}.`);
+    return known[0];
+  }
+
+  /**
+   * @param {Asked} asked
+   * @returns {Promise<Chosen>}
+   */
+  async function chosenBy(asked) {
+    /** @type {string[]} */
+    const problems = [];
+    const names = sweep.models().map((one) => one.name);
+    const model = sweep.modelOf(knownName("model", asked.model, names, problems));
+    const setting = knownName("setting", asked.setting, sweep.settingsOf(model), problems);
+    const matrix = knownName("matrix", asked.matrix, sweep.matricesOf(model, setting), problems);
+    const source = /** @type {Source} */ (sweep.source(model, setting, matrix));
+    const readout = knownName("read-out", asked.readout, source.frame.readouts, problems);
+    const quantity = quantities.quantityOf(asked.colour) || quantities.QUANTITIES[0];
+    const side = asked.side && source.frame.sides.includes(asked.side) ? asked.side : "all";
+    const other = asked.model2 || asked.setting2 ? besideBy(asked, model, setting, matrix, problems) : null;
+    const summary = await quantities.summaryOf(source);
+    const ofSource = quantities.labellings(summary);
+    const labellings = [...ofSource, ...otherLabellers(model, ofSource)];
+    if (asked.labels && !labellings.includes(asked.labels)) problems.push(`This sweep has no labels \u201c${asked.labels}\u201d.`);
+    const labelling = asked.labels && labellings.includes(asked.labels) ? asked.labels : labellings[0] || null;
+    const labeller = labelling && quantities.partsOf(labelling).labeller;
+    const random = asked.layer === "random";
+    return { asked, model, setting, matrix, source, summary, readout, quantity, side, random, labellings, labelling, labeller, other, problems };
+  }
+
+  /**
+   * What the address puts beside a model and setting.
+   * @param {Asked} asked
+   * @param {Model} model
+   * @param {string} setting
+   * @param {string} matrix
+   * @param {string[]} problems
+   * @returns {Beside}
+   */
+  function besideBy(asked, model, setting, matrix, problems) {
+    const names = sweep.models().map((one) => one.name);
+    const other = sweep.modelOf(knownName("model", asked.model2 || model.name, names, problems));
+    const known = sweep.settingsOf(other);
+    const wanted = asked.setting2 || (known.includes(setting) ? setting : known[0]);
+    const otherSetting = knownName("setting", wanted, known, problems);
+    return { model: other, setting: otherSetting, source: sweep.source(other, otherSetting, matrix) };
+  }
+
+  /**
+   * Labellers of a model that are in none of these labellings, as labellings without a rule.
+   * @param {Model} model
+   * @param {string[]} labellings
+   */
+  function otherLabellers(model, labellings) {
+    const entries = Object.values(model.matrices).flatMap((settings) => Object.values(settings));
+    const names = new Set(entries.flatMap((entry) => sweep.labellersOf(entry)));
+    for (const labelling of labellings) names.delete(quantities.partsOf(labelling).labeller);
+    return [...names].map((name) => `${name}:`);
+  }
+
+  // --- at the top of the page ---
+
+  /** @param {string} labelling */
+  function nameOfLabelling(labelling) {
+    const { labeller, rule } = quantities.partsOf(labelling);
+    if (!rule) return labeller;
+    return `${labeller}, ${/^[PVB]$/.test(rule) ? `rule ${rule}` : rule}`;
+  }
+
+  /** @param {Chosen} chosen */
+  function showChoices(chosen) {
+    const { model, setting, matrix, readout, source, other, labellings, labelling } = chosen;
+    const models = optionsOf(sweep.models().map((one) => one.name));
+    const matrices = optionsOf(sweep.matricesOf(model, setting), text.matrix);
+    const { readouts } = source.frame;
+    const shown = [
+      select("Model", "model", models, model.name, (name) => state.go({ model: name, layer: null, head: null, open: null })),
+      select("Setting", "setting", optionsOf(sweep.settingsOf(model)), setting, (name) => state.go({ setting: name })),
+      ...(other ? choicesBeside(other, models) : []),
+      segments("Matrix", "matrix", matrices, matrix, (name) => state.go({ matrix: name, layer: null, head: null, open: null, side: null })),
+    ];
+    if (readouts.length > 1) shown.push(select("Read-out", "readout", optionsOf(readouts), readout, (name) => state.go({ readout: name })));
+    if (labellings.length > 1) {
+      shown.push(select("Labels", "labels", optionsOf(labellings, nameOfLabelling), labelling, (name) => state.go({ labels: name })));
+    }
+    byId("choices").replaceChildren(...shown);
+  }
+
+  /**
+   * @param {Beside} other
+   * @param {Option[]} models
+   */
+  function choicesBeside({ model, setting }, models) {
+    return [
+      element("span", { class: "beside" }, "beside"),
+      select("Model", "model2", models, model.name, (name) => state.go({ model2: name, setting2: null })),
+      select("Setting", "setting2", optionsOf(sweep.settingsOf(model)), setting, (name) => state.go({ model2: model.name, setting2: name })),
+    ];
+  }
+
+  /**
+   * The first thing to put beside what is shown: another setting, or else another model.
+   * @param {Chosen} chosen
+   */
+  function firstBeside({ model, setting }) {
+    const settings = sweep.settingsOf(model).filter((name) => name !== setting);
+    if (settings.length) return { model2: model.name, setting2: settings[0] };
+    const other = sweep.models().find((one) => one !== model);
+    return other ? { model2: other.name, setting2: null } : null;
+  }
+
+  return { chosenBy, showChoices, firstBeside };
+})();

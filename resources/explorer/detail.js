@@ -1,0 +1,102 @@
+// The lists of the chosen matrix, alone or beside those of another source.
+"use strict";
+var svdlens = window.svdlens || {};
+
+svdlens.detail = (function () {
+  const { element, announce, notice, segments } = svdlens.dom;
+  const { sweep, grid, lists: listViews, pairs, state, text, csv } = svdlens;
+
+  /**
+   * The lists of one matrix and its singular values.
+   * @param {Chosen} chosen
+   * @param {Source} source
+   * @param {Cell} cell
+   */
+  async function contentsOf({ readout, labeller, random }, source, cell) {
+    const { readouts } = source.frame;
+    const labelled = labeller !== null && labeller in source.table.labels ? labeller : null;
+    const [lists, spectrum] = await Promise.all([
+      sweep.listsOfCell(source, cell.layer, cell.head, readouts.includes(readout) ? readout : readouts[0], labelled),
+      random ? null : sweep.spectrum(source, cell.layer, cell.head),
+    ]);
+    return { source, lists, spectrum, labelled };
+  }
+
+  /**
+   * What is beside, if it is to be shown; `hasCell` says whether it has the matrix.
+   * @param {Chosen} chosen
+   * @param {Cell} cell
+   */
+  function besideCell({ other, random }, cell) {
+    if (random || !other || !other.source) return null;
+    const { frame } = other.source;
+    return { source: other.source, hasCell: frame.layers.includes(cell.layer) && frame.heads.includes(cell.head) };
+  }
+
+  /**
+   * @param {Chosen} chosen
+   * @param {Cell} cell layer and head -1: the random directions
+   */
+  async function panel(chosen, cell) {
+    const { asked, random, summary, matrix, readout, model, setting } = chosen;
+    const source = random ? sweep.randomOf(chosen.source) : chosen.source;
+    if (!source) return element("section", { class: "detail" }, notice("No random directions were read beside this."));
+    const beside = besideCell(chosen, cell);
+    const [first, second] = await Promise.all([contentsOf(chosen, source, cell), beside && beside.hasCell ? contentsOf(chosen, beside.source, cell) : null]);
+    const { spectrum } = first;
+    const only = asked.only || "all";
+    const wanted = listViews.wanted(first.lists, only);
+    const where = text.cell(cell.layer, cell.head);
+    const cellAddress = random ? { layer: "random", head: null } : grid.addressOf(cell);
+    const heading = element(
+      "div",
+      { class: "heading" },
+      element("h2", { id: "detail-title" }, where),
+      element("p", { class: "muted" }, `${random ? "the control of " : ""}${text.matrix(matrix)}${beside ? "" : ` of ${text.source(source)}`}, read through ${readout}`)
+    );
+    const filter = segments("Show", "only", [["all", "all"], ["interpretable", "interpretable"], ["beyond", "better than random"]], only, (value) => state.go({ only: value === "all" ? null : value, ...cellAddress }));
+    const download = csv.button(() => {
+      /** @type {ListForCsv[]} */
+      const found = wanted.map((list) => [source, list, spectrum]);
+      if (second) for (const list of second.lists) found.push([second.source, list, second.spectrum]);
+      return listViews.csvOf(`svdlens_${model.name}_${setting}_${matrix}_${where}`, found, chosen.labeller);
+    });
+    const tools = element(
+      "div",
+      { class: "detail-tools" },
+      asked.q ? element("a", { class: "back", href: state.link({ view: "search" }) }, "Results for ", element("bdi", {}, `\u201c${asked.q}\u201d`)) : null,
+      beside || !first.labelled ? null : filter,
+      download
+    );
+    const top = element(
+      "header",
+      { class: "detail-top" },
+      element("div", {}, heading, beside || random ? null : listViews.fractions(source, summary, chosen, cell.layer, cell.head)),
+      spectrum && !beside ? element("figure", {}, svdlens.spectrum.drawingOf(spectrum, source.frame.directions), element("figcaption", {}, "singular values")) : null
+    );
+    const open = asked.open === undefined ? null : Number(asked.open);
+    const searched = searchedBy(asked.q);
+    const content = second
+      ? pairs.table([text.source(source), text.source(second.source)], pairs.matched(first.lists, second.lists), [spectrum, second.spectrum], open, searched, cellAddress)
+      : wanted.length
+        ? listViews.table(source, wanted, spectrum, open, searched, cellAddress)
+        : notice("No list of this matrix is.");
+    // What cannot be compared is shown alone.
+    const alone = beside && !second ? notice(`${beside.source.model.name} has no ${where.toLowerCase()}; here is ${text.source(source)} alone.`) : null;
+    announce(`${where}: ${text.count(second ? first.lists.length : wanted.length, "list")}`);
+    document.title = `${where}, ${text.matrix(matrix)}, ${text.source(source)} \u2013 svdlens`;
+    return element("section", { class: "detail", "aria-labelledby": "detail-title" }, top, tools, alone, content);
+  }
+
+  /**
+   * @param {string | undefined} query
+   * @returns {Searched | null}
+   */
+  function searchedBy(query) {
+    if (!query) return null;
+    const wanted = query.trim().toLowerCase();
+    return (token) => token.trim().toLowerCase() === wanted;
+  }
+
+  return { panel };
+})();

@@ -1,0 +1,52 @@
+"""The explorer's JavaScript without a browser: its types, and `node --test` on what it computes.
+
+Node comes as Debian's nodejs; TypeScript, for the types, with `npm ci --ignore-scripts`, which `make lint-js` runs.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from made_up_sweep import Shape, write_sweep
+from svdlens.explorer import build_explorer
+
+PROJECT = Path(__file__).parents[1]
+TESTS = sorted((PROJECT / "tests/explorer_js").glob("*.test.js"))
+MODELS = {
+    "a model": Shape(layers=2, heads=2, directions=4, matrices=("ov", "mlp_in")),
+    "deeper": Shape(layers=5, heads=2, readouts=("W_U", "W_E"), matrices=("qk",), tables=(("raw", 0),)),
+}
+
+
+def node() -> str:
+    """Node of this machine; a test that asks is skipped where there is none."""
+    found = shutil.which("node")
+    if not found:
+        pytest.skip("no Node here: apt-get install nodejs")
+    return found
+
+
+def run(*command: str | Path, **environment: str) -> None:
+    """Run a command in the project, and fail with what it said if it failed."""
+    done = subprocess.run(
+        command, cwd=PROJECT, env=os.environ | environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_scripts_compute_what_they_should(tmp_path):
+    executable = node()
+    sources = write_sweep(tmp_path / "results", MODELS, controls=40)
+    build_explorer(sources, tmp_path / "results/tables/fractions.parquet", [], tmp_path / "explorer")
+    run(executable, "--test", *TESTS, SVDLENS_EXPLORER=str(tmp_path / "explorer"))
+
+
+def test_the_types_of_the_scripts_fit():
+    executable = node()
+    compiler = PROJECT / "node_modules/.bin/tsc"
+    if not compiler.exists():
+        pytest.skip("no TypeScript here: make lint-js installs it")
+    run(executable, compiler)
