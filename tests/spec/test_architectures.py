@@ -162,11 +162,11 @@ def by_hand(architecture: str, model: Path) -> dict[str, Tensor]:
     return expected
 
 
-def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    assert sorted(found) == sorted(expected)
+def assert_same(extracted: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert sorted(extracted) == sorted(expected)
     for name, tensor in expected.items():
-        assert found[name].dtype == torch.float32
-        assert torch.equal(found[name], tensor), name
+        assert extracted[name].dtype == torch.float32
+        assert torch.equal(extracted[name], tensor), name
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -197,12 +197,12 @@ def test_options_of_an_architecture_are_read_too(
     """Tied and untied, biases, one key and value head or as many as query heads, and half precision, upcast."""
     model = make_tiny(architecture, tmp_path / "tiny", LAYERS, **options)
     assert check_model_directory(model, "tiny", architecture) == 0
-    found = every_tensor(extract(model))
-    assert_same(found, by_hand(architecture, model))
+    extracted = every_tensor(extract(model))
+    assert_same(extracted, by_hand(architecture, model))
     if "num_key_value_heads" in options:
-        assert len(found["blocks.1.attn.W_K"]) == options["num_key_value_heads"]
+        assert len(extracted["blocks.1.attn.W_K"]) == options["num_key_value_heads"]
     if "tie_word_embeddings" in options:
-        assert torch.equal(found["unembed.W_U"], found["embed.W_E"].T) == options["tie_word_embeddings"]
+        assert torch.equal(extracted["unembed.W_U"], extracted["embed.W_E"].T) == options["tie_word_embeddings"]
 
 
 def test_minilm_is_read_like_any_other_model(extract: Extract) -> None:
@@ -210,11 +210,11 @@ def test_minilm_is_read_like_any_other_model(extract: Extract) -> None:
     model = minilm_directory()
     assert check_model_directory(model, "all-minilm-l6-v2", "bert") == 0
     files = extract(model)
-    found = every_tensor(files)
+    extracted = every_tensor(files)
     assert files["attention"].layers == 6
-    assert found["blocks.5.attn.W_V"].shape == (12, 384, 32)
-    assert found["embed.W_E"].shape == (30_522, 384)
-    assert_same(found, dict(bert_by_hand(load_file(model / "model.safetensors"), layers=6, heads=12)))
+    assert extracted["blocks.5.attn.W_V"].shape == (12, 384, 32)
+    assert extracted["embed.W_E"].shape == (30_522, 384)
+    assert_same(extracted, dict(bert_by_hand(load_file(model / "model.safetensors"), layers=6, heads=12)))
 
 
 # --- TransformerLens as the oracle
@@ -258,7 +258,7 @@ def test_settings_equal_transformer_lens(
 
 # --- the forward pass as the oracle
 
-# Modules in a block: the norm before attention, what writes for attention, the norm before the MLP, what reads there.
+# Modules in a layer: the norm before attention, what writes for attention, the norm before the MLP, what reads there.
 MODULES = {
     "gpt2": ("transformer.h", "ln_1", "attn.c_proj", "ln_2", {"mlp_in": "mlp.c_fc"}),
     "gpt_neox": (
@@ -285,17 +285,17 @@ FINAL_NORM = {"gpt2": "transformer.ln_f", "gpt_neox": "gpt_neox.final_layer_norm
 
 def seen(model: nn.Module, modules: list[nn.Module]) -> list[tuple[Tensor, Tensor]]:
     """What goes into and comes out of the modules for two texts of one token each, [2, width]."""
-    found: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+    inputs_and_outputs: dict[nn.Module, tuple[Tensor, Tensor]] = {}
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        found[module] = (inputs[0].reshape(2, -1).double(), output.reshape(2, -1).double())
+        inputs_and_outputs[module] = (inputs[0].reshape(2, -1).double(), output.reshape(2, -1).double())
 
     hooks = [module.register_forward_hook(note) for module in modules]
     with torch.inference_mode():
         model(torch.tensor([[5], [9]]))
     for hook in hooks:
         hook.remove()
-    return [found[module] for module in modules]
+    return [inputs_and_outputs[module] for module in modules]
 
 
 def normalised(x: Tensor, architecture: str) -> Tensor:
@@ -323,11 +323,11 @@ def test_ov_is_what_attention_does_to_a_single_token(
 ) -> None:
     """Softmax over one position is 1: the heads add W_V W_O of what they read, and biases."""
     network, files = networks[architecture], weights[architecture]
-    blocks, norm, writer, _, _ = MODULES[architecture]
+    layers, norm, writer, _, _ = MODULES[architecture]
     setting = Setting(read_gain=architecture != "bert")
     for layer in range(LAYERS):
-        block = network.get_submodule(f"{blocks}.{layer}")
-        (x, _), (_, written) = seen(network, [block.get_submodule(norm), block.get_submodule(writer)])
+        module = network.get_submodule(f"{layers}.{layer}")
+        (x, _), (_, written) = seen(network, [module.get_submodule(norm), module.get_submodule(writer)])
         W_V, W_O = factors(files["attention"], "ov", layer, setting)
         assert len(W_V) == len(W_O) == HEADS
         expected = (difference(normalised(x, architecture)) @ (W_V @ W_O)).sum(dim=0)
@@ -340,11 +340,11 @@ def test_mlps_read_the_normalised_residual_stream_through_the_folded_matrices(
     architecture: str, networks: dict[str, nn.Module], weights: dict[str, Files]
 ) -> None:
     network, files = networks[architecture], weights[architecture]
-    blocks, _, _, norm, readers = MODULES[architecture]
+    layers, _, _, norm, readers = MODULES[architecture]
     setting = Setting(read_gain=architecture != "bert")
     for layer, (matrix, reader) in itertools.product(range(LAYERS), readers.items()):
-        block = network.get_submodule(f"{blocks}.{layer}")
-        (x, _), (_, read) = seen(network, [block.get_submodule(norm), block.get_submodule(reader)])
+        module = network.get_submodule(f"{layers}.{layer}")
+        (x, _), (_, read) = seen(network, [module.get_submodule(norm), module.get_submodule(reader)])
         (weight,) = factors(files["mlp"], matrix, layer, setting)
         expected = difference(normalised(x, architecture)) @ weight
         torch.testing.assert_close(expected, difference(read), rtol=1e-4, atol=1e-5)
