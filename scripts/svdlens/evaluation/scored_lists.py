@@ -69,7 +69,7 @@ def lists_of_tables(tokens: pd.DataFrame, labels: pd.DataFrame) -> LabelledLists
 
 
 def shuffled_labels(lists: LabelledLists, seed: int) -> LabelledLists:
-    """Labels and evidence dealt out anew among the labelled lists of each layer: what labels say of a layer is kept."""
+    """Labels and evidence dealt out anew among the labelled lists of each layer, which keeps what they say of it."""
     lists = in_own_order(lists)
     generator = np.random.default_rng(seed)
     labelled = np.array([label is not None for label in lists.labels], dtype=bool)
