@@ -15,7 +15,7 @@ var svdlens = window.svdlens || {};
  * @property {Quantity} quantity
  * @property {string} side
  * @property {boolean} random whether random directions are shown
- * @property {string[]} labellings labeller:rule; without a rule where the labeller is of other sources alone
+ * @property {string[]} labellings labeller:criterion; without a criterion where the labeller is of other sources alone
  * @property {string | null} labelling
  * @property {string | null} labeller of the labelling
  * @property {Beside | null} other
@@ -85,7 +85,7 @@ svdlens.choices = (function () {
   }
 
   /**
-   * Labellers of a model that are in none of these labellings, as labellings without a rule.
+   * Labellers of a model that are in none of these labellings, as labellings without a criterion.
    * @param {Model} model
    * @param {string[]} labellings
    */
@@ -100,9 +100,9 @@ svdlens.choices = (function () {
 
   /** @param {string} labelling */
   function nameOfLabelling(labelling) {
-    const { labeller, rule } = quantities.partsOf(labelling);
-    if (!rule) return labeller;
-    return `${labeller}, ${/^[PVB]$/.test(rule) ? `rule ${rule}` : rule}`;
+    const { labeller, criterion } = quantities.partsOf(labelling);
+    if (!criterion) return labeller;
+    return `${labeller}, ${/^[PVB]$/.test(criterion) ? `criterion ${criterion}` : criterion}`;
   }
 
   /** @param {Chosen} chosen */

@@ -179,12 +179,12 @@ svdlens.lists = (function () {
   }
 
   /**
-   * The near-degenerate group of a direction, as its first and last direction; undefined if it is in none.
+   * The near-degenerate cluster of a direction, as its first and last direction; undefined if it is in none.
    * @param {Spectrum} spectrum
    * @param {number} index
    */
-  function groupWith({ block }, index) {
-    return svdlens.spectrum.groupsOf(block, block.length).find(([first, last]) => first <= index && index <= last);
+  function clusterWith({ cluster }, index) {
+    return svdlens.spectrum.clustersOf(cluster, cluster.length).find(([first, last]) => first <= index && index <= last);
   }
 
   /**
@@ -211,8 +211,8 @@ svdlens.lists = (function () {
       spectrum ? element("span", { class: "sigma" }, text.number(spectrum.value[index], 4)) : null
     );
     if (spectrum) withProperty(button, "--share", `${(100 * spectrum.value[index]) / (spectrum.value[0] || 1)}%`);
-    const group = spectrum && groupWith(spectrum, index);
-    const ends = group ? `group ${index === group[0] ? "first" : ""} ${index === group[1] ? "last" : ""}` : "";
+    const cluster = spectrum && clusterWith(spectrum, index);
+    const ends = cluster ? `cluster ${index === cluster[0] ? "first" : ""} ${index === cluster[1] ? "last" : ""}` : "";
     return element("th", { scope: "rowgroup", rowspan: rows, class: `of-direction ${ends}` }, button);
   }
 
@@ -297,10 +297,10 @@ svdlens.lists = (function () {
       ["in float32", number(spectrum.stability_float32[index])],
       ["sign margin", number(spectrum.sign_margin[index])],
     ];
-    const group = groupWith(spectrum, index);
+    const cluster = clusterWith(spectrum, index);
     const notes = [];
-    if (group) notes.push(`In a near-degenerate group: singular values ${group[0]} to ${group[1]} are within ${percent(spectrum.block_spread[index], 1)} of each other, so that their vectors are determined only together.`);
-    if (spectrum.block[index] < 0) notes.push("Null space: the singular value is zero but for rounding.");
+    if (cluster) notes.push(`In a near-degenerate cluster: singular values ${cluster[0]} to ${cluster[1]} are within ${percent(spectrum.cluster_spread[index], 1)} of each other, so that their vectors are determined only together.`);
+    if (spectrum.cluster[index] < 0) notes.push("Null space: the singular value is zero but for rounding.");
     return element(
       "div",
       { class: "facts" },
@@ -393,7 +393,7 @@ svdlens.lists = (function () {
     const places = Array.from({ length }, (_, place) => place);
     return [
       source.model.name, source.setting, source.matrix, list.readout, orNone(list.layer), orNone(list.head), index, list.side, list.sign,
-      ...(spectrum ? [rounded(spectrum.value[index], 4), orNone(spectrum.block[index]), spectrum.stability_noise[index]] : [null, null, null]),
+      ...(spectrum ? [rounded(spectrum.value[index], 4), orNone(spectrum.cluster[index]), spectrum.stability_noise[index]] : [null, null, null]),
       labeller,
       ...LABEL.map((name) => (label ? yesOrNo(label[name]) : null)),
       ...places.map((place) => list.tokens[place]),
@@ -421,7 +421,7 @@ svdlens.lists = (function () {
     /** @param {string} column */
     const numbered = (column) => Array.from({ length }, (_, i) => `${column}_${i + 1}`);
     const labelColumns = LABEL.map((column) => (column === "name" ? "label" : column));
-    const header = [...KEYS, "singular_value", "block", "stability", "labeller", ...labelColumns, ...numbered("token"), ...numbered("token_score")];
+    const header = [...KEYS, "singular_value", "cluster", "stability", "labeller", ...labelColumns, ...numbered("token"), ...numbered("token_score")];
     return [name, header, found.map((one) => csvRow(one, labeller, length))];
   }
 

@@ -16,7 +16,7 @@ var svdlens = window.svdlens || {};
 /** @typedef {Record<"low" | "high" | "control_fraction" | "excess" | "excess_low" | "excess_high", number>} FractionNumbers */
 /** @typedef {FractionNumbers & {n: number, k: number, value: number}} Fraction `k` of `n` lists, and what stands beside it. */
 /** @typedef {{value: number, low?: number, high?: number, n?: number, k?: number, control?: number | null}} QuantityValue */
-/** @typedef {"labeller" | "rule" | "readout" | "side" | "kind"} FractionKey */
+/** @typedef {"labeller" | "criterion" | "readout" | "side" | "kind"} FractionKey */
 /** @typedef {Record<FractionKey | "layer" | "head" | "n" | "k", Int32Array> & Record<keyof FractionNumbers, Float64Array>} FractionColumns */
 /** @typedef {Record<string, Int32Array | Float64Array>} CellColumns By "labels." or "spectra." and what is counted. */
 /** @typedef {Record<FractionKey | "labellers", string[]>} SummaryFacts */
@@ -39,7 +39,7 @@ svdlens.quantities = (function () {
     { key: "top", name: "Largest singular value", scale: "log", fact: "top" },
     { key: "energy", name: "Energy of the kept values", scale: "share", fact: "energy" },
     { key: "stability", name: "Stability, median", scale: "share", fact: "stability" },
-    { key: "together", name: "In near-degenerate groups", scale: "share", fact: "together" },
+    { key: "together", name: "In near-degenerate clusters", scale: "share", fact: "together" },
   ];
 
   /** @param {string | undefined} key */
@@ -60,7 +60,7 @@ svdlens.quantities = (function () {
   /** @param {SummaryShard} shard */
   function fractionRows({ columns, facts }) {
     /** @type {FractionKey[]} */
-    const keys = ["labeller", "rule", "readout", "side", "kind"];
+    const keys = ["labeller", "criterion", "readout", "side", "kind"];
     /** @type {Map<string, number>} */
     const rows = new Map();
     for (let row = 0; row < columns.n.length; row++) {
@@ -71,7 +71,7 @@ svdlens.quantities = (function () {
   }
 
   /**
-   * The labellings that there are fractions of, as labeller:rule.
+   * The labellings that there are fractions of, as labeller:criterion.
    * @param {Summary} summary
    */
   function labellings(summary) {
@@ -81,12 +81,12 @@ svdlens.quantities = (function () {
   }
 
   /**
-   * A labelling's labeller and rule.
+   * A labelling's labeller and criterion.
    * @param {string} labelling
    */
   function partsOf(labelling) {
     const split = labelling.indexOf(":");
-    return { labeller: labelling.slice(0, split), rule: labelling.slice(split + 1) };
+    return { labeller: labelling.slice(0, split), criterion: labelling.slice(split + 1) };
   }
 
   /**
@@ -100,8 +100,8 @@ svdlens.quantities = (function () {
    */
   function fraction({ columns, fractions }, { labelling, readout, side }, kind, layer, head) {
     if (!labelling) return null;
-    const { labeller, rule } = partsOf(labelling);
-    const row = fractions.get([labeller, rule, readout, side, kind, layer, head].join("|"));
+    const { labeller, criterion } = partsOf(labelling);
+    const row = fractions.get([labeller, criterion, readout, side, kind, layer, head].join("|"));
     if (row === undefined) return null;
     const [n, k] = [columns.n[row], columns.k[row]];
     return {

@@ -17,7 +17,7 @@ svdlens.spectrum = (function () {
    * @param {number} directions how many of them have lists
    */
   function drawingOf(spectrum, directions) {
-    const { value, block } = spectrum;
+    const { value, cluster } = spectrum;
     const shown = [];
     for (let i = 0; i < value.length; i++) if (value[i] > SMALLEST * value[0]) shown.push(i);
     if (!shown.length) return element("p", { class: "note" }, "All singular values are zero.");
@@ -30,8 +30,8 @@ svdlens.spectrum = (function () {
     /** @param {number} singularValue */
     const y = (singularValue) => 6 + ((HEIGHT - BOTTOM - 14) * (high - Math.log10(singularValue))) / (high - low);
     const line = shown.map((i, place) => `${place ? "L" : "M"}${x(i).toFixed(1)} ${y(value[i]).toFixed(1)}`).join("");
-    const groups = groupsOf(block, shown.length).map(([first, last]) =>
-      drawing("rect", { class: "group", x: x(first) - 1, width: x(last) - x(first) + 2, y: HEIGHT - BOTTOM - 3, height: 3 })
+    const clusters = clustersOf(cluster, shown.length).map(([first, last]) =>
+      drawing("rect", { class: "cluster", x: x(first) - 1, width: x(last) - x(first) + 2, y: HEIGHT - BOTTOM - 3, height: 3 })
     );
     const last = value.length - 1;
     const lastWithLists = directions - 1;
@@ -41,7 +41,7 @@ svdlens.spectrum = (function () {
       "svg",
       { class: "spectrum", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title },
       lastWithLists < last && drawing("rect", { class: "with-lists", x: LEFT, width: x(lastWithLists) - LEFT, y: 2, height: HEIGHT - BOTTOM - 2 }),
-      ...(many ? [] : groups),
+      ...(many ? [] : clusters),
       drawing("line", { class: "axis", x1: LEFT, x2: WIDTH - 6, y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM }),
       drawing("path", { class: "line", d: line }),
       ...(many ? [] : shown.map((i) => drawing("circle", { class: "point", cx: x(i).toFixed(1), cy: y(value[i]).toFixed(1), r: 1.4 }))),
@@ -64,21 +64,21 @@ svdlens.spectrum = (function () {
   }
 
   /**
-   * The near-degenerate groups of two and more among the first values, in order.
-   * @param {ArrayLike<number>} block the number of each value's group; -1 in the null space
+   * The near-degenerate clusters of two and more among the first values, in order.
+   * @param {ArrayLike<number>} cluster the number of each value's cluster; -1 in the null space
    * @param {number} count how many values
    */
-  function groupsOf(block, count) {
+  function clustersOf(cluster, count) {
     /** @type {[first: number, last: number][]} */
-    const groups = [];
+    const clusters = [];
     for (let first = 0; first < count; first++) {
       let last = first;
-      while (last + 1 < count && block[first] >= 0 && block[last + 1] === block[first]) last++;
-      if (last > first) groups.push([first, last]);
+      while (last + 1 < count && cluster[first] >= 0 && cluster[last + 1] === cluster[first]) last++;
+      if (last > first) clusters.push([first, last]);
       first = last;
     }
-    return groups;
+    return clusters;
   }
 
-  return { drawingOf, groupsOf };
+  return { drawingOf, clustersOf };
 })();

@@ -14,7 +14,7 @@ svdlens.state = (function () {
   const KEYS = [
     "view", // nothing: the grid; search
     "model", "setting", "matrix", "readout",
-    "labels", // labeller:rule
+    "labels", // labeller:criterion
     "colour", "side", // of the grid
     "layer", "head", // layer=random: random directions
     "open", // direction

@@ -2,9 +2,9 @@
 "use strict";
 var svdlens = window.svdlens || {};
 
-// --- the catalogue, as scripts/svdlens/explorer.py writes it ---
+// --- the catalogue, as scripts/svdlens/explorer/build.py writes it ---
 
-/** @typedef {{tokens: number, beyond: number, settings: {name: string}[], models: Model[]}} Catalogue */
+/** @typedef {{tokens: number, beyond: number, matrices: Record<string, string>, settings: {name: string}[], models: Model[]}} Catalogue */
 /**
  * @typedef {object} Model
  * @property {string} name
@@ -63,8 +63,8 @@ var svdlens = window.svdlens || {};
  * @property {number} evidence bits: whether the label rests on the token at that place
  * @property {number} n_evidence
  */
-/** @typedef {"value" | "energy" | "gap" | "block_spread" | "sign_margin" | "stability_noise" | "stability_float32"} SpectrumNumber */
-/** @typedef {Record<SpectrumNumber, Float64Array> & {block: Int32Array}} Spectrum `block`: number of the group, or -1. */
+/** @typedef {"value" | "energy" | "gap" | "cluster_spread" | "sign_margin" | "stability_noise" | "stability_float32"} SpectrumNumber */
+/** @typedef {Record<SpectrumNumber, Float64Array> & {cluster: Int32Array}} Spectrum `cluster`: number of the near-degenerate cluster, or -1. */
 
 /** @type {Catalogue | undefined} Loaded after this file: data/catalogue.js. */
 svdlens.catalogue = undefined;

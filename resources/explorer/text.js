@@ -5,8 +5,6 @@ var svdlens = window.svdlens || {};
 svdlens.text = (function () {
   const { element } = svdlens.dom;
   const MINUS = "\u2212";
-  /** @type {Record<string, string>} */
-  const MATRICES = { ov: "OV", qk: "QK", mlp_in: "MLP in", mlp_gate: "MLP gate", mlp_out: "MLP out" };
   // Spaces; bytes that are no characters, written \xNN; what cannot be seen, or changes how its neighbours are shown.
   const MARKED = /( )|(\\x[0-9a-f]{2})|([\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}\p{Cn}]|[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\u115f\u1160\u3164\uffa0])/gu;
   const PLAIN = /^ ?[!-[\]-~]+$/;
@@ -87,7 +85,7 @@ svdlens.text = (function () {
 
   /** @param {string} name */
   function matrix(name) {
-    return MATRICES[name] || name;
+    return (svdlens.catalogue && svdlens.catalogue.matrices[name]) || name;
   }
 
   /**

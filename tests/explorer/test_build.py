@@ -298,8 +298,8 @@ def test_singular_values_are_those_of_the_tables(built, sweep):
         directions = model["frames"][entry["frame"]]["directions"]
         assert facts["rank"] == table["index"].max() + 1
         np.testing.assert_allclose(columns["value"], [rounded(value, 4) for value in table["value"]], rtol=1e-12)
-        assert columns["block"].tolist() == table["block"].fillna(-1).astype(int).tolist()
-        for name in ("energy", "gap", "stability_noise", "stability_float32", "sign_margin", "block_spread"):
+        assert columns["cluster"].tolist() == table["cluster"].fillna(-1).astype(int).tolist()
+        for name in ("energy", "gap", "stability_noise", "stability_float32", "sign_margin", "cluster_spread"):
             expected = [rounded(value) for value in table.loc[table["index"] < directions, name]]
             np.testing.assert_allclose(columns[name], expected, rtol=1e-12)
 
@@ -310,7 +310,7 @@ def test_fractions_are_those_of_the_table_and_counts_those_of_the_labels(built, 
         columns, facts = built.shard(entry["summary"])
         own = fractions.query("model == @source.model and setting == @source.setting and matrix == @source.tokens.stem")
         own = own[(own["unit"] == "row") & (own["group"] != "index")]
-        for name in ("labeller", "rule", "readout", "side", "kind"):
+        for name in ("labeller", "criterion", "readout", "side", "kind"):
             assert [facts[name][place] for place in columns[name]] == own[name].tolist()
         for name in ("layer", "head", "n", "k"):
             assert columns[name].tolist() == own[name].fillna(-1).astype(int).tolist()

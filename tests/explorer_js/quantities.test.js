@@ -6,12 +6,12 @@ const { openPage, soon } = require("./page.js");
 const { shardSource } = require("./shard_source.js");
 
 const FACTS = {
-  labeller: ["coherence", "published"], rule: ["q < 0.05", "P"], readout: ["W_U"], side: ["read", "write", "all"], kind: ["all", "semantic"],
+  labeller: ["coherence", "published"], criterion: ["q < 0.05", "P"], readout: ["W_U"], side: ["read", "write", "all"], kind: ["all", "semantic"],
   labellers: ["coherence"],
 };
 const FRAME = { layers: [0, 1], heads: [0, 1], readouts: ["W_U"], sides: ["read", "write"] };
 const READING = { labelling: "coherence:q < 0.05", readout: "W_U", side: "all" };
-// labeller, rule, side, kind, layer, head, k, n
+// labeller, criterion, side, kind, layer, head, k, n
 const FRACTIONS = [
   [0, 0, 2, 0, -1, -1, 30, 64],
   [0, 0, 2, 0, 1, 0, 12, 16],
@@ -28,7 +28,7 @@ function summarySource() {
   return shardSource(
     "summary",
     {
-      labeller: column(0), rule: column(1), readout: FRACTIONS.map(() => 0), side: column(2), kind: column(3), layer: column(4), head: column(5),
+      labeller: column(0), criterion: column(1), readout: FRACTIONS.map(() => 0), side: column(2), kind: column(3), layer: column(4), head: column(5),
       k: column(6), n: column(7), low: same(0.5), high: same(0.9), control_fraction: same(0.25), excess: same(-0.125), excess_low: same(-0.2), excess_high: same(0.1),
       "labels.ok": [8, 8, 8, 8, 8, 6, 0, 0], "labels.common": [0, 1, 2, 3, 4, 5, 0, 0], "labels.calibrated": [8, 8, 8, 8, 8, 8, 0, 0],
       "labels.beyond": [1, 1, 1, 1, 5, 1, 0, 0], "labels.log_rank": [[6, 6, 6, 6, 5, 7, NaN, NaN], 3],

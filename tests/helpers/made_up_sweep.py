@@ -142,7 +142,7 @@ def spectra_columns(shape: Shape, matrix: str, places: Sequence[tuple], generato
     n, stored = len(places), np.tile(np.arange(shape.rank) < shape.directions, len(places))
     values = np.sort(np.exp(generator.normal(0, 1, (n, shape.rank))), axis=1)[:, ::-1]
     gaps = np.concatenate([values[:, :-1] - values[:, 1:], values[:, -1:]], axis=1) / values
-    blocks = np.concatenate([np.zeros((n, 1), int), np.cumsum(gaps[:, :-1] >= 0.03, axis=1)], axis=1)
+    clusters = np.concatenate([np.zeros((n, 1), int), np.cumsum(gaps[:, :-1] >= 0.03, axis=1)], axis=1)
     layer = np.repeat([layer for layer, _ in places], shape.rank)
     head = np.repeat([-1 if head is None else head for _, head in places], shape.rank)
 
@@ -157,8 +157,8 @@ def spectra_columns(shape: Shape, matrix: str, places: Sequence[tuple], generato
         "value": values.reshape(-1),
         "energy": (np.cumsum(values**2, axis=1) / (values**2).sum(axis=1, keepdims=True)).reshape(-1),
         "gap": gaps.reshape(-1),
-        "block": blocks.reshape(-1),
-        "block_spread": generator.random(n * shape.rank) * 0.02,
+        "cluster": clusters.reshape(-1),
+        "cluster_spread": generator.random(n * shape.rank) * 0.02,
         "sign_margin": kept(generator.random(n * shape.rank)),
         "stability_noise": kept(generator.beta(8, 1, n * shape.rank)),
         "stability_float32": kept(np.ones(n * shape.rank)),

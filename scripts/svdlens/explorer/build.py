@@ -41,6 +41,7 @@ from svdlens.explorer.table_shards import (
     write_summary,
 )
 from svdlens.spec.controls import RANDOM_UNIT
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
 
 TOKENS = 20  # of each list
 RANDOM_DIRECTIONS = 32  # of the control, to look at
@@ -76,6 +77,7 @@ def build_explorer(sources: Sequence[Source], fractions: Path, static: Sequence[
         "tokens": TOKENS,
         "beyond": BEYOND,
         "schema_version": read_metadata(sources[0].tokens)["schema_version"],
+        "matrices": {name: kind.short_title for name, kind in MATRIX_KINDS.items()},
         "settings": [{"name": name, "switches": switches} for name, switches in settings.items()],
         "models": [
             write_model(model, [source for source in sources if source.model == model], table, target / "data")

@@ -237,7 +237,16 @@ def interpretable(labels: Labels) -> Bool[np.ndarray, " n"]:
 
 def read_spectra(path: Path, frame: Frame) -> dict[str, np.ndarray]:
     """Columns of a table of spectra as [matrices, values], the matrices as the frame has them; null is NaN or -1."""
-    columns = ["value", "energy", "gap", "block", "block_spread", "sign_margin", "stability_noise", "stability_float32"]
+    columns = [
+        "value",
+        "energy",
+        "gap",
+        "cluster",
+        "cluster_spread",
+        "sign_margin",
+        "stability_noise",
+        "stability_float32",
+    ]
     table = read_columns(path, ["layer", "head", "index", *columns])
     layer, head, index = (integers(table[name]) for name in ("layer", "head", "index"))
     known = np.isin(layer, frame.layers) & np.isin(head, frame.heads)
@@ -252,7 +261,7 @@ def read_spectra(path: Path, frame: Frame) -> dict[str, np.ndarray]:
     found = {}
     for name in columns:
         values: Any = table[name]
-        values = integers(values) if name == "block" else values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        values = integers(values) if name == "cluster" else values.cast(pa.float64()).to_numpy(zero_copy_only=False)
         whole = np.empty(frame.cells * rank, dtype=values.dtype)
         whole[places] = values[known]
         found[name] = whole.reshape(frame.cells, rank)

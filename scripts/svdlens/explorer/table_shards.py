@@ -119,10 +119,10 @@ def write_labels(target: Path, stem: str, frame: Frame, labels: Labels) -> dict[
 
 def write_spectra(target: Path, stem: str, frame: Frame, spectra: Mapping[str, np.ndarray]) -> str:
     kept = {name: values[:, : frame.directions] for name, values in spectra.items()}
-    columns = [Column("value", spectra["value"], VALUE_DIGITS), Column("block", spectra["block"])]
+    columns = [Column("value", spectra["value"], VALUE_DIGITS), Column("cluster", spectra["cluster"])]
     columns += [
         Column(name, kept[name], DIGITS)
-        for name in ("energy", "gap", "block_spread", "sign_margin", "stability_noise", "stability_float32")
+        for name in ("energy", "gap", "cluster_spread", "sign_margin", "stability_noise", "stability_float32")
     ]
     return write_shard(target, f"{stem}_spectra", columns, {"rank": spectra["value"].shape[1]})
 
@@ -165,11 +165,11 @@ def write_summary(
         columns.append(Column(f"labels.{name}", flat, DIGITS if name == "log_rank" else None))
 
     stored = slice(0, frame.directions)
-    blocks = spectra["block"]
-    in_block = np.zeros(blocks.shape, dtype=bool)
-    together = (blocks[:, 1:] == blocks[:, :-1]) & (blocks[:, 1:] >= 0)
-    in_block[:, 1:] |= together
-    in_block[:, :-1] |= together
+    clusters = spectra["cluster"]
+    in_cluster = np.zeros(clusters.shape, dtype=bool)
+    together = (clusters[:, 1:] == clusters[:, :-1]) & (clusters[:, 1:] >= 0)
+    in_cluster[:, 1:] |= together
+    in_cluster[:, :-1] |= together
     noise = spectra["stability_noise"][:, stored]
     median = np.full(len(noise), np.nan)
     some = ~np.isnan(noise).all(axis=1)
@@ -178,6 +178,6 @@ def write_summary(
         Column("spectra.top", spectra["value"][:, 0], VALUE_DIGITS),
         Column("spectra.energy", spectra["energy"][:, frame.directions - 1], DIGITS),
         Column("spectra.stability", median, DIGITS),
-        Column("spectra.together", in_block[:, stored].mean(axis=1), DIGITS),
+        Column("spectra.together", in_cluster[:, stored].mean(axis=1), DIGITS),
     ]
     return write_shard(target, f"{stem}_summary", columns, facts)
