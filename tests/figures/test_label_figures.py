@@ -20,14 +20,15 @@ from svdlens.figures import style
 from svdlens.figures.agreement import agreement_data, draw_agreement
 from svdlens.figures.antipodal import antipodal_data, draw_antipodal
 from svdlens.figures.controls import controls_data, draw_controls
-from svdlens.figures.fraction_by_block import draw_fraction_by_block, fraction_by_block_data
 from svdlens.figures.fraction_by_depth import draw_fraction_by_depth, fraction_by_depth_data
 from svdlens.figures.fraction_by_index import ENOUGH, draw_fraction_by_index, fraction_by_index_data
+from svdlens.figures.fraction_by_layer import draw_fraction_by_layer, fraction_by_layer_data
 from svdlens.figures.fraction_by_matrix import draw_fraction_by_matrix, fraction_by_matrix_data
 from svdlens.figures.fraction_by_model import draw_fraction_by_model, fraction_by_model_data
 from svdlens.figures.fraction_published import draw_fraction_published, fraction_published_data
 from svdlens.figures.frequency_directions import draw_frequency_directions, frequency_directions_data
 from svdlens.figures.kinds_by_layer import draw_kinds_by_layer, kinds_by_layer_data
+from svdlens.figures.panels import matrix_styles
 from svdlens.figures.read_write import draw_read_write, read_write_data
 from svdlens.figures.settings_effect import (
     draw_settings_effect,
@@ -38,7 +39,9 @@ from svdlens.figures.settings_effect import (
     settings_effect_data,
 )
 from svdlens.figures.style import save_figure
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import setting_from_names
+from workflow import Files
 
 PROJECT = Path(__file__).parents[2]
 
@@ -47,24 +50,25 @@ pytestmark = pytest.mark.filterwarnings("error:constrained_layout")
 
 SIDES = {"ov": ["read", "write"], "mlp_in": ["read"], "mlp_out": ["write"]}
 MATRICES = ["mlp_out", "ov", "mlp_in"]
-LABELLER, RULE = "minilm", "q_value < 0.05"
+LABELLER, CRITERION = "minilm", "q_value < 0.05"
 KINDS = ["semantic", "grammatical", "orthographic", "frequency", "glitch", "none"]
 PLACE = ["model", "setting", "matrix"]
 CONTROLS = ["random_unit", "rotated", "gaussian"]
-SHOWN = {"labeller": LABELLER, "rule": RULE, "controls": 60}
+SHOWN = {"labeller": LABELLER, "criterion": CRITERION, "n_controls": 60}
 
 
 def rows_of(generator, n, share):
     """The columns that a labeller fills, of n lists."""
-    found = generator.random(n) < share
-    kinds = np.where(found, generator.choice(KINDS[:3], n), generator.choice(KINDS[3:], n, p=[0.15, 0.1, 0.75]))
+    interpretable = generator.random(n) < share
+    kinds = np.where(interpretable, generator.choice(KINDS[:3], n), generator.choice(KINDS[3:], n, p=[0.15, 0.1, 0.75]))
     return {
-        "labeller": LABELLER, "kind": kinds, "labelled": found, "verified": None, "interpretable": found,
+        "labeller": LABELLER, "kind": kinds, "labelled": interpretable, "verified": None,
+        "interpretable": interpretable,
         "mean_log_rank": generator.uniform(3, 10, n), "status": "ok",
     }  # fmt: skip
 
 
-def found(labels):
+def is_interpretable(labels):
     return labels["interpretable"].eq(True) & ~labels["kind"].isin(["frequency", "glitch"])
 
 
@@ -106,15 +110,19 @@ def places_of(labels):
 
 def fractions_frame(labels, controls=None):
     """The rows of the table of fractions that figures may draw, and others that they must leave aside."""
-    rows = labels[labels["status"] == "ok"].assign(k=found(labels))
+    rows = labels[labels["status"] == "ok"].assign(k=is_interpretable(labels))
     rows = pd.concat([rows.assign(side="all"), rows]).astype(dict.fromkeys(PLACE, str))
     pieces = []
     for group, keys in {"all": [], "layer": ["layer"], "index": ["index"], "head": ["layer", "head"]}.items():
         counts = rows.groupby([*PLACE, "readout", "side", *keys], sort=False)["k"].agg(n="size", k="sum").reset_index()
         pieces.append(counts.assign(group=group))
-    table = pd.concat(pieces, ignore_index=True).assign(control_n=0, control_k=0, labeller=LABELLER, rule=RULE)
+    table = pd.concat(pieces, ignore_index=True).assign(
+        control_n=0, control_k=0, labeller=LABELLER, criterion=CRITERION
+    )
     if controls is not None:
-        of_place = controls[controls["control"] == "random_unit"].assign(k=found(controls)).groupby(PLACE)["k"]
+        of_place = (
+            controls[controls["control"] == "random_unit"].assign(k=is_interpretable(controls)).groupby(PLACE)["k"]
+        )
         counts = of_place.agg(control_n="size", control_k="sum").reset_index()
         table = table.drop(columns=list(counts)[3:]).merge(counts, on=PLACE, how="left")
     # The order of the table decides which read-out of a model is its first.
@@ -122,7 +130,7 @@ def fractions_frame(labels, controls=None):
     table = table.iloc[np.argsort([order[place] for place in places_of_rows(table)], kind="stable")]
     table = with_intervals(table.assign(kind="all", unit="row"))
     return pd.concat(
-        [table, table.assign(kind="semantic", k=0), table.assign(unit="either", k=0), table.assign(rule="P", k=0)],
+        [table, table.assign(kind="semantic", k=0), table.assign(unit="either", k=0), table.assign(criterion="P", k=0)],
         ignore_index=True,
     )
 
@@ -152,7 +160,7 @@ LABELS = labels_frame()
 CONTROL_LABELS = controls_frame(LABELS)
 FRACTIONS = fractions_frame(LABELS, CONTROL_LABELS)
 OF_FRACTIONS = {
-    "fraction_by_block": (fraction_by_block_data, draw_fraction_by_block, True),
+    "fraction_by_layer": (fraction_by_layer_data, draw_fraction_by_layer, True),
     "fraction_by_depth": (fraction_by_depth_data, draw_fraction_by_depth, True),
     "fraction_by_index": (fraction_by_index_data, draw_fraction_by_index, True),
     "fraction_by_model": (fraction_by_model_data, draw_fraction_by_model, False),
@@ -170,7 +178,7 @@ OF_LABELS = {
 def make(name, labels=LABELS, controls=CONTROL_LABELS, fractions=None, swept=None, setting="raw", networks=()):
     """Data and figure of one setting (or of the whole sweep) by the name of the figure."""
     swept = places_of(LABELS if labels.empty else labels) if swept is None else swept
-    choice = {"swept": swept, "rule": RULE, "labeller_networks": set(networks)}
+    choice = {"swept": swept, "criterion": CRITERION, "labeller_networks": set(networks)}
     if name in OF_FRACTIONS:
         choose, draw, by_setting = OF_FRACTIONS[name]
         if labels is LABELS and controls is CONTROL_LABELS:
@@ -203,8 +211,8 @@ def test_the_fractions_of_these_tests_are_those_of_the_workflow():
     place = LABELS[(LABELS["model"] == "small") & (LABELS["setting"] == "raw") & (LABELS["matrix"] == "ov")]
     controls = CONTROL_LABELS[CONTROL_LABELS["control"] == "random_unit"]
     controls = one_place(controls, place.iloc[0])
-    expected = fractions_of_readouts(place, controls, RULE).query("unit == 'row' and kind == 'all'")
-    ours = fractions_frame(place, controls).query("unit == 'row' and kind == 'all' and rule == @RULE")
+    expected = fractions_of_readouts(place, controls, CRITERION).query("unit == 'row' and kind == 'all'")
+    ours = fractions_frame(place, controls).query("unit == 'row' and kind == 'all' and criterion == @CRITERION")
     keys = ["group", "side", "layer", "head", "index"]
     columns = ["n", "k", "fraction", "low", "high", "control_fraction", "excess", "excess_low", "excess_high"]
     one, other = (table.sort_values(keys)[[*keys, *columns]].reset_index(drop=True) for table in (expected, ours))
@@ -223,10 +231,10 @@ def test_fractions_are_counts_of_labels_with_their_intervals_and_controls(name):
             rows = rows[rows["layer"] == row.layer]
         if name == "read_write":
             rows = rows[rows["side"] == row.side]
-        assert (row.n, row.k) == (len(rows), found(rows).sum())
+        assert (row.n, row.k) == (len(rows), is_interpretable(rows).sum())
         assert (row.low, row.high) == pytest.approx(proportion_confint(row.k, row.n, method="wilson"), abs=1e-12)
         control = one_place(CONTROL_LABELS, row).query("control == 'random_unit'")
-        k, n = found(control).sum(), len(control)
+        k, n = is_interpretable(control).sum(), len(control)
         assert row.control_fraction == pytest.approx(k / n)
         interval = (row.control_low, row.control_high)
         assert interval == pytest.approx(proportion_confint(k, n, method="wilson"), abs=1e-9)
@@ -244,13 +252,13 @@ def test_runs_of_indices_cover_every_direction_once_and_have_enough_rows():
     assert (data.query("model == 'twelve'")["first_index"] == data.query("model == 'twelve'")["last_index"]).all()
 
 
-def test_relative_depth_goes_from_0_to_1_and_is_0_for_one_block():
+def test_relative_depth_goes_from_0_to_1_and_is_0_for_one_layer():
     data, _ = make("fraction_by_depth", labels_frame({"one": 1, "five": 5}))
     depths = data.groupby("model")["depth"].agg(lambda depth: sorted(set(depth))).to_dict()
     assert depths == {"one": [0], "five": [0, 0.25, 0.5, 0.75, 1]}
 
 
-def test_kinds_are_shares_of_the_rows_of_a_block():
+def test_kinds_are_shares_of_the_rows_of_a_layer():
     data, _ = make("kinds_by_layer")
     assert np.allclose(data.groupby(["model", "matrix", "control", "layer"], dropna=False)["fraction"].sum(), 1)
     for row in data.itertuples():
@@ -262,9 +270,9 @@ def test_kinds_are_shares_of_the_rows_of_a_block():
         elif row.kind == "not interpretable":
             k = (rows["kind"] == "none").sum()
         else:
-            k = (found(rows) & (rows["kind"] == row.kind)).sum()
+            k = (is_interpretable(rows) & (rows["kind"] == row.kind)).sum()
         assert (row.n, row.k) == (len(rows), k)
-        assert row.interpretable == pytest.approx(found(rows).mean())
+        assert row.interpretable == pytest.approx(is_interpretable(rows).mean())
 
 
 def test_an_interpretable_list_of_no_kind_is_other():
@@ -296,23 +304,32 @@ def test_every_control_stands_beside_the_singular_directions():
     for row in data.itertuples():
         table = LABELS if row.source == "singular" else CONTROL_LABELS[CONTROL_LABELS["control"] == row.source]
         rows = one_place(table, row)
-        assert (row.n, row.k) == (len(rows), found(rows).sum())
+        assert (row.n, row.k) == (len(rows), is_interpretable(rows).sum())
+
+
+def test_only_controls_that_there_are_stand_beside_them():
+    primary = CONTROL_LABELS[CONTROL_LABELS["control"] == "random_unit"]
+    data, figure = make("controls", controls=primary)
+    assert set(data["source"]) == {"singular", "random_unit"}
+    text = texts_of(figure)
+    assert "random unit" in text and "rotated" not in text and "Gaussian" not in text
 
 
 def test_signs_are_counted_in_pairs():
     data, _ = make("antipodal")
     for row in data.itertuples():
         rows = one_place(LABELS, row)
-        directions = rows.assign(found=found(rows)).groupby(["layer", "head", "index", "side"], dropna=False)["found"]
+        rows = rows.assign(counts=is_interpretable(rows))
+        directions = rows.groupby(["layer", "head", "index", "side"], dropna=False)["counts"]
         wanted = {"both": 2, "one": 1, "none": 0}[row.outcome]
         assert (row.n, row.k) == (directions.ngroups, (directions.sum() == wanted).sum())
     assert np.allclose(data.groupby(["model", "matrix"])[["fraction", "expected"]].sum(), 1)
 
 
-def test_independence_is_that_within_a_block_and_side():
-    # Signs always agree within a block: between blocks they differ, which is no dependence.
-    blocks = LABELS.assign(interpretable=LABELS["layer"] == 0, kind="semantic")
-    data, _ = make("antipodal", blocks)
+def test_independence_is_that_within_a_layer_and_side():
+    # Signs always agree within a layer: between layers they differ, which is no dependence.
+    layers = LABELS.assign(interpretable=LABELS["layer"] == 0, kind="semantic")
+    data, _ = make("antipodal", layers)
     assert np.allclose(data["expected"], data["fraction"])
     # Of each direction just one sign is interpretable: independent signs would both be in a quarter of cases.
     alternating = LABELS.assign(interpretable=(LABELS["sign"] == 1) == (LABELS["index"] % 2 == 0), kind="semantic")
@@ -328,13 +345,13 @@ def numbers_of(axes):
     """The coordinates of every line, bar and band of a panel along y."""
     lines = [line.get_ydata() for line in axes.lines]
     bars = [patch.get_y() + patch.get_height() for patch in axes.patches] + [patch.get_y() for patch in axes.patches]
-    bands = [path.vertices[:, 1] for found in axes.collections for path in found.get_paths()]
-    segments = [part for found in axes.collections if hasattr(found, "get_segments") for part in found.get_segments()]
+    bands = [path.vertices[:, 1] for drawn in axes.collections for path in drawn.get_paths()]
+    segments = [part for drawn in axes.collections if hasattr(drawn, "get_segments") for part in drawn.get_segments()]
     drawn = [*lines, bars, *bands, *(part[:, 1] for part in segments)]
     return np.concatenate([np.asarray(part, float).ravel() for part in drawn])
 
 
-@pytest.mark.parametrize("name", ["fraction_by_block", "fraction_by_depth", "fraction_by_index", "read_write"])
+@pytest.mark.parametrize("name", ["fraction_by_layer", "fraction_by_depth", "fraction_by_index", "read_write"])
 def test_every_fraction_of_the_csv_is_on_its_line_with_its_band(name):
     data, figure = make(name)
     column = "matrix" if name == "fraction_by_depth" else "model"
@@ -384,9 +401,9 @@ def test_stacked_kinds_reach_the_top():
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()][-1] == "R"
 
 
-def test_a_block_without_labels_is_a_gap_and_is_said():
+def test_a_layer_without_labels_is_a_gap_and_is_said():
     gap = LABELS[~((LABELS["model"] == "deep") & (LABELS["matrix"] == "ov") & (LABELS["layer"] == 1))]
-    data, figure = make("fraction_by_block", gap)
+    data, figure = make("fraction_by_layer", gap)
     assert data.groupby("model")["partly_labelled"].any().to_dict() == {"small": False, "deep": True}
     assert "Labelled only in part, lists without a label left out: deep (attention OV)." in texts_of(figure)
     deep = figure.axes[1]
@@ -457,7 +474,7 @@ def test_many_models_and_names_that_look_like_markup(name, tmp_path):
     assert set(data["model"]) == set(depths)
     assert all(model in texts_of(figure) for model in depths)
     # Without rendering no glyph is looked up.
-    if name == "fraction_by_block":
+    if name == "fraction_by_layer":
         save(figure, data, tmp_path)
 
 
@@ -487,7 +504,7 @@ def test_the_first_readout_of_each_model_and_its_own_network_are_pointed_out(nam
 def test_two_draws_give_the_same_bytes(tmp_path):
     turns = []
     for turn in ("first", "second"):
-        data, figure = make("fraction_by_block")
+        data, figure = make("fraction_by_layer")
         turns.append([path.read_bytes() for path in save(figure, data, tmp_path / turn)])
     assert turns[0] == turns[1]
     back = pd.read_csv(tmp_path / "first/figure.csv", keep_default_na=False)
@@ -582,8 +599,8 @@ def settings_figure(tmp_path, settings=("raw", "unembed", "post2022", "write"), 
     }
     labels = labels_frame({"small": 2}, settings=settings, matrices=["ov"]) if labels is None else labels
     fractions = nothing(FRACTIONS) if labels.empty else fractions_frame(labels, controls_frame(labels))
-    choice = {"settings": NINE, "labeller": LABELLER, "rule": RULE}
-    data = settings_effect_data(fractions, lists, **choice)
+    choice = {"swept": list(lists), "labeller": LABELLER, "criterion": CRITERION}
+    data = settings_effect_data(fractions, lists, settings=NINE, **choice)
     return data, draw_settings_effect(data, model="small", swept=list(lists), **SHOWN), fractions
 
 
@@ -593,7 +610,9 @@ def test_effects_of_settings_are_fractions_and_overlaps(tmp_path):
         ("read_gain", "raw", "post2022"), ("write_center", "raw", "write"), ("vocab_center", "raw", "unembed")
     ]  # fmt: skip
     assert list(data["exact"]) == [False, False, True] and data["jaccard"].iloc[2] == 1
-    whole = fractions.query("unit == 'row' and kind == 'all' and side == 'all' and group == 'all' and rule == @RULE")
+    whole = fractions.query(
+        "unit == 'row' and kind == 'all' and side == 'all' and group == 'all' and criterion == @CRITERION"
+    )
     whole = whole.set_index("setting")
     for end in ("off", "on"):
         assert np.allclose(data[f"fraction_{end}"], whole["fraction"].loc[data[end]])
@@ -628,7 +647,7 @@ def published_frame(layers=3, directions=10, unparsed=False):
     return rows.assign(kind=np.where(rows["interpretable"].eq(True), "semantic", "none"))
 
 
-def test_published_labels_are_counted_by_every_rule_and_absent_models_are_named():
+def test_published_labels_are_counted_by_every_criterion_and_absent_models_are_named():
     labels = published_frame(unparsed=True)
     tables = {("gpt2-small", "mlp_in"): labels}
     data = fraction_published_data(tables, ["gpt2-small", "gpt2-large"], ["mlp_in", "mlp_out"])
@@ -636,7 +655,7 @@ def test_published_labels_are_counted_by_every_rule_and_absent_models_are_named(
     assert set(zip(drawn["model"], drawn["matrix"], strict=True)) == {("gpt2-small", "mlp_in")}
     for row in drawn.itertuples():
         answers = labels.loc[
-            labels["layer"] == row.layer, {"P": "labelled", "V": "verified", "B": "interpretable"}[row.rule]
+            labels["layer"] == row.layer, {"P": "labelled", "V": "verified", "B": "interpretable"}[row.criterion]
         ]
         assert (row.n, row.k) == (answers.notna().sum(), answers.eq(True).sum())
     text = texts_of(draw_fraction_published(data))
@@ -675,7 +694,7 @@ def test_agreement_of_two_labellers_is_drawn_and_one_labeller_is_said(tmp_path):
     assert "no two labellers have labelled the same lists in setting fold" in other
 
 
-# The scripts
+# The script
 
 
 def write(frame, path):
@@ -685,77 +704,81 @@ def write(frame, path):
     return str(path)
 
 
-def script(name, tmp_path, files, **inputs):
-    """Run the script of a figure with these inputs and as many files of each format as named."""
-    output = {suffix: [str(tmp_path / f"out/{file}.{suffix}") for file in files] for suffix in ("pdf", "png", "csv")}
-    places = places_of(LABELS)
+def script(figure, tmp_path, subjects, inputs, **options):
+    """Run the script with one file for each of `subjects`; what it wrote."""
+    output = {
+        suffix: [str(tmp_path / f"out/{number}.{suffix}") for number in range(len(subjects))]
+        for suffix in ("pdf", "png", "csv")
+    }
+    choice = {"places": places_of(LABELS), "labeller": LABELLER, "criterion": CRITERION, "n_controls": 60}
     smk = SimpleNamespace(
-        input=SimpleNamespace(**inputs),
-        output=SimpleNamespace(**output),
-        params=SimpleNamespace(
-            settings=files, sweep=places, labeller=LABELLER, labelling_rule=RULE, controls=60, n_controls=60,
-            control_places=[[model, setting] for model, setting, _ in places], labellers=["coherence"],
-            places=[["gpt2-small", "mlp_in"]], models=["gpt2-small"], matrices=["mlp_in"],
-        ),
+        input=Files(inputs),
+        output=Files(output),
+        params=Files(choice | options | {"figure": figure, "subjects": subjects}),
         log="",
-    )  # fmt: skip
-    importlib.import_module(f"plot_{name}").main(smk)
-    assert len(list((tmp_path / "out").iterdir())) == 3 * len(files)
+    )
+    importlib.import_module("plot_figure").main(smk)
+    assert len(list((tmp_path / "out").iterdir())) == 3 * len(subjects)
     return [pd.read_csv(path) for path in output["csv"]]
 
 
 @pytest.mark.parametrize("name", OF_FRACTIONS)
-def test_the_scripts_of_fractions_write_figures(name, tmp_path):
+def test_the_script_draws_fractions(name, tmp_path):
     # Of two settings once: a figure takes half a second to save.
-    files = {"fraction_by_block": ["raw", "fold"], "fraction_by_model": ["all"], "fraction_by_matrix": ["all"]}
-    files = files.get(name, ["fold"])
-    written = script(name, tmp_path, files, fractions=write(FRACTIONS, tmp_path / "fractions.parquet"))
-    for setting, rows in zip(files, written, strict=True):
-        assert set(rows["setting"]) == ({"raw", "fold"} if setting == "all" else {setting})
+    settings = {"fraction_by_layer": ["raw", "fold"], "fraction_by_model": [None], "fraction_by_matrix": [None]}
+    settings = settings.get(name, ["fold"])
+    subjects = [{} if setting is None else {"setting": setting} for setting in settings]
+    written = script(name, tmp_path, subjects, {"fractions": write(FRACTIONS, tmp_path / "fractions.parquet")})
+    for setting, rows in zip(settings, written, strict=True):
+        assert set(rows["setting"]) == ({"raw", "fold"} if setting is None else {setting})
         assert list(rows["labeller_network"]) == list(rows["model"] == "deep")
         expected, _ = make(name, fractions=FRACTIONS, setting=setting)
         assert list(rows["k"]) == list(expected["k"])
 
 
 @pytest.mark.parametrize("name", OF_LABELS)
-def test_the_scripts_of_labels_write_figures(name, tmp_path):
-    labels = write(LABELS.assign(score=1.0), tmp_path / "labels.parquet")
-    controls = [
-        write(one_place(CONTROL_LABELS, SimpleNamespace(model=model, setting=setting, matrix=matrix)), path)
-        for place, (model, setting, matrix) in enumerate(places_of(LABELS))
-        for path in [tmp_path / f"model={model}/setting={setting}/{place}.parquet"]
-    ]
-    [rows] = script(name, tmp_path, ["fold"], labels=labels, controls=controls)
+def test_the_script_draws_labels(name, tmp_path):
+    # Of another labeller are labels and controls that no figure of this one may count.
+    other = {"labeller": "another", "interpretable": True, "kind": "semantic"}
+    inputs = {
+        table: write(pd.concat([rows, rows.assign(**other)]), tmp_path / f"{table}.parquet")
+        for table, rows in (("labels", LABELS), ("control_labels", CONTROL_LABELS))
+    }
+    [rows] = script(name, tmp_path, [{"setting": "fold"}], inputs)
     expected, _ = make(name, setting="fold")
     assert list(rows["n"]) == list(expected["n"]) and list(rows["k"]) == list(expected["k"])
 
 
-def test_the_scripts_of_published_labels_and_of_agreement(tmp_path):
+def test_the_script_draws_published_labels_and_agreement(tmp_path):
     path = write(published_frame(), tmp_path / "mlp_in.published.parquet")
-    [rows] = script("fraction_published", tmp_path / "published", ["published"], labels=[path])
+    published = {"published": [("gpt2-small", "mlp_in")]}
+    [rows] = script("fraction_published", tmp_path / "published", [{}], {"labels": [path]}, **published)
     assert rows["n"].sum() == 3 * 30
     table = write(agreement_frame(), tmp_path / "agreement.parquet")
-    drawn, empty = script("agreement", tmp_path / "agreement", ["raw", "fold"], agreement=table)
+    subjects = [{"setting": "raw"}, {"setting": "fold"}]
+    drawn, empty = script("agreement", tmp_path / "agreement", subjects, {"agreement": table}, labellers=["coherence"])
     assert len(drawn) == 3 and empty.empty
 
 
-def test_the_script_of_settings(tmp_path):
-    names = ("raw", "post2022")
-    labels = labels_frame({"small": 2}, settings=names, matrices=["ov"])
-    smk = SimpleNamespace(
-        input=SimpleNamespace(
-            fractions=write(fractions_frame(labels), tmp_path / "fractions.parquet"),
-            tokens=[str(write_tokens(tmp_path / f"setting={name}/ov.parquet", seed=0)) for name in names],
-        ),
-        output=SimpleNamespace(**{suffix: [str(tmp_path / f"out/small.{suffix}")] for suffix in ("pdf", "png", "csv")}),
-        params=SimpleNamespace(
-            models=["small"], sweep=[["small", name, "ov"] for name in names], labeller=LABELLER, labelling_rule=RULE,
-            settings={"raw": [], "post2022": ["read_gain"]}, controls=60,
-        ),
-    )  # fmt: skip
-    importlib.import_module("plot_settings_effect").main(smk)
-    [row] = pd.read_csv(smk.output.csv[0]).to_dict("records")
+def test_the_script_draws_settings(tmp_path):
+    switches = {"raw": [], "post2022": ["read_gain"]}
+    labels = labels_frame({"small": 2}, settings=list(switches), matrices=["ov"])
+    inputs = {
+        "fractions": write(fractions_frame(labels), tmp_path / "fractions.parquet"),
+        "tokens": [str(write_tokens(tmp_path / f"setting={name}/ov.parquet", seed=0)) for name in switches],
+    }
+    places = [("small", name, "ov") for name in switches]
+    subjects = [{"model": "small"}]
+    [rows] = script("settings_effect", tmp_path, subjects, inputs, places=places, switches=switches)
+    [row] = rows.to_dict("records")
     assert (row["change"], row["jaccard"], row["exact"]) == ("read_gain", 1.0, True)
+
+
+def test_every_kind_of_matrix_has_a_look_of_its_own_also_a_new_one():
+    styles = matrix_styles([*MATRIX_KINDS, "new", "newer"])
+    assert len({(style["color"], style["marker"]) for style in styles.values()}) == len(styles)
+    # What came later changes nobody's look.
+    assert {kind: styles[kind] for kind in MATRIX_KINDS} == matrix_styles(MATRIX_KINDS)
 
 
 def test_colours_are_those_of_the_palette_for_colour_blind_readers():

@@ -14,13 +14,14 @@ from matplotlib.collections import LineCollection, QuadMesh
 from statsmodels.stats.proportion import proportion_confint
 
 from svdlens.errors import SvdlensError
-from svdlens.figures.blocks import blocks_data, draw_blocks
+from svdlens.figures.near_degenerate import draw_near_degenerate, near_degenerate_data
 from svdlens.figures.random_table import draw_random_table, random_table_data
 from svdlens.figures.spectra import NULL_SPACE, draw_spectra, spectra_data
 from svdlens.figures.spectrum_growth import draw_spectrum_growth, spectrum_growth_data
 from svdlens.figures.style import save_figure, setting_styles
 from svdlens.figures.token_table import LONGEST_TOKEN, Cells, draw_token_table, shown_token, token_table_data
 from svdlens.svd.spectrum_fits import fit_exponential, fit_power_law
+from workflow import Files
 
 HOSTILE = [
     "$x^2$", "\n", "\x00", "\x07", "<script>", " مرحبا", "🔥", "火山", "a" * 300, '"', "'", "\\xe2", " fire", "     ",
@@ -54,19 +55,19 @@ def tokens_frame(words=HOSTILE, matrix="ov", layers=2, heads=2, directions=7, k=
 
 
 def spectra_frame(matrix="ov", layers=4, heads=3, rank=16, seed=0):
-    """A table of spectra whose last two values are numerical null space, with blocks of up to three."""
+    """A table of spectra whose last two values are numerical null space, with clusters of up to three."""
     generator = np.random.default_rng(seed)
     rows = []
     for layer in range(layers):
         for head in range(heads) if matrix == "ov" else [None]:
             values = np.sort(np.exp(-np.linspace(0, 3, rank) + 0.1 * generator.normal(size=rank)) * (layer + 1))[::-1]
             values[-2:] = values[0] * 1e-9, 0.0
-            blocks = np.cumsum(np.append(0, generator.integers(0, 2, rank - 3)))
+            clusters = np.cumsum(np.append(0, generator.integers(0, 2, rank - 3)))
             rows += [
-                {"matrix": matrix, "layer": layer, "head": head, "index": index, "value": value, "block": block}
-                for index, (value, block) in enumerate(zip(values, [*blocks, None, None], strict=True))
+                {"matrix": matrix, "layer": layer, "head": head, "index": index, "value": value, "cluster": cluster}
+                for index, (value, cluster) in enumerate(zip(values, [*clusters, None, None], strict=True))
             ]
-    keys = {"matrix": "category", "layer": "int16", "index": "int16", "block": "Int16", "head": "Int16"}
+    keys = {"matrix": "category", "layer": "int16", "index": "int16", "cluster": "Int16", "head": "Int16"}
     return pd.DataFrame(rows).astype(keys)
 
 
@@ -109,9 +110,9 @@ def growth_figure(frame=None):
     return data, draw_spectrum_growth(data)
 
 
-def blocks_figure(frame=None, directions=10):
-    data = blocks_data(sweep_frame() if frame is None else frame, directions=directions)
-    return data, draw_blocks(data, tolerance=0.01, directions=directions)
+def near_degenerate_figure(frame=None, directions=10):
+    data = near_degenerate_data(sweep_frame() if frame is None else frame, directions=directions)
+    return data, draw_near_degenerate(data, tolerance=0.01, directions=directions)
 
 
 FIGURES = {
@@ -119,7 +120,7 @@ FIGURES = {
     "random_table": random_figure,
     "spectra": spectra_figure,
     "spectrum_growth": growth_figure,
-    "blocks": blocks_figure,
+    "near_degenerate": near_degenerate_figure,
 }
 
 
@@ -239,16 +240,16 @@ def test_growth_is_that_of_the_table():
         assert len(axes.collections) == (2 if matrix == "ov" else 0)
 
 
-def test_blocks_are_those_of_the_table():
+def test_clusters_are_those_of_the_table():
     frame = sweep_frame()
-    data, figure = blocks_figure(frame, directions=5)
+    data, figure = near_degenerate_figure(frame, directions=5)
     for one in data.itertuples(index=False):
         keys = [one.model, one.setting, one.matrix, one.layer]
         here = frame[(frame[["model", "setting", "matrix", "layer"]].astype(object) == keys).all(axis=1)]
         sizes = []
         for _, head in here.groupby("head", dropna=False):
-            blocks = list(head["block"].astype(object).fillna("none"))
-            sizes += [blocks.count(block) for block in blocks[:5]]
+            clusters = list(head["cluster"].astype(object).fillna("none"))
+            sizes += [clusters.count(cluster) for cluster in clusters[:5]]
         assert (one.n, one.k, one.longest) == (len(sizes), sum(size > 1 for size in sizes), max(sizes))
         assert np.allclose((one.low, one.high), proportion_confint(one.k, one.n, method="wilson"))
     assert len(data) == 2 * 2 * (2 + 3)
@@ -260,13 +261,13 @@ def test_blocks_are_those_of_the_table():
             panel.loc[panel["setting"] == setting, "fraction"].tolist() for setting in ("raw", "fold")
         ]
     # Null space is no direction; without a limit everything else counts.
-    assert blocks_data(frame, directions=None)["n"].eq(data["n"] // 5 * 14).all()
+    assert near_degenerate_data(frame, directions=None)["n"].eq(data["n"] // 5 * 14).all()
 
 
 # Choices and captions
 
 
-def test_the_side_is_that_of_the_residual_stream_unless_named():
+def test_the_side_is_the_one_that_decides_the_sign_unless_named():
     assert set(token_data()["side"]) == {"write"}
     assert set(token_data(side="read")["side"]) == {"read"}
     mlp = tokens_frame(matrix="mlp_in")
@@ -321,7 +322,7 @@ def test_captions_take_every_name_from_the_data(name):
         "random_table": ["m, setting raw", "W_U"],
         "spectra": ["m, setting raw", "millionth", "head", "R²"],
         "spectrum_growth": ["setting raw", "a", "b", "largest head"],
-        "blocks": ["raw", "fold", "10 leading", "0.01", "Wilson"],
+        "near_degenerate": ["raw", "fold", "10 leading", "0.01", "Wilson"],
     }[name]:
         assert expected in text
 
@@ -344,7 +345,7 @@ def test_the_smallest_sweep_is_drawn():
         spectra_figure(layers=1, heads=1),
         spectra_figure(layers=1, heads=1, rank=4),
         growth_figure(one),
-        blocks_figure(one),
+        near_degenerate_figure(one),
         token_figure(directions=1, tokens=1),
     ):
         figure.draw_without_rendering()
@@ -352,14 +353,14 @@ def test_the_smallest_sweep_is_drawn():
 
 
 def test_nothing_to_draw_is_said():
-    zeros, sweep_of_zeros = spectra_frame().assign(value=0.0), sweep_frame().assign(value=0.0, block=None)
+    zeros, sweep_of_zeros = spectra_frame().assign(value=0.0), sweep_frame().assign(value=0.0, cluster=None)
     spectra = [spectra_data(rows, model="m", setting="raw", matrix="ov") for rows in (zeros, zeros[:0])]
     found = [
         *((data, draw_spectra(data, rotary=False)) for data in spectra),
         growth_figure(sweep_of_zeros),
         growth_figure(sweep_of_zeros[:0]),
-        blocks_figure(sweep_of_zeros),
-        blocks_figure(sweep_of_zeros[:0]),
+        near_degenerate_figure(sweep_of_zeros),
+        near_degenerate_figure(sweep_of_zeros[:0]),
         random_figure(tokens_frame(matrix="gaussian")[:0]),
     ]
     empty = token_data(tokens_frame()[:0])
@@ -464,7 +465,7 @@ def test_settings_differ_in_colour_or_marker_however_many():
     assert len({(look["color"], look["marker"]) for look in styles.values()}) == len(settings)
 
 
-# The scripts
+# The script
 
 
 def write(frame, path):
@@ -473,44 +474,37 @@ def write(frame, path):
     return str(path)
 
 
-def test_the_scripts_write_three_files_for_each_figure(tmp_path):
+def script(figure, tmp_path, subjects, inputs, **options):
+    """Run the script with one file for each of `subjects`; what it wrote."""
+    output = {
+        suffix: [str(tmp_path / f"out/{figure}_{number}.{suffix}") for number in range(len(subjects))]
+        for suffix in ("pdf", "png", "csv")
+    }
+    params = Files(options | {"figure": figure, "subjects": subjects})
+    smk = SimpleNamespace(input=Files(inputs), output=Files(output), params=params, log="")
+    importlib.import_module("plot_figure").main(smk)
+    return [pd.read_csv(path) for path in output["csv"]]
+
+
+def test_the_script_writes_three_files_for_each_subject(tmp_path):
     inside = tmp_path / "model=m/setting=raw"
     tokens, spectra = write(tokens_frame(), inside / "tokens.parquet"), write(spectra_frame(), inside / "ov.parquet")
+    gaussian = write(tokens_frame(matrix="gaussian"), inside / "ov.gaussian.parquet")
     sweep = write(sweep_frame(), tmp_path / "spectra.parquet")
-    table = {"model": "m", "setting": "raw", "matrix": "ov", "head": 0, "readout": "W_U", "rotary": False}
-    table |= {"directions": 3}
+    place = {"model": "m", "setting": "raw", "matrix": "ov"}
+    tables = [place | {"layer": layer, "head": 0, "readout": "W_U", "directions": 3} for layer in (0, 1)]
+    settings = [{"setting": "raw"}, {"setting": "fold"}]
     jobs = {
-        "token_table": (
-            {"tokens": [tokens] * 2},
-            {"tables": [table | {"layer": layer} for layer in (0, 1)], "tokens": 5},
-            [30, 30],
-        ),
-        "random_table": (
-            {"tokens": [write(tokens_frame(matrix="gaussian"), inside / "ov.gaussian.parquet")]},
-            {"tables": [table], "directions": 2, "tokens": 5},
-            [20],
-        ),
-        "spectra": ({"spectra": [spectra]}, {"sweep": [("m", "raw", "ov")], "rotary": [False]}, [12 * 14 + 14 + 13]),
-        "spectrum_growth": ({"spectra": sweep}, {"settings": ["raw", "fold"]}, [20, 20]),
-        "blocks": ({"spectra": sweep}, {"tolerance": 0.01, "directions": None}, [20]),
+        "token_table": (tables, {"tokens": [tokens] * 2}, {"n_tokens": 5, "rotary": []}, [30, 30]),
+        "random_table": ([place | {"readout": "W_U"}], {"tokens": [gaussian]}, {"n_tokens": 5}, [7 * 2 * 5]),
+        "spectra": ([place], {"spectra": [spectra]}, {"rotary": ["m"]}, [12 * 14 + 14 + 13]),
+        "spectrum_growth": (settings, {"spectra": sweep}, {}, [20, 20]),
+        "near_degenerate": ([{}], {"spectra": sweep}, {"cluster_tolerance": 0.01, "directions": None}, [20]),
     }
-    for name, (inputs, params, counts) in jobs.items():
-        outputs = {
-            suffix: [str(tmp_path / f"out/{name}_{place}.{suffix}") for place in range(len(counts))]
-            for suffix in ("pdf", "png", "csv")
-        }
-        smk = SimpleNamespace(
-            input=SimpleNamespace(**inputs),
-            output=SimpleNamespace(**outputs),
-            params=SimpleNamespace(**params),
-            log="",
-        )
-        importlib.import_module(f"plot_{name}").main(smk)
-        assert [len(pd.read_csv(path)) for path in outputs["csv"]] == counts, name
+    for figure, (subjects, inputs, options, counts) in jobs.items():
+        written = script(figure, tmp_path, subjects, inputs, **options)
+        assert [len(rows) for rows in written] == counts, figure
     assert len(list((tmp_path / "out").iterdir())) == 3 * 7
 
-    layers = SimpleNamespace(tables=[table | {"layer": 7}], tokens=5)
-    smk = SimpleNamespace(input=SimpleNamespace(tokens=[tokens]), output=smk.output, params=layers, log="")
-    smk.output = SimpleNamespace(**{suffix: [str(tmp_path / f"x.{suffix}")] for suffix in ("pdf", "png", "csv")})
     with pytest.raises(SvdlensError, match=r"layer 7 .*Choose from 0, 1\."):
-        importlib.import_module("plot_token_table").main(smk)
+        script("token_table", tmp_path, [tables[0] | {"layer": 7}], {"tokens": [tokens]}, n_tokens=5, rotary=[])

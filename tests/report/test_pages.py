@@ -8,57 +8,57 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from svdlens.figures.files import figure_files
 from svdlens.report.html import html_page, html_table
+from svdlens.report.not_made import not_made, swept_configuration
 from svdlens.report.pages import agreement_page, configuration_page, fractions_page, markdown_table
-from svdlens.report.paper_figures import paper_figures
+from svdlens.report.paper_figures import paper_figures, paper_paths
+from sweep_configs import CONFIG, sweep_with
 from workflow import Files
 
 MEDIUM = "results/figures/gpt2-medium/post2022"
-OWN = "results/figures/own/raw"
-FIGURES = {
-    "token_table": [f"{MEDIUM}/token_table_ov_L22_H10", f"{OWN}/token_table_ov_L0_H0", f"{OWN}/token_table_mlp_in_L1"],
-    "random_table": [f"{MEDIUM}/random_table", f"{OWN}/random_table"],
-    "spectra": [f"{MEDIUM}/spectra_ov", f"{OWN}/spectra_ov"],
-    "fraction_published": ["results/figures/fraction_published"],
-    "fraction_by_depth": ["results/figures/fraction_by_depth_raw", "results/figures/fraction_by_depth_post2022"],
-    "fraction_by_index": ["results/figures/fraction_by_index_raw"],
-}
 
 
-def rows_of(models, labellers=("coherence",), drawn="coherence"):
-    settings = {"gpt2-medium": "post2022", "own": "raw"}
-    figures = {
-        figure: [path for path in paths if path.count("/") == 2 or any(f"/{model}/" in path for model in models)]
-        for figure, paths in FIGURES.items()
-    }
-    chosen = {model: settings[model] for model in models}
-    return paper_figures(figures, chosen, {model: ["ov"] for model in models}, labellers, drawn)
+def medium_sweep(models=("gpt2-medium",), labellers=("coherence",), drawn="coherence", **changes):
+    """A sweep of these models, OV alone."""
+    chosen = {"models": list(models), "settings": ["post2022"], "matrices": ["ov"], "labellers": list(labellers)}
+    return sweep_with(sweep=CONFIG["sweep"] | chosen, figures={"labeller": drawn}, **changes)
 
 
 def test_every_row_of_the_post_is_made_or_says_why_not():
     for models in (["gpt2-medium"], ["own"], ["own", "gpt2-medium"]):
-        rows = rows_of(models)
+        sweep = medium_sweep(models)
+        rows = paper_figures(sweep)
         # 6 + 1 + 3 + 8 figures of gpt2-medium, hand labels, 3 of GPT-3's labels, traces and edits.
         counterparts = [row for row in rows if row.model == "own"]
         assert Counter(row.row for row in rows if row not in counterparts) == {1: 6, 2: 1, 3: 3, 4: 8, 5: 1, 6: 3, 7: 1}
         assert [row.row for row in rows] == sorted(row.row for row in rows)
         assert all(bool(row.path) != bool(row.why) for row in rows)
-        assert {row.path for row in counterparts} == {
-            path for paths in FIGURES.values() for path in paths if "/own/" in path and "own" in models
-        }
+        figures = ("token_table", "random_table", "spectra")
+        paths = [file.path for name in figures for file in figure_files(sweep, name)]
+        assert {row.path for row in counterparts} == {path for path in paths if "/own/" in path}
         made = {row.path for row in rows if row.model == "gpt2-medium" and row.path}
-        assert made == ({path for paths in FIGURES.values() for path in paths if MEDIUM in path} & made)
+        assert made == {path for path in paths if MEDIUM in path}
         assert bool(made) == ("gpt2-medium" in models)
+        pictures = {path.rsplit(".", 1)[0] for path in paper_paths(sweep)}
+        assert pictures == {"results/tables/paper_figures", *(row.path for row in rows if row.path)}
 
 
 def test_what_is_missing_has_the_command_that_makes_it():
-    absent = next(row for row in rows_of(["own"]) if row.row == 1 and not row.path)
+    absent = next(row for row in paper_figures(medium_sweep(["own"])) if row.row == 1 and not row.path)
     assert "gpt2-medium is not in the sweep" in absent.why
     assert "paper_figures --config 'sweep={models: [gpt2-medium], settings: [post2022]}'" in absent.command
-    [matrix] = {row.command for row in rows_of(["gpt2-medium"]) if row.shows == "spectra of mlp_in"}
+    rows = paper_figures(medium_sweep())
+    [matrix] = {row.command for row in rows if row.shows == "spectra of mlp_in"}
     assert "matrices: [mlp_in]" in matrix
-    [entry] = {row.why for row in rows_of(["gpt2-medium"]) if row.shows == "tokens of OV, layer 22, head 3"}
+    [entry] = {row.why for row in rows if row.shows == "tokens of OV, layer 22, head 3"}
     assert "models.gpt2-medium.token_tables" in entry
+    medium = CONFIG["models"]["gpt2-medium"] | {"settings": ["raw"]}
+    other = sweep_with(models={"gpt2-medium": medium}, sweep={"models": ["gpt2-medium"]})
+    [setting] = {row.why for row in paper_figures(other) if row.row == 2}
+    assert "post2022 is not swept for gpt2-medium" in setting
+    [gaussian] = {row.why for row in paper_figures(medium_sweep(controls=["random_unit"])) if row.row == 2}
+    assert "The control gaussian is not in `controls`" in gaussian and "controls: [random_unit, gaussian]" in gaussian
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,50 @@ def test_what_is_missing_has_the_command_that_makes_it():
     [
         (["coherence"], "coherence", set()),
         (["coherence", "published"], "coherence", {"fraction_published"}),
-        (["coherence", "published"], "published", {"fraction_published", "fraction_by_depth"}),
+        (["coherence", "published"], "published", {"fraction_published", "fraction_by_depth", "fraction_by_index"}),
     ],
 )
 def test_figures_of_published_labels_need_these_labels(labellers, drawn, made):
-    found = {row.figure: row.path for row in rows_of(["gpt2-medium"], labellers, drawn) if row.row == 6}
-    assert {figure for figure, path in found.items() if path} == made
+    rows = paper_figures(medium_sweep(labellers=labellers, drawn=drawn))
+    paths = {row.figure: row.path for row in rows if row.row == 6}
+    assert {figure for figure, path in paths.items() if path} == made
     if "fraction_by_depth" in made:
-        assert found["fraction_by_depth"].endswith("_post2022")
+        assert paths["fraction_by_depth"].endswith("_post2022")
+
+
+def reasons(**changes):
+    return {row["what"]: (row["why"], row["how"]) for row in not_made(sweep_with(**changes))}
+
+
+def test_what_a_sweep_leaves_out_is_said_with_the_reason_and_the_way_to_have_it():
+    whole = reasons()
+    assert set(whole) == {
+        "figure fraction_published",
+        "token tables of mlp_in, own",
+        "token tables of ov, encoder",
+        "token tables of mlp_in, encoder",
+    }
+    assert whole["token tables of mlp_in, own"][1] == "add {matrix: mlp_in, layer: 0} to models.own.token_tables"
+    fewer = reasons(controls=["random_unit", "rotated"])
+    added = "write controls: [random_unit, rotated, gaussian]"
+    assert fewer["control gaussian"][1] == fewer["figure random_table"][1] == added
+    assert set(fewer) - set(whole) == {"control gaussian", "figure random_table"}
+
+
+def test_labels_that_a_labeller_does_not_give_are_said():
+    one = reasons(labellers={"coherence": {"level": 0.05, "matrices": ["ov"]}})
+    why, how = one["labels of coherence for mlp_in, own, settings raw, post2022"]
+    assert why == "labellers.coherence.matrices leaves it out" and how == "add mlp_in to labellers.coherence.matrices"
+    both = reasons(sweep={**CONFIG["sweep"], "models": ["gpt2-medium"], "labellers": ["published"]})
+    assert "labels of published for mlp_in, gpt2-medium, settings raw" in both
+    why, how = both["labels of published for ov, gpt2-medium, settings raw, post2022"]
+    assert "published labels only matrices mlp_in, mlp_out; settings post2022" in why and how == ""
+
+
+def test_the_configuration_of_the_report_is_without_what_is_not_swept():
+    shown = swept_configuration(sweep_with(sweep={**CONFIG["sweep"], "models": ["encoder"]}))
+    assert list(shown["models"]) == ["encoder"] and list(shown["settings"]) == ["raw"]
+    assert shown["directions"] == CONFIG["directions"]
 
 
 def test_pages_show_text_as_text():
@@ -98,7 +134,7 @@ def test_the_configuration_is_shown():
 
 
 def fractions(groups=("all", "layer")):
-    keys = {"model": "m", "setting": "raw", "matrix": "ov", "readout": "W_U", "labeller": "coherence", "rule": "q"}
+    keys = {"model": "m", "setting": "raw", "matrix": "ov", "readout": "W_U", "labeller": "coherence", "criterion": "q"}
     numbers = dict.fromkeys(["low", "high", "control_fraction", "excess", "excess_low", "excess_high"], 0.25)
     rows = [
         keys | numbers | {"unit": unit, "side": side, "kind": kind, "group": group, "n": 8, "k": 5, "fraction": 5 / 8}
@@ -130,7 +166,7 @@ def test_of_one_labeller_the_page_of_agreement_has_no_columns_of_pairs():
 
 
 def test_the_scripts_write_the_pages(tmp_path):
-    rows = [row._asdict() for row in rows_of(["own"])]
+    rows = [row._asdict() for row in paper_figures(medium_sweep(["own"]))]
     listed = Files({suffix: str(tmp_path / f"paper.{suffix}") for suffix in ("csv", "md", "html")})
     smk = SimpleNamespace(output=listed, params=SimpleNamespace(rows=rows), log="")
     importlib.import_module("list_paper_figures").main(smk)
@@ -151,12 +187,12 @@ def test_the_scripts_write_the_pages(tmp_path):
         input=Files(inputs | {"paper": listed["csv"]}),
         output=Files({name: str(tmp_path / f"{name}.html") for name in pages}),
         params=SimpleNamespace(
-            config=configuration(), missing=[{"what": "figure blocks", "why": "not asked for", "how": "ask"}]
+            config=configuration(), missing=[{"what": "figure spectra", "why": "not asked for", "how": "ask"}]
         ),
         log="",
     )
     importlib.import_module("make_report_pages").main(smk)
     texts = {name: (tmp_path / f"{name}.html").read_text("utf-8") for name in pages}
     assert "0" * 40 in texts["models"] and "ab" * 32 in texts["models"]
-    assert "figure blocks" in texts["not_made"] and "gpt2-medium is not in the sweep" in texts["not_made"]
+    assert "figure spectra" in texts["not_made"] and "gpt2-medium is not in the sweep" in texts["not_made"]
     assert ">3<" in texts["scores"] and "No two labellers" in texts["agreement"]

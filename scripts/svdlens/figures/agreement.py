@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from svdlens.figures.panels import figure_of, matrix_style
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
+from svdlens.figures.panels import matrix_style, panel_figure
 from svdlens.figures.selection import as_text
 from svdlens.figures.style import COLOURS, matrix_name, readout_name
 
@@ -16,6 +17,14 @@ CELLS = {"both": COLOURS[0], "only_first": COLOURS[8], "only_second": COLOURS[4]
 NAMES = ["model", "setting", "matrix", "readout", "first", "second"]
 COUNTS = ["n", *CELLS]
 COLUMNS = [*NAMES, *COUNTS, "kappa", "kappa_low", "kappa_high"]
+
+
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """A figure for each setting, of the table of agreement of the sweep."""
+    data = agreement_data(pd.read_parquet(inputs["agreement"]))
+    for subject in subjects:
+        rows = data[data["setting"] == subject["setting"]]
+        yield rows, draw_agreement(rows, setting=subject["setting"], labellers=options["labellers"])
 
 
 def agreement_data(table: pd.DataFrame) -> pd.DataFrame:
@@ -44,12 +53,12 @@ def draw_agreement(data: pd.DataFrame, *, setting: str, labellers: Sequence[str]
     def kappas(axes: Axes) -> None:
         axes.axvline(0, color="0.4", lw=0.8)
         kappa, low, high = (drawn[name].to_numpy(float) for name in ("kappa", "kappa_low", "kappa_high"))
-        for place, matrix in enumerate(drawn["matrix"]):
-            if np.isnan(kappa[place]):
-                axes.text(0, place, " not defined", va="center", fontsize=7, color="0.3")
+        for row, matrix in enumerate(drawn["matrix"]):
+            if np.isnan(kappa[row]):
+                axes.text(0, row, " not defined", va="center", fontsize=7, color="0.3")
                 continue
-            bars = np.maximum([[kappa[place] - low[place]], [high[place] - kappa[place]]], 0)
-            axes.errorbar([kappa[place]], [place], xerr=bars, ls="", **matrix_style(matrix), ms=4.5, elinewidth=1.1)
+            bars = np.maximum([[kappa[row] - low[row]], [high[row] - kappa[row]]], 0)
+            axes.errorbar([kappa[row]], [row], xerr=bars, ls="", **matrix_style(matrix), ms=4.5, elinewidth=1.1)
         axes.set_xlim(min(-0.25, *drawn["kappa_low"].fillna(0)), 1)
         finish(axes)
 
@@ -73,7 +82,7 @@ def draw_agreement(data: pd.DataFrame, *, setting: str, labellers: Sequence[str]
     reason = f"Nothing to compare: no two labellers have labelled the same lists in setting {setting}."
     if len(labellers) < 2:
         reason = f"Nothing to compare: the sweep has one labeller, {', '.join(labellers)}."
-    return figure_of(
+    return panel_figure(
         f"Agreement between labellers, setting {setting}",
         f"Lists that both decided on, read through {readouts}. Left: Cohen's kappa, 0 by chance and 1 if they always "
         "agree, with its 95 % bootstrap interval. Right: shares of the lists by who calls them interpretable."

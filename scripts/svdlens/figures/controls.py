@@ -1,4 +1,4 @@
-"""The figure controls: singular directions beside directions that are none, rotated, gaussian and random."""
+"""The figure controls: singular directions beside the controls, directions that are none."""
 
 from collections.abc import Set
 from functools import partial
@@ -11,60 +11,83 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from svdlens.figures.fraction_rows import PLACE, Swept, in_sweep, with_shares
-from svdlens.figures.label_rows import count_rows, of_labelled
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
+from svdlens.figures.label_rows import controls_of_labelled, count_rows, read_setting
 from svdlens.figures.panels import (
     CONTROL_BAND,
-    caption_of,
     draw_bars,
-    figure_of,
+    fraction_caption,
     labelled,
     model_names,
     nothing_labelled,
+    panel_figure,
+    shown_choice,
     unit_axis,
 )
 from svdlens.figures.style import COLOURS, matrix_name, ordered_matrices
+from svdlens.spec.controls import CONTROLS, RANDOM_UNIT
 
-SOURCES: dict[str, dict[str, Any]] = {
-    "singular": {"color": COLOURS[0], "marker": "o", "label": "singular"},
-    "rotated": {"color": COLOURS[3], "marker": "s", "label": "rotated"},
-    "gaussian": {"color": "0.2", "marker": "^", "label": "Gaussian matrices"},
-    "random_unit": {"color": "0.2", "marker": "v", "label": "random unit"},
+SINGULAR = "singular"
+STYLES: dict[str, dict[str, Any]] = {
+    SINGULAR: {"color": COLOURS[0], "marker": "o"},
+    "rotated": {"color": COLOURS[3], "marker": "s"},
+    "gaussian": {"color": "0.2", "marker": "^"},
+    RANDOM_UNIT: {"color": "0.2", "marker": "v"},
 }
+"""By source, in the order in which they stand side by side; further controls follow in grey."""
+OTHER_STYLE = {"color": "0.5", "marker": "d"}
+
+
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """A figure for each setting, of the labels of the sweep and of its controls."""
+    for subject in subjects:
+        data = controls_data(**read_setting(inputs, subject["setting"], options))
+        yield data, draw_controls(data, setting=subject["setting"], **shown_choice(options))
 
 
 def controls_data(
-    labels: pd.DataFrame, controls: pd.DataFrame, *, swept: Swept, rule: str, labeller_networks: Set[str] = frozenset()
+    labels: pd.DataFrame,
+    controls: pd.DataFrame,
+    *,
+    swept: Swept,
+    criterion: str,
+    labeller_networks: Set[str] = frozenset(),
 ) -> pd.DataFrame:
-    """The fractions drawn: one row per model, setting, matrix and source (SOURCES).
+    """The fractions drawn: one row per model, setting, matrix and source.
 
     `labels` and `controls` are of one labeller. Columns: model, labeller_network, setting, matrix, readout,
     partly_labelled, source (singular, or the name of the control), n (rows), k (interpretable rows), fraction, low,
     high (Wilson 95 %).
     """
-    counted = count_rows(labels, rule)
+    counted = count_rows(labels, criterion)
     if counted.empty:
         columns = [*PLACE, "readout", "partly_labelled", "source", "n", "k"]
         return in_sweep(pd.DataFrame(columns=columns), swept, labeller_networks)
-    pieces = [counted.assign(source="singular")]
+    pieces = [counted.assign(source=SINGULAR)]
     if len(controls):
-        beside = count_rows(controls, rule)
-        pieces.append(of_labelled(beside.assign(source=beside["control"].astype(str)), counted))
+        beside = count_rows(controls, criterion)
+        pieces.append(controls_of_labelled(beside.assign(source=beside["control"].astype(str)), counted))
     rows = pd.concat(pieces, ignore_index=True)
-    groups = rows.groupby([*PLACE, "readout", "partly_labelled", "source"], sort=False)["found"]
-    return in_sweep(with_shares(groups.agg(n="size", k="sum").reset_index()), swept, labeller_networks)
+    groups = rows.groupby([*PLACE, "readout", "partly_labelled", "source"], sort=False)["counts"]
+    table = groups.agg(n="size", k="sum").reset_index()
+    order = [SINGULAR, *CONTROLS]
+    table = table.sort_values("source", key=lambda source: source.map(order.index), kind="stable")
+    return in_sweep(with_shares(table), swept, labeller_networks)
 
 
-def draw_controls(data: pd.DataFrame, *, setting: str, labeller: str, rule: str, controls: int) -> Figure:
-    """The rows of controls_data of one setting. `controls` is the number of directions of each control."""
+def draw_controls(data: pd.DataFrame, *, setting: str, labeller: str, criterion: str, n_controls: int) -> Figure:
+    """The rows of controls_data of one setting. `n_controls` is the number of directions of each control."""
     drawn = labelled(data)
     matrices = ordered_matrices(drawn["matrix"])
-    present = [source for source in SOURCES if (drawn["source"] == source).any()]
+    sources = set(drawn["source"])
+    present = [source for source in dict.fromkeys([*STYLES, *CONTROLS]) if source in sources]
+    titles = {SINGULAR: SINGULAR, **{name: control.title for name, control in CONTROLS.items()}}
 
     def panel(rows: pd.DataFrame, axes: Axes) -> None:
-        for place, source in enumerate(present):
+        for number, source in enumerate(present):
             points = rows[rows["source"] == source]
             centres = np.array([matrices.index(matrix) for matrix in points["matrix"]], float)
-            if source == "random_unit":
+            if source == RANDOM_UNIT:
                 axes.bar(
                     centres,
                     points["high"] - points["low"],
@@ -72,29 +95,32 @@ def draw_controls(data: pd.DataFrame, *, setting: str, labeller: str, rule: str,
                     bottom=points["low"].to_numpy(float),
                     **CONTROL_BAND,
                 )
-            style = {name: value for name, value in SOURCES[source].items() if name != "label"}
-            draw_bars(axes, centres + 0.2 * (place - (len(present) - 1) / 2), points, style)
+            shift = 0.2 * (number - (len(present) - 1) / 2)
+            draw_bars(axes, centres + shift, points, STYLES.get(source, OTHER_STYLE))
         axes.set_xticks(range(len(matrices)), [matrix_name(matrix).replace("attention ", "") for matrix in matrices])
         axes.set_xlim(-0.5, len(matrices) - 0.5)
         axes.grid(False, axis="x")
         unit_axis(axes)
 
-    of_controls = (
-        f"Each control has {controls:,} directions, both signs: rotated within the subspace of each matrix, singular "
-        "directions of Gaussian matrices, and random unit directions, whose interval is grey."
+    named = [f"{CONTROLS[source].title} ({CONTROLS[source].what})" for source in present if source != SINGULAR]
+    each_control = (
+        f"Each control has {n_controls:,} directions, both signs: {'; '.join(named)}. Grey: the interval of "
+        f"{CONTROLS[RANDOM_UNIT].title}."
     )
-    return figure_of(
+    return panel_figure(
         f"Singular directions and controls, setting {setting}",
-        caption_of(
-            data, labeller=labeller, rule=rule, intervals="Bars",
-            also=of_controls if len(present) > 1 else "This labeller has labelled no controls.",
+        fraction_caption(
+            data, labeller=labeller, criterion=criterion, intervals="Bars",
+            also=each_control if len(present) > 1 else "This labeller has labelled no controls.",
         ),
         [
             (name, partial(panel, drawn[drawn["model"] == model]))
             for model, name in model_names(drawn).items()
         ],
         height=2.1,
-        handles=[Line2D([], [], **{"ls": "", "ms": 4.5, **SOURCES[source]}) for source in present],
+        handles=[
+            Line2D([], [], ls="", ms=4.5, label=titles[source], **STYLES.get(source, OTHER_STYLE)) for source in present
+        ],
         nothing=nothing_labelled(labeller),
         ylabel="fraction interpretable",
     )  # fmt: skip

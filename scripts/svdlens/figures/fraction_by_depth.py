@@ -1,4 +1,4 @@
-"""The figure fraction_by_depth: interpretable rows of all models on one axis, by block and relative depth."""
+"""The figure fraction_by_depth: interpretable rows of all models on one axis, by layer and relative depth."""
 
 from functools import partial
 from typing import Any
@@ -9,39 +9,52 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from svdlens.figures.fraction_rows import fraction_rows
+from svdlens.figures.fraction_rows import fraction_choice, fraction_rows, read_fractions
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import (
-    caption_of,
     control_handles,
     draw_control,
     draw_line,
-    figure_of,
+    fraction_caption,
     labelled,
     model_names,
     nothing_labelled,
     one_line,
+    panel_figure,
+    shown_choice,
     unit_axis,
 )
 from svdlens.figures.style import matrix_name, ordered_matrices, setting_styles, whole_number_ticks
 
-AXES = {"layer": "block", "depth": "relative depth (0 first block, 1 last)"}
+AXES = {"layer": "layer", "depth": "relative depth (0 first layer, 1 last)"}
+
+
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """A figure for each setting, of the table of fractions of the sweep."""
+    table = inputs["fractions"]
+    data = fraction_by_depth_data(read_fractions(table), **fraction_choice(table, options))
+    for subject in subjects:
+        rows = data[data["setting"] == subject["setting"]]
+        yield rows, draw_fraction_by_depth(rows, setting=subject["setting"], **shown_choice(options))
 
 
 def fraction_by_depth_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
     """The fractions drawn, one row per model, setting, matrix and layer: fraction_rows of the group `layer`, and depth.
 
-    depth is layer / (number of blocks - 1); 0 for a model of one block.
+    depth is layer / (number of layers - 1); 0 for a model of one layer.
     """
     data = fraction_rows(frame, group="layer", **choice)
     layer = data["layer"].astype(float)
-    # The depth of a model is that of all its matrices and settings: a labeller may leave out blocks of one.
+    # The depth of a model is that of all its matrices and settings: a labeller may leave out layers of one.
     last = layer.groupby(data["model"]).transform("max").clip(lower=1)
     data.insert(list(data).index("layer") + 1, "depth", np.where(layer.isna(), np.nan, layer / last))
     return data
 
 
-def draw_fraction_by_depth(data: pd.DataFrame, *, setting: str, labeller: str, rule: str, controls: int) -> Figure:
-    """The rows of fraction_by_depth_data of one setting: a row of panels per matrix. `controls`: random directions."""
+def draw_fraction_by_depth(
+    data: pd.DataFrame, *, setting: str, labeller: str, criterion: str, n_controls: int
+) -> Figure:
+    """The rows of fraction_by_depth_data of one setting. `n_controls` is the number of random unit directions."""
     drawn = labelled(data)
     names = model_names(drawn)
     styles = setting_styles(list(names))
@@ -59,15 +72,15 @@ def draw_fraction_by_depth(data: pd.DataFrame, *, setting: str, labeller: str, r
         if x == "layer":
             whole_number_ticks(axes.xaxis)
 
-    return figure_of(
-        f"Fraction interpretable by block and relative depth, setting {setting}",
-        caption_of(
-            data, labeller=labeller, rule=rule, intervals="Bands", controls=controls,
+    return panel_figure(
+        f"Fraction interpretable by layer and relative depth, setting {setting}",
+        fraction_caption(
+            data, labeller=labeller, criterion=criterion, intervals="Bands", n_controls=n_controls,
             also="The dashed line is that of the model in its colour." if len(control_handles(data)) else "",
         ),
         [
             (
-                f"{matrix_name(matrix)}, by {'block' if x == 'layer' else 'depth'}",
+                f"{matrix_name(matrix)}, by {x}",
                 partial(panel, drawn[drawn["matrix"] == matrix], x=x),
             )
             for matrix in ordered_matrices(drawn["matrix"])

@@ -8,18 +8,27 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from svdlens.figures.fraction_rows import OF_CONTROLS, PLACE, fraction_rows, with_shares
+from svdlens.figures.fraction_rows import (
+    CONTROL_SHARES,
+    PLACE,
+    fraction_choice,
+    fraction_rows,
+    read_fractions,
+    with_shares,
+)
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import (
-    caption_of,
     control_handles,
     draw_control,
     draw_line,
-    figure_of,
+    fraction_caption,
     labelled,
     matrix_handles,
     matrix_style,
     model_names,
     nothing_labelled,
+    panel_figure,
+    shown_choice,
     unit_axis,
 )
 from svdlens.figures.style import ordered_matrices, whole_number_ticks
@@ -27,6 +36,15 @@ from svdlens.figures.style import ordered_matrices, whole_number_ticks
 WIDTHS = (1, 2, 4, 8, 16)
 ENOUGH = 24
 """Rows of a point, at the least: a share of fewer has an interval from one end of the axis to the other."""
+
+
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """A figure for each setting, of the table of fractions of the sweep."""
+    table = inputs["fractions"]
+    data = fraction_by_index_data(read_fractions(table), **fraction_choice(table, options))
+    for subject in subjects:
+        rows = data[data["setting"] == subject["setting"]]
+        yield rows, draw_fraction_by_index(rows, setting=subject["setting"], **shown_choice(options))
 
 
 def fraction_by_index_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
@@ -50,16 +68,18 @@ def fraction_by_index_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
         merged["index"] = (merged["first_index"] + merged["last_index"]).astype(float) / 2
         merged["n"], merged["k"] = runs["n"].sum(), runs["k"].sum()
         pieces.append(with_shares(merged))
-        assert merged[OF_CONTROLS].notna().all().nunique() == 1, place
-    columns = [name for name in data if name not in ("index", "n", "k", "fraction", "low", "high", *OF_CONTROLS)]
-    of_runs = ["first_index", "last_index", "index", "n", "k", "fraction", "low", "high", *OF_CONTROLS]
+        assert merged[CONTROL_SHARES].notna().all().nunique() == 1, place
+    columns = [name for name in data if name not in ("index", "n", "k", "fraction", "low", "high", *CONTROL_SHARES)]
+    run_columns = ["first_index", "last_index", "index", "n", "k", "fraction", "low", "high", *CONTROL_SHARES]
     if not pieces:
-        return pd.DataFrame(columns=[*columns, *of_runs])
-    return pd.concat(pieces, ignore_index=True)[[*columns, *of_runs]]
+        return pd.DataFrame(columns=[*columns, *run_columns])
+    return pd.concat(pieces, ignore_index=True)[[*columns, *run_columns]]
 
 
-def draw_fraction_by_index(data: pd.DataFrame, *, setting: str, labeller: str, rule: str, controls: int) -> Figure:
-    """The rows of fraction_by_index_data of one setting. `controls` is the number of random unit directions."""
+def draw_fraction_by_index(
+    data: pd.DataFrame, *, setting: str, labeller: str, criterion: str, n_controls: int
+) -> Figure:
+    """The rows of fraction_by_index_data of one setting. `n_controls` is the number of random unit directions."""
     drawn = labelled(data)
 
     def panel(rows: pd.DataFrame, axes: Axes) -> None:
@@ -75,9 +95,11 @@ def draw_fraction_by_index(data: pd.DataFrame, *, setting: str, labeller: str, r
     pooled = "" if (drawn["first_index"] == drawn["last_index"]).all() else (
         f"Neighbouring directions are counted together where one index has fewer than {ENOUGH} rows."
     )  # fmt: skip
-    return figure_of(
+    return panel_figure(
         f"Fraction interpretable by index of the direction, setting {setting}",
-        caption_of(data, labeller=labeller, rule=rule, intervals="Bands", controls=controls, also=pooled),
+        fraction_caption(
+            data, labeller=labeller, criterion=criterion, intervals="Bands", n_controls=n_controls, also=pooled
+        ),
         [(name, partial(panel, drawn[drawn["model"] == model])) for model, name in model_names(drawn).items()],
         handles=[*matrix_handles(drawn), *control_handles(drawn)],
         nothing=nothing_labelled(labeller),

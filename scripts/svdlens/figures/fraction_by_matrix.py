@@ -6,17 +6,26 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from svdlens.figures.fraction_rows import fraction_rows
+from svdlens.figures.fraction_rows import fraction_choice, fraction_rows, read_fractions
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import (
-    caption_of,
     control_handles,
-    figure_of,
+    fraction_caption,
     labelled,
     model_names,
     nothing_labelled,
+    panel_figure,
+    shown_choice,
 )
 from svdlens.figures.points_by_setting import draw_points, setting_handles
 from svdlens.figures.style import matrix_name, ordered_matrices
+
+
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """One figure, of the table of fractions of the sweep."""
+    table = inputs["fractions"]
+    data = fraction_by_matrix_data(read_fractions(table), **fraction_choice(table, options))
+    yield data, draw_fraction_by_matrix(data, **shown_choice(options))
 
 
 def fraction_by_matrix_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
@@ -24,15 +33,15 @@ def fraction_by_matrix_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
     return fraction_rows(frame, group="all", **choice)
 
 
-def draw_fraction_by_matrix(data: pd.DataFrame, *, labeller: str, rule: str, controls: int) -> Figure:
-    """The rows of fraction_by_matrix_data. `controls` is the number of random unit directions."""
+def draw_fraction_by_matrix(data: pd.DataFrame, *, labeller: str, criterion: str, n_controls: int) -> Figure:
+    """The rows of fraction_by_matrix_data. `n_controls` is the number of random unit directions."""
     drawn = labelled(data)
     matrices = ordered_matrices(drawn["matrix"])
     labels = [matrix_name(matrix).replace("attention ", "") for matrix in matrices]
     settings = list(dict.fromkeys(drawn["setting"]))
-    return figure_of(
+    return panel_figure(
         "Fraction interpretable by kind of matrix",
-        caption_of(data, labeller=labeller, rule=rule, intervals="Bars", controls=controls),
+        fraction_caption(data, labeller=labeller, criterion=criterion, intervals="Bars", n_controls=n_controls),
         [
             (
                 name,

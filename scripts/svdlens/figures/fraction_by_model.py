@@ -6,14 +6,16 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from svdlens.figures.fraction_rows import fraction_rows
+from svdlens.figures.fraction_rows import fraction_choice, fraction_rows, read_fractions
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import (
-    caption_of,
     control_handles,
-    figure_of,
+    fraction_caption,
     labelled,
     model_names,
     nothing_labelled,
+    panel_figure,
+    shown_choice,
 )
 from svdlens.figures.points_by_setting import draw_points, setting_handles
 from svdlens.figures.style import matrix_name, ordered_matrices
@@ -21,22 +23,29 @@ from svdlens.figures.style import matrix_name, ordered_matrices
 NAME_CHARACTER = 0.068  # inches
 
 
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """One figure, of the table of fractions of the sweep."""
+    table = inputs["fractions"]
+    data = fraction_by_model_data(read_fractions(table), **fraction_choice(table, options))
+    yield data, draw_fraction_by_model(data, **shown_choice(options))
+
+
 def fraction_by_model_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
     """The fractions drawn, one row per model, setting and matrix: fraction_rows of the group `all`."""
     return fraction_rows(frame, group="all", **choice)
 
 
-def draw_fraction_by_model(data: pd.DataFrame, *, labeller: str, rule: str, controls: int) -> Figure:
-    """The rows of fraction_by_model_data. `controls` is the number of random unit directions."""
+def draw_fraction_by_model(data: pd.DataFrame, *, labeller: str, criterion: str, n_controls: int) -> Figure:
+    """The rows of fraction_by_model_data. `n_controls` is the number of random unit directions."""
     drawn = labelled(data)
     names = model_names(drawn)
     settings = list(dict.fromkeys(drawn["setting"]))
     # Names too long to stand side by side under three panels get the whole width.
     longest = max((len(line) for name in names.values() for line in name.split("\n")), default=0)
     fits = 3 * len(names) * max(longest * NAME_CHARACTER, 0.14 * len(settings)) < 5.8
-    return figure_of(
+    return panel_figure(
         "Fraction interpretable by model",
-        caption_of(data, labeller=labeller, rule=rule, intervals="Bars", controls=controls),
+        fraction_caption(data, labeller=labeller, criterion=criterion, intervals="Bars", n_controls=n_controls),
         [
             (
                 matrix_name(matrix),

@@ -1,18 +1,20 @@
 """What the figures of fractions plot: rows of the table of fractions, with the interval of the controls."""
 
-from collections.abc import Collection, Iterable, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from svdlens.artefacts.provenance import labeller_networks
 from svdlens.evaluation.fractions import wilson_interval
 from svdlens.figures.selection import as_text, whole_numbers
+from svdlens.sweep.plan import Place
 
-PLACE = ["model", "setting", "matrix"]
-NAMES = ["model", "setting", "matrix", "side", "readout", "labeller", "rule"]
+PLACE = list(Place._fields)
+NAMES = ["model", "setting", "matrix", "side", "readout", "labeller", "criterion"]
 SHARES = ["n", "k", "fraction", "low", "high"]
-OF_CONTROLS = ["control_fraction", "control_low", "control_high"]
+CONTROL_SHARES = ["control_fraction", "control_low", "control_high"]
 Swept = Iterable[tuple[str, str, str]]
 """Every (model, setting, matrix) of the sweep, in its order."""
 
@@ -22,42 +24,51 @@ def read_fractions(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path, filters=[("unit", "==", "row"), ("kind", "==", "all"), ("group", "!=", "head")])
 
 
+def fraction_choice(fractions: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What fraction_rows chooses by, besides the group, from the options of a figure and the table's metadata."""
+    return {
+        "swept": options["places"],
+        "labeller": options["labeller"],
+        "criterion": options["criterion"],
+        "labeller_networks": labeller_networks(fractions),
+    }
+
+
 def fraction_rows(
     frame: pd.DataFrame,
     *,
     group: str,
     swept: Swept,
     labeller: str,
-    rule: str,
+    criterion: str,
     labeller_networks: Set[str] = frozenset(),
     sides: Collection[str] = ("all",),
 ) -> pd.DataFrame:
-    """The fractions of one group (all, layer or index), labeller and rule that the figures plot, in the sweep's order.
+    """The fractions of one group (all, layer or index), labeller and criterion that the figures plot, in the sweep's
+    order.
 
     `frame` is the table of fractions. Of it: unit `row`, every kind together, of each model the first read-out in the
     table. Columns: model, labeller_network (whether it is one of `labeller_networks`), setting, matrix, side, readout,
-    labeller, rule, layer or index where the group is one, n (rows), k (interpretable rows), fraction, low, high
+    labeller, criterion, layer or index where the group is one, n (rows), k (interpretable rows), fraction, low, high
     (Wilson 95 %), control_fraction (random unit directions), control_low, control_high (Wilson 95 %; empty without
-    controls), partly_labelled (the blocks of this model, setting and matrix differ in n, or some have no rows: lists
+    controls), partly_labelled (the layers of this model, setting and matrix differ in n, or some have no rows: lists
     without a label do not count). A place of the sweep without any row has one with n = 0 and nothing else.
     """
-    ours = (frame["unit"] == "row") & (frame["kind"] == "all") & (frame["labeller"] == labeller)
-    ours &= (frame["rule"] == rule) & frame["side"].isin(sides)
-    rows = first_readout(frame[ours])
+    chosen = (frame["unit"] == "row") & (frame["kind"] == "all") & (frame["labeller"] == labeller)
+    chosen &= (frame["criterion"] == criterion) & frame["side"].isin(sides)
+    rows = first_readout(frame[chosen])
     partly = partly_labelled(rows[rows["group"] == "layer"])
     rows = rows[rows["group"] == group].reset_index(drop=True)
-    low, high = control_interval(rows)
     keys = [group] if group != "all" else []
     data = pd.DataFrame(
         {
             **{name: as_text(rows[name]) for name in NAMES},
             **{name: whole_numbers(rows[name]) for name in keys},
             **{name: rows[name] for name in SHARES},
-            "control_fraction": rows["control_fraction"],
-            "control_low": low,
-            "control_high": high,
         }
     )
+    controls = with_shares(pd.DataFrame({"n": rows["control_n"], "k": rows["control_k"]}))
+    data[CONTROL_SHARES] = controls[["fraction", "low", "high"]]
     data["partly_labelled"] = [place in partly for place in zip(*(data[name] for name in PLACE), strict=True)]
     return in_sweep(data, swept, labeller_networks)
 
@@ -84,28 +95,18 @@ def first_readout(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[readout == readout.groupby(as_text(rows["model"])).transform("first")]
 
 
-def control_interval(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Wilson's interval of the controls' fraction, from Newcombe's interval of the excess, which is made of it."""
-    below = (rows["excess"] - rows["excess_low"]) ** 2 - (rows["fraction"] - rows["low"]) ** 2
-    above = (rows["excess_high"] - rows["excess"]) ** 2 - (rows["high"] - rows["fraction"]) ** 2
-    # Rounding must not lead out of what a fraction can be.
-    high = (rows["control_fraction"] + np.sqrt(below.clip(lower=0.0))).clip(upper=1.0)
-    low = (rows["control_fraction"] - np.sqrt(above.clip(lower=0.0))).clip(lower=0.0)
-    return low, high
-
-
 def partly_labelled(rows: pd.DataFrame) -> set[tuple[str, str, str]]:
-    """(model, setting, matrix) of which some blocks have fewer labels than others, or none; `rows` are of blocks."""
-    found: set[tuple[str, str, str]] = set()
+    """(model, setting, matrix) of which some layers have fewer labels than others, or none; `rows` are of layers."""
+    partly: set[tuple[str, str, str]] = set()
     last = {str(model): layer.max() for model, layer in rows.groupby("model", observed=True)["layer"]}
     for (model, setting, matrix, _), n in rows.groupby([*PLACE, "side"], observed=True)["n"]:
         if n.nunique() > 1 or len(n) <= last[str(model)]:
-            found.add((str(model), str(setting), str(matrix)))
-    return found
+            partly.add((str(model), str(setting), str(matrix)))
+    return partly
 
 
 def with_shares(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` with fraction, low and high from its counts n and k; empty where n = 0."""
+    """`table` with fraction, low and high (Wilson 95 %) from its counts n and k; empty where n = 0."""
     n = table["n"].where(table["n"] > 0).astype(float)
     low, high = wilson_interval(table["k"].astype(float), n)
     return table.assign(fraction=table["k"] / n, low=low, high=high)

@@ -13,26 +13,41 @@ from matplotlib.patches import Patch
 
 from svdlens.evaluation.fractions import NOT_INTERPRETABLE
 from svdlens.figures.fraction_rows import PLACE, Swept, in_sweep, with_shares
-from svdlens.figures.label_rows import count_rows
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
+from svdlens.figures.label_rows import count_rows, read_setting
 from svdlens.figures.panels import (
     KIND_COLOURS,
-    caption_of,
     control_handles,
     draw_control,
-    figure_of,
+    fraction_caption,
     labelled,
     model_names,
     nothing_labelled,
+    panel_figure,
+    shown_choice,
     unit_axis,
 )
 from svdlens.figures.style import COLOURS, matrix_name, ordered_matrices, whole_number_ticks
+from svdlens.spec.controls import RANDOM_UNIT
 
 SORTS = {"frequent": COLOURS[1], "rare": COLOURS[4], "glitch": KIND_COLOURS["glitch"]}
 KEYS = [*PLACE, "readout", "partly_labelled"]
 
 
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """A figure for each setting, of the labels of the sweep and of its controls."""
+    for subject in subjects:
+        data = frequency_directions_data(**read_setting(inputs, subject["setting"], options))
+        yield data, draw_frequency_directions(data, setting=subject["setting"], **shown_choice(options))
+
+
 def frequency_directions_data(
-    labels: pd.DataFrame, controls: pd.DataFrame, *, swept: Swept, rule: str, labeller_networks: Set[str] = frozenset()
+    labels: pd.DataFrame,
+    controls: pd.DataFrame,
+    *,
+    swept: Swept,
+    criterion: str,
+    labeller_networks: Set[str] = frozenset(),
 ) -> pd.DataFrame:
     """The shares drawn: one row per model, setting, matrix and layer, for index 0 and for all other directions.
 
@@ -44,7 +59,7 @@ def frequency_directions_data(
     """
     if labels.empty:
         return in_sweep(pd.DataFrame(columns=[*KEYS, "directions", "layer", "n", "k"]), swept, labeller_networks)
-    rows = sorted_rows(count_rows(labels, rule))
+    rows = sorted_rows(count_rows(labels, criterion))
     rows["directions"] = np.where(rows["index"] == 0, "index 0", "others")
     groups = rows.groupby([*KEYS, "directions", "layer"], sort=False)
     table = groups[["special", *SORTS]].sum().rename(columns={"special": "k"})
@@ -52,10 +67,10 @@ def frequency_directions_data(
     for name in SORTS:
         table[name] = table[name] / table["n"]
     table["layer"] = table["layer"].astype("Int64")
-    control = controls[controls["control"] == "random_unit"]
-    counted = count_rows(control, rule) if len(control) else control.assign(shown_kind=[])
-    of_place = counted.assign(special=counted["shown_kind"].isin(NOT_INTERPRETABLE)).groupby(PLACE)["special"]
-    control_table = with_shares(of_place.agg(n="size", k="sum").reset_index())
+    random_unit = controls[controls["control"] == RANDOM_UNIT]
+    beside = count_rows(random_unit, criterion) if len(random_unit) else random_unit.assign(shown_kind=[])
+    special = beside.assign(special=beside["shown_kind"].isin(NOT_INTERPRETABLE)).groupby(PLACE, observed=True)
+    control_table = with_shares(special["special"].agg(n="size", k="sum").reset_index())
     names = {"fraction": "control_fraction", "low": "control_low", "high": "control_high"}
     table = table.merge(control_table[[*PLACE, *names]].rename(columns=names), on=PLACE, how="left")
     return in_sweep(table, swept, labeller_networks)
@@ -74,7 +89,9 @@ def sorted_rows(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def draw_frequency_directions(data: pd.DataFrame, *, setting: str, labeller: str, rule: str, controls: int) -> Figure:
+def draw_frequency_directions(
+    data: pd.DataFrame, *, setting: str, labeller: str, criterion: str, n_controls: int
+) -> Figure:
     """The rows of frequency_directions_data of one setting: models down, matrices across."""
     drawn = labelled(data)
     matrices = ordered_matrices(drawn["matrix"])
@@ -89,14 +106,14 @@ def draw_frequency_directions(data: pd.DataFrame, *, setting: str, labeller: str
         axes.grid(False, axis="x")
         last = float(rows["layer"].max())
         draw_control(axes, rows, -0.5, last + 0.5, "0.4")
-        places, bottom = first["layer"].to_numpy(float), np.zeros(len(first))
+        positions, bottom = first["layer"].to_numpy(float), np.zeros(len(first))
         for name, colour in SORTS.items():
             height = first[name].to_numpy(float)
-            axes.bar(places, height, width=0.8, bottom=bottom, color=colour, linewidth=0)
+            axes.bar(positions, height, width=0.8, bottom=bottom, color=colour, linewidth=0)
             bottom += height
         bars = [first["fraction"] - first["low"], first["high"] - first["fraction"]]
         ends = [bar.clip(lower=0) for bar in bars]
-        axes.errorbar(places, first["fraction"], yerr=ends, ls="", color="0.1", elinewidth=0.8)
+        axes.errorbar(positions, first["fraction"], yerr=ends, ls="", color="0.1", elinewidth=0.8)
         left = others["layer"].to_numpy(float) - 0.4
         axes.hlines(others["fraction"], left, left + 0.8, color="black", lw=1.6)
         axes.set_xlim(-0.6, last + 0.6)
@@ -109,10 +126,11 @@ def draw_frequency_directions(data: pd.DataFrame, *, setting: str, labeller: str
         Line2D([], [], color="black", lw=1.6, label="all three, other indices"),
     ]
     several = len(matrices) > 1
-    return figure_of(
+    return panel_figure(
         f"First directions that list frequent or rare tokens, setting {setting}",
-        caption_of(
-            data, labeller=labeller, rule=rule, intervals="Coloured: rows of index 0. Bars", controls=controls,
+        fraction_caption(
+            data, labeller=labeller, criterion=criterion, intervals="Coloured: rows of index 0. Bars",
+            n_controls=n_controls,
         ),
         [
             (
@@ -126,6 +144,6 @@ def draw_frequency_directions(data: pd.DataFrame, *, setting: str, labeller: str
         height=1.55,
         handles=[*handles, *control_handles(drawn)],
         nothing=nothing_labelled(labeller),
-        xlabel="block",
+        xlabel="layer",
         ylabel="share of rows",
     )  # fmt: skip

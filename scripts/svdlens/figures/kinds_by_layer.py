@@ -1,4 +1,4 @@
-"""The figure kinds_by_layer: what kinds of lists there are in every block, and among random directions."""
+"""The figure kinds_by_layer: what kinds of lists there are in every layer, and among random directions."""
 
 from collections.abc import Set
 from functools import partial
@@ -10,23 +10,38 @@ from matplotlib.patches import Patch
 
 from svdlens.evaluation.fractions import NOT_INTERPRETABLE
 from svdlens.figures.fraction_rows import Swept, in_sweep, with_shares
-from svdlens.figures.label_rows import SHOWN_KINDS, count_rows, of_labelled, shares_of
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
+from svdlens.figures.label_rows import SHOWN_KINDS, controls_of_labelled, count_rows, count_shares, read_setting
 from svdlens.figures.panels import (
     KIND_COLOURS,
-    caption_of,
-    figure_of,
+    fraction_caption,
     labelled,
     model_names,
     nothing_labelled,
+    panel_figure,
+    shown_choice,
     unit_axis,
 )
 from svdlens.figures.style import matrix_name, ordered_matrices, whole_number_ticks
+from svdlens.spec.controls import RANDOM_UNIT
 
 KEYS = ["model", "setting", "matrix", "readout", "partly_labelled", "layer"]
 
 
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """A figure for each setting, of the labels of the sweep and of its controls."""
+    for subject in subjects:
+        data = kinds_by_layer_data(**read_setting(inputs, subject["setting"], options))
+        yield data, draw_kinds_by_layer(data, setting=subject["setting"], **shown_choice(options))
+
+
 def kinds_by_layer_data(
-    labels: pd.DataFrame, controls: pd.DataFrame, *, swept: Swept, rule: str, labeller_networks: Set[str] = frozenset()
+    labels: pd.DataFrame,
+    controls: pd.DataFrame,
+    *,
+    swept: Swept,
+    criterion: str,
+    labeller_networks: Set[str] = frozenset(),
 ) -> pd.DataFrame:
     """The shares drawn: one row per model, setting, matrix, layer and kind (SHOWN_KINDS), and for the controls.
 
@@ -35,24 +50,24 @@ def kinds_by_layer_data(
     of the layer), k (of this kind), fraction, low, high (Wilson 95 %), interpretable, interpretable_low,
     interpretable_high (the share of all kinds that are interpretable).
     """
-    rows = count_rows(labels, rule)
-    beside = of_labelled(count_rows(controls[controls["control"] == "random_unit"], rule), rows)
+    rows = count_rows(labels, criterion)
+    beside = controls_of_labelled(count_rows(controls[controls["control"] == RANDOM_UNIT], criterion), rows)
     pieces = [
-        shares_of(table, KEYS, "shown_kind", SHOWN_KINDS).assign(control=control)
+        count_shares(table, KEYS, "shown_kind", SHOWN_KINDS).assign(control=control)
         for table, control in ((rows, False), (beside, True))
     ]
     table = pd.concat([piece for piece in pieces if len(piece)] or pieces[:1], ignore_index=True)
     table["layer"] = table["layer"].astype("Int64")
     never = (*NOT_INTERPRETABLE, "not interpretable")
-    found = table.assign(k=table["k"].where(~table["shown_kind"].isin(never), 0))
-    whole = with_shares(found.assign(k=found.groupby(KEYS, dropna=False)["k"].transform("sum")))
+    interpretable = table.assign(k=table["k"].where(~table["shown_kind"].isin(never), 0))
+    whole = with_shares(interpretable.assign(k=interpretable.groupby(KEYS, dropna=False)["k"].transform("sum")))
     table["interpretable"], table["interpretable_low"], table["interpretable_high"] = (
         whole[name] for name in ("fraction", "low", "high")
     )
     return in_sweep(table.rename(columns={"shown_kind": "kind"}), swept, labeller_networks)
 
 
-def draw_kinds_by_layer(data: pd.DataFrame, *, setting: str, labeller: str, rule: str, controls: int) -> Figure:
+def draw_kinds_by_layer(data: pd.DataFrame, *, setting: str, labeller: str, criterion: str, n_controls: int) -> Figure:
     """The rows of kinds_by_layer_data of one setting: models down, matrices across."""
     drawn = labelled(data)
     matrices = ordered_matrices(drawn["matrix"])
@@ -61,28 +76,28 @@ def draw_kinds_by_layer(data: pd.DataFrame, *, setting: str, labeller: str, rule
     def panel(rows: pd.DataFrame, axes: Axes) -> None:
         axes.grid(False)
         unit_axis(axes)
-        of_layers = rows[~rows["control"].eq(True)]
-        if of_layers.empty:
+        layer_rows = rows[~rows["control"].eq(True)]
+        if layer_rows.empty:
             axes.text(0.5, 0.5, "not labelled", ha="center", va="center", transform=axes.transAxes, color="0.3")
             axes.set_xticks([])
             return
-        last = int(of_layers["layer"].max())
+        last = int(layer_rows["layer"].max())
         at_control = last + 1.8
-        places = rows["layer"].astype(float).fillna(at_control)
-        bottom = dict.fromkeys(places, 0.0)
+        positions = rows["layer"].astype(float).fillna(at_control)
+        bottom = dict.fromkeys(positions, 0.0)
         for kind in kinds:
-            for place, share in zip(
-                places[rows["kind"] == kind], rows.loc[rows["kind"] == kind, "fraction"], strict=True
+            for position, share in zip(
+                positions[rows["kind"] == kind], rows.loc[rows["kind"] == kind, "fraction"], strict=True
             ):
-                axes.bar(place, share, width=0.92, bottom=bottom[place], color=KIND_COLOURS[kind], linewidth=0)
-                bottom[place] += share
-        tops = rows.assign(place=places).drop_duplicates("place")
+                axes.bar(position, share, width=0.92, bottom=bottom[position], color=KIND_COLOURS[kind], linewidth=0)
+                bottom[position] += share
+        tops = rows.assign(position=positions).drop_duplicates("position")
         bars = [
             tops["interpretable"] - tops["interpretable_low"],
             tops["interpretable_high"] - tops["interpretable"],
         ]
         ends = [bar.clip(lower=0) for bar in bars]
-        axes.errorbar(tops["place"], tops["interpretable"], yerr=ends, ls="", color="0.1", elinewidth=0.8)
+        axes.errorbar(tops["position"], tops["interpretable"], yerr=ends, ls="", color="0.1", elinewidth=0.8)
         whole_number_ticks(axes.xaxis, 5)
         ticks = [tick for tick in axes.get_xticks() if 0 <= tick <= last]
         control = [at_control] if rows["control"].eq(True).any() else []
@@ -91,12 +106,12 @@ def draw_kinds_by_layer(data: pd.DataFrame, *, setting: str, labeller: str, rule
 
     names = model_names(drawn)
     several = len(matrices) > 1
-    return figure_of(
-        f"Kinds of token lists by block, setting {setting}",
-        caption_of(
-            data, labeller=labeller, rule=rule,
+    return panel_figure(
+        f"Kinds of token lists by layer, setting {setting}",
+        fraction_caption(
+            data, labeller=labeller, criterion=criterion,
             intervals="Bars, around what is interpretable (semantic, grammatical, orthographic)",
-            also=f"R: {controls:,} random unit directions, read and labelled the same way."
+            also=f"R: {n_controls:,} random unit directions, read and labelled the same way."
             if drawn["control"].eq(True).any() else "",
         ),
         [
@@ -111,6 +126,6 @@ def draw_kinds_by_layer(data: pd.DataFrame, *, setting: str, labeller: str, rule
         height=1.55,
         handles=[Patch(color=KIND_COLOURS[kind], label=kind) for kind in kinds],
         nothing=nothing_labelled(labeller),
-        xlabel="block",
+        xlabel="layer",
         ylabel="share of rows",
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """What the figures of fractions draw with: panels, lines with bands, controls in grey, what captions must say."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from svdlens.figures.interface import Options
 from svdlens.figures.style import (
     COLOURS,
     frame_figure,
@@ -19,8 +20,8 @@ from svdlens.figures.style import (
     matrix_name,
     ordered_matrices,
     readout_name,
-    save_figure,
 )
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
 
 WIDTH = 6.5  # inches: the text of a page, so that no letter is made smaller in print
 PANEL_HEIGHT, ONLY_ROW_HEIGHT = 1.9, 2.3
@@ -28,13 +29,17 @@ GREY = "0.55"
 BAND: dict[str, Any] = {"alpha": 0.22, "linewidth": 0}
 CONTROL_BAND: dict[str, Any] = {"color": GREY, "alpha": 0.3, "linewidth": 0}
 CONTROL_LINE: dict[str, Any] = {"ls": (0, (3, 2)), "lw": 0.9, "clip_on": False}
-MATRIX_STYLES = {
+OWN_STYLES = {
     "ov": {"color": COLOURS[0], "marker": "o"},
     "qk": {"color": COLOURS[4], "marker": "v"},
     "mlp_in": {"color": COLOURS[1], "marker": "s"},
     "mlp_gate": {"color": COLOURS[5], "marker": "^"},
     "mlp_out": {"color": COLOURS[2], "marker": "D"},
 }
+SPARE_STYLES = [
+    {"color": COLOURS[colour], "marker": marker}
+    for colour, marker in ((3, "P"), (8, "X"), (6, "<"), (7, ">"), (9, "h"))
+]
 KIND_COLOURS = {
     "semantic": COLOURS[0],
     "grammatical": COLOURS[8],
@@ -46,7 +51,7 @@ KIND_COLOURS = {
 }
 
 
-def figure_of(
+def panel_figure(
     title: str,
     caption: str,
     panels: Sequence[tuple[str, Callable[[Axes], None]]],
@@ -72,19 +77,19 @@ def figure_of(
         figure = Figure(figsize=(WIDTH, height * rows if panels else 0.5), layout="constrained")
         if panels:
             grid = figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y)
-            for place, axes in enumerate(grid.flat):
-                if place >= len(panels):
+            for position, axes in enumerate(grid.flat):
+                if position >= len(panels):
                     axes.set_axis_off()
                     continue
-                name, draw = panels[place]
+                name, draw = panels[position]
                 axes.set_title(name)
                 draw(axes)
-                below = place + columns
+                below = position + columns
                 # Ticks of a shared axis belong under the last panel of a column, wherever it ends.
                 if below >= len(panels):
-                    axes.set_xlabel(xlabel if isinstance(xlabel, str) else xlabel[place % columns])
+                    axes.set_xlabel(xlabel if isinstance(xlabel, str) else xlabel[position % columns])
                     axes.tick_params(labelbottom=True)
-                if place % columns == 0 and ylabel:
+                if position % columns == 0 and ylabel:
                     axes.set_ylabel(ylabel)
         frame_figure(figure, title, caption, handles if panels else ())
         if not panels:
@@ -107,8 +112,8 @@ def draw_line(axes: Axes, rows: pd.DataFrame, x: str, style: dict[str, Any], *, 
     breaks = np.flatnonzero(np.diff(along) > 1) + 1
     # Markers of long lines would hide it.
     size = 4.0 if len(rows) <= 16 else 2.4
-    for places in np.split(np.arange(len(rows)), breaks):
-        piece = rows.iloc[places]
+    for unbroken in np.split(np.arange(len(rows)), breaks):
+        piece = rows.iloc[unbroken]
         if len(piece) == 1:
             draw_bars(axes, piece[x].to_numpy(float), piece, style, ms=size)
         elif len(piece):
@@ -118,8 +123,8 @@ def draw_line(axes: Axes, rows: pd.DataFrame, x: str, style: dict[str, Any], *, 
             axes.plot(at, piece["fraction"].to_numpy(float), **style, lw=1.3, ms=size, clip_on=False)
 
 
-def draw_bars(axes: Axes, places: np.ndarray, rows: pd.DataFrame, style: dict[str, Any], **points: Any) -> None:
-    """Fractions as points with bars for their intervals."""
+def draw_bars(axes: Axes, positions: np.ndarray, rows: pd.DataFrame, style: dict[str, Any], **points: Any) -> None:
+    """Fractions as points at `positions` along x, with bars for their intervals."""
     # A line of no points that is not clipped would reach to the corner of the figure.
     if rows.empty:
         return
@@ -127,7 +132,7 @@ def draw_bars(axes: Axes, places: np.ndarray, rows: pd.DataFrame, style: dict[st
     # At 0 and 1 rounding can leave the end of an interval a hair on the wrong side.
     bars = np.maximum([fraction - rows["low"].to_numpy(float), rows["high"].to_numpy(float) - fraction], 0)
     axes.errorbar(
-        places, fraction, yerr=bars, **{"ls": "", "ms": 4, "elinewidth": 1.1, "clip_on": False, **style, **points}
+        positions, fraction, yerr=bars, **{"ls": "", "ms": 4, "elinewidth": 1.1, "clip_on": False, **style, **points}
     )
 
 
@@ -178,8 +183,16 @@ def matrix_handles(data: pd.DataFrame) -> list[Artist]:
     ]
 
 
+def matrix_styles(matrices: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Colour and marker of each of these kinds of matrices: those of OWN_STYLES, else spare ones in order."""
+    others = [matrix for matrix in matrices if matrix not in OWN_STYLES]
+    spare = {matrix: SPARE_STYLES[number % len(SPARE_STYLES)] for number, matrix in enumerate(others)}
+    return {matrix: OWN_STYLES.get(matrix) or spare[matrix] for matrix in matrices}
+
+
 def matrix_style(matrix: str) -> dict[str, Any]:
-    return MATRIX_STYLES.get(matrix, {"color": "0.3", "marker": "p"})
+    """Colour and marker of a kind of matrix, the same in all figures."""
+    return matrix_styles(MATRIX_KINDS)[matrix]
 
 
 def control_handles(data: pd.DataFrame) -> list[Artist]:
@@ -192,27 +205,32 @@ def has_controls(data: pd.DataFrame) -> bool:
     return "control_fraction" in data and bool(data["control_fraction"].notna().any())
 
 
+def shown_choice(options: Options) -> dict[str, Any]:
+    """The options that captions name: labeller, criterion and n_controls."""
+    return {name: options[name] for name in ("labeller", "criterion", "n_controls")}
+
+
 def nothing_labelled(labeller: str) -> str:
     return f"Nothing to draw: the labeller {labeller} gave no label here."
 
 
-def caption_of(
-    data: pd.DataFrame, *, labeller: str, rule: str, intervals: str, controls: int | None = None, also: str = ""
+def fraction_caption(
+    data: pd.DataFrame, *, labeller: str, criterion: str, intervals: str, n_controls: int | None = None, also: str = ""
 ) -> str:
-    """What a figure of fractions must say: read-out, labeller and rule, intervals, controls, and what has no labels.
+    """What a figure of fractions must say: read-out, labeller, criterion, intervals, controls, what has no labels.
 
-    `intervals` names what the intervals are drawn as; `controls` is the number of random unit directions.
+    `intervals` names what the intervals are drawn as; `n_controls` is the number of random unit directions.
     """
     drawn = labelled(data)
     if drawn.empty:
-        return f"Labeller {labeller}, rule {rule}."
+        return f"Labeller {labeller}, criterion {criterion}."
     readouts = list(dict.fromkeys(drawn["readout"]))
     readout = readout_name(readouts[0] if len(readouts) == 1 else "W_U")
     elsewhere = " where nothing else is said" if len(readouts) > 1 else ""
-    of_controls = ""
-    if controls is not None and has_controls(data):
-        of_controls = (
-            f" Grey: {controls:,} random unit directions, read and labelled the same way, with the interval of their "
+    grey = ""
+    if n_controls is not None and has_controls(data):
+        grey = (
+            f" Grey: {n_controls:,} random unit directions, read and labelled the same way, with the interval of their "
             "fraction."
         )
     own = (
@@ -222,7 +240,7 @@ def caption_of(
     )
     return (
         f"A row is one sign of one singular direction on one side, read through {readout}{elsewhere}; labeller "
-        f"{labeller}, rule {rule}. {intervals}: Wilson 95 % intervals.{of_controls}{' ' + also if also else ''}"
+        f"{labeller}, criterion {criterion}. {intervals}: Wilson 95 % intervals.{grey}{' ' + also if also else ''}"
         f"{own}{missing(data)}"
     )
 
@@ -232,14 +250,14 @@ def missing(data: pd.DataFrame) -> str:
     absent = data[data["n"] == 0]
     partly = data[data["partly_labelled"] & (data["n"] > 0)] if "partly_labelled" in data else data[:0]
     several = data["setting"].nunique() > 1
-    found = ""
+    text = ""
     for rows, what in ((absent, "Not labelled"), (partly, "Labelled only in part, lists without a label left out")):
         if len(rows):
-            found += f" {what}: {places(rows, several)}."
-    return found
+            text += f" {what}: {name_matrices(rows, several)}."
+    return text
 
 
-def places(rows: pd.DataFrame, several_settings: bool) -> str:
+def name_matrices(rows: pd.DataFrame, several_settings: bool) -> str:
     """Models, each with the matrices concerned, and the setting where there are several."""
     keys = ["model", "setting"] if several_settings else ["model"]
     texts = []
@@ -247,13 +265,3 @@ def places(rows: pd.DataFrame, several_settings: bool) -> str:
         names = ", ".join(matrix_name(matrix) for matrix in ordered_matrices(matrices))
         texts.append(f"{' in '.join(map(str, key))} ({names})")
     return "; ".join(texts)
-
-
-def save_each(
-    data: pd.DataFrame, column: str, values: Sequence[str], draw: Callable[..., Figure], output: Any, **drawing: Any
-) -> None:
-    """One figure for each of `values` in a column of `data`, to the files in the same place of `output`."""
-    for place, value in enumerate(values):
-        rows = data[data[column] == value]
-        figure = draw(rows, **{column: value}, **drawing)
-        save_figure(figure, rows, output.pdf[place], output.png[place], output.csv[place])

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from svdlens.figures.panels import CONTROL_BAND, GREY, draw_bars, unit_axis
 from svdlens.figures.style import setting_styles
 
-SPREAD = 0.8  # of the distance between two places is taken by their settings
+SPREAD = 0.8  # of the distance between two names is taken by their settings
 
 
 def draw_points(
@@ -22,7 +22,7 @@ def draw_points(
     """
     styles = setting_styles(settings)
     share = SPREAD / len(settings)
-    # The settings of a place stand around it, whichever and however many they are.
+    # The settings of a name stand around it, whichever and however many they are.
     own = {
         name: [setting for setting in settings if setting in set(rows.loc[rows[x] == name, "setting"])]
         for name in names
@@ -31,15 +31,19 @@ def draw_points(
         points = rows[rows["setting"] == setting]
         if points.empty:
             continue
-        places = np.array(
+        positions = np.array(
             [names.index(name) + share * (own[name].index(setting) - (len(own[name]) - 1) / 2) for name in points[x]]
         )
         height = (points["control_high"] - points["control_low"]).to_numpy(float)
-        axes.bar(places, height, width=share * 0.9, bottom=points["control_low"].to_numpy(float), **CONTROL_BAND)
+        axes.bar(positions, height, width=share * 0.9, bottom=points["control_low"].to_numpy(float), **CONTROL_BAND)
         axes.hlines(
-            points["control_fraction"].to_numpy(float), places - share * 0.45, places + share * 0.45, color=GREY, lw=0.9
+            points["control_fraction"].to_numpy(float),
+            positions - share * 0.45,
+            positions + share * 0.45,
+            color=GREY,
+            lw=0.9,
         )
-        draw_bars(axes, places, points, styles[setting])
+        draw_bars(axes, positions, points, styles[setting])
     axes.set_xticks(range(len(names)), list(labels))
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.grid(False, axis="x")

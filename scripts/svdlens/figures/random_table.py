@@ -5,8 +5,20 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from svdlens.figures.panels import figure_of
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
+from svdlens.figures.panels import panel_figure
 from svdlens.figures.token_table import draw_table, token_table_caption, token_table_data
+
+N_DIRECTIONS = 20
+"""Columns of the table, leading directions, as the post shows."""
+
+
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """A figure for each model, of a table of tokens of the control `gaussian`."""
+    size = {"directions": N_DIRECTIONS, "tokens": options["n_tokens"]}
+    for path, subject in zip(inputs["tokens"], subjects, strict=True):
+        data = random_table_data(read_random_tokens(path, directions=N_DIRECTIONS), **subject, **size)
+        yield data, draw_random_table(data)
 
 
 def read_random_tokens(path: Path, *, directions: int) -> pd.DataFrame:
@@ -28,7 +40,7 @@ def random_table_data(
 def draw_random_table(data: pd.DataFrame) -> Figure:
     """The table of random_table_data, in the same form as the tables of singular directions."""
     if data.empty:
-        return figure_of(
+        return panel_figure(
             "Tokens of random directions", "", [], nothing="There are no random directions: nothing to draw."
         )
     first = data.iloc[0]

@@ -1,6 +1,6 @@
 """The figure settings_effect: what one switch does to the fraction interpretable, and to the token lists themselves."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -14,20 +14,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from svdlens.evaluation.fractions import CONFIDENCE
-from svdlens.figures.fraction_rows import OF_CONTROLS, Swept, fraction_rows
+from svdlens.figures.fraction_rows import CONTROL_SHARES, Swept, fraction_choice, fraction_rows, read_fractions
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import (
     CONTROL_BAND,
-    caption_of,
     control_handles,
-    figure_of,
+    fraction_caption,
     matrix_handles,
     matrix_style,
+    panel_figure,
+    shown_choice,
 )
 from svdlens.figures.style import ordered_matrices
-from svdlens.spec.settings import FLAGS, Setting
+from svdlens.spec.settings import FLAGS, Setting, setting_from_names
 
 ROW = ["layer", "head", "index", "side", "sign"]
-SHARES = ["n", "k", "fraction", "low", "high", *OF_CONTROLS]
+SHARES = ["n", "k", "fraction", "low", "high", *CONTROL_SHARES]
 
 
 class Pair(NamedTuple):
@@ -45,19 +47,34 @@ class Lists(NamedTuple):
     ids: Int[np.ndarray, "n k"]
 
 
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """A figure for each model, of the table of fractions and of the tables of tokens of all options["places"]."""
+    table = inputs["fractions"]
+    data = settings_effect_data(
+        read_fractions(table),
+        {tuple(place): path for place, path in zip(options["places"], inputs["tokens"], strict=True)},
+        settings={name: setting_from_names(name, switches) for name, switches in options["switches"].items()},
+        **fraction_choice(table, options),
+    )
+    for subject in subjects:
+        rows = data[data["model"] == subject["model"]]
+        swept = options["places"]
+        yield rows, draw_settings_effect(rows, model=subject["model"], swept=swept, **shown_choice(options))
+
+
 def setting_pairs(settings: Mapping[str, Setting]) -> list[Pair]:
     """All pairs of settings that differ in one switch or one flag, by what differs."""
     switches = {name: {switch for switch, on in vars(one).items() if on} for name, one in settings.items()}
     single = {frozenset([switch]): switch for switch in Setting.__annotations__}
     changes = single | {frozenset(whole): flag for flag, whole in FLAGS.items() if len(whole) > 1}
-    found = [
+    pairs = [
         Pair(changes[frozenset(switches[on] - switches[off])], off, on)
         for off in settings
         for on in settings
         if switches[off] < switches[on] and frozenset(switches[on] - switches[off]) in changes
     ]
     order = list(changes.values())
-    return sorted(found, key=lambda pair: order.index(pair.change))
+    return sorted(pairs, key=lambda pair: order.index(pair.change))
 
 
 def read_lists(path: Path) -> Lists:
@@ -105,20 +122,17 @@ def settings_effect_data(
     lists: Mapping[tuple[str, str, str], Path],
     *,
     settings: Mapping[str, Setting],
-    labeller: str,
-    rule: str,
-    labeller_networks: Set[str] = frozenset(),
+    **choice: Any,
 ) -> pd.DataFrame:
     """What is drawn: one row per model, pair of settings and matrix.
 
-    `lists` are the tables of tokens by model, setting and matrix. Columns: model, labeller_network, change, off, on
-    (the pair), matrix, readout; n, k, fraction, low, high, control_fraction, control_low, control_high with the
-    suffixes _off and _on (fraction_rows; n is 0 without labels); and those of list_overlap.
+    `lists` are the tables of tokens by model, setting and matrix of the sweep; `choice` is that of fraction_rows, of
+    the same sweep. Columns: model, labeller_network, change, off, on (the pair), matrix, readout; n, k, fraction, low,
+    high, control_fraction, control_low, control_high with the suffixes _off and _on (fraction_rows; n is 0 without
+    labels); and those of list_overlap.
     """
-    of_settings = fraction_rows(
-        fractions, group="all", swept=list(lists), labeller=labeller, rule=rule, labeller_networks=labeller_networks
-    )
-    by_place = {(row["model"], row["setting"], row["matrix"]): row for _, row in of_settings.iterrows()}
+    rows = fraction_rows(fractions, group="all", **choice)
+    by_place = {(row["model"], row["setting"], row["matrix"]): row for _, row in rows.iterrows()}
     records = []
     for model, matrix in dict.fromkeys((model, matrix) for model, _, matrix in lists):
         own = {name: one for name, one in settings.items() if (model, name, matrix) in lists}
@@ -137,7 +151,7 @@ def settings_effect_data(
 
 
 def draw_settings_effect(
-    data: pd.DataFrame, *, model: str, swept: Swept, labeller: str, rule: str, controls: int
+    data: pd.DataFrame, *, model: str, swept: Swept, labeller: str, criterion: str, n_controls: int
 ) -> Figure:
     """The rows of settings_effect_data of one model: fractions left, overlap of lists right, a line per pair."""
     pairs = list(dict.fromkeys(data[list(Pair._fields)].itertuples(index=False, name=None)))
@@ -145,19 +159,19 @@ def draw_settings_effect(
     step = 0.75 / max(1, len(matrices))
     marks = "*" if data["labeller_network"].any() else ""
 
-    def places(rows: pd.DataFrame, matrix: str) -> np.ndarray:
-        of_pairs = [pairs.index(pair) for pair in rows[list(Pair._fields)].itertuples(index=False, name=None)]
-        return np.array(of_pairs, float) + step * (matrices.index(matrix) - (len(matrices) - 1) / 2)
+    def positions(rows: pd.DataFrame, matrix: str) -> np.ndarray:
+        numbers = [pairs.index(pair) for pair in rows[list(Pair._fields)].itertuples(index=False, name=None)]
+        return np.array(numbers, float) + step * (matrices.index(matrix) - (len(matrices) - 1) / 2)
 
     def fractions(axes: Axes) -> None:
         for matrix in matrices:
-            of_matrix, style = data[data["matrix"] == matrix], matrix_style(matrix)
+            matrix_rows, style = data[data["matrix"] == matrix], matrix_style(matrix)
             for end, face, shift in (("off", "white", -0.1), ("on", style["color"], 0.1)):
-                rows = of_matrix[of_matrix[f"n_{end}"] > 0]
+                rows = matrix_rows[matrix_rows[f"n_{end}"] > 0]
                 # A line of no points that is not clipped would reach to the corner of the figure.
                 if rows.empty:
                     continue
-                y = places(rows, matrix)
+                y = positions(rows, matrix)
                 axes.hlines(y, rows["fraction_off"], rows["fraction_on"], color=style["color"], lw=1)
                 low, share, high = (rows[f"{name}_{end}"].to_numpy(float) for name in ("low", "fraction", "high"))
                 left = rows[f"control_low_{end}"].to_numpy(float)
@@ -171,7 +185,7 @@ def draw_settings_effect(
     def overlaps(axes: Axes) -> None:
         for matrix in matrices:
             rows = data[data["matrix"] == matrix]
-            y, style = places(rows, matrix), matrix_style(matrix)
+            y, style = positions(rows, matrix), matrix_style(matrix)
             mean = rows["jaccard"].to_numpy(float)
             bars = [mean - rows["jaccard_low"].to_numpy(float), rows["jaccard_high"].to_numpy(float) - mean]
             axes.errorbar(mean, y, xerr=np.maximum(bars, 0), ls="", **style, ms=4, elinewidth=0.9, clip_on=False)
@@ -194,18 +208,18 @@ def draw_settings_effect(
     missing = data[(data["n_off"] == 0) | (data["n_on"] == 0)]
     unlabelled = f" Without labels there are only overlaps: {len(missing)} of {len(data)}." if len(missing) else ""
     as_rows = data.rename(columns={"control_fraction_on": "control_fraction", "n_on": "n"}).assign(setting="")
-    caption = caption_of(
+    caption = fraction_caption(
         as_rows[as_rows["n"] > 0],
         labeller=labeller,
-        rule=rule,
+        criterion=criterion,
         intervals="Left: without (open) and with the switch (filled). Bars",
-        controls=controls,
+        n_controls=n_controls,
     )
     overlap = (
         " Right: tokens that the two lists of a row have in common, over those in either (mean and 95 % interval over "
         f"rows of the same index and sign); a ring: all lists equal, in the same order.{without}{unlabelled}"
     )
-    return figure_of(
+    return panel_figure(
         f"What single switches do: {model}{marks}",
         caption + overlap if pairs else "",
         [("fraction interpretable", fractions), ("overlap of token lists (Jaccard)", overlaps)] if pairs else [],
@@ -218,8 +232,3 @@ def draw_settings_effect(
 
 def ring() -> Line2D:
     return Line2D([], [], ls="", marker="o", ms=8, mfc="none", mec="black", mew=0.9, label="all lists equal")
-
-
-def lists_of(swept: Iterable[tuple[str, str, str]], paths: Iterable[Path]) -> dict[tuple[str, str, str], Path]:
-    """The tables of tokens by model, setting and matrix, from two lists in the same order."""
-    return {(model, setting, matrix): path for (model, setting, matrix), path in zip(swept, paths, strict=True)}

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from svdlens.figures.panels import figure_of
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
+from svdlens.figures.panels import panel_figure
 from svdlens.figures.selection import select, whole_numbers
 from svdlens.figures.style import (
     COLOURS,
@@ -29,7 +30,7 @@ from svdlens.svd.spectrum_fits import fit_exponential, fit_power_law
 
 WIDTH, HEIGHT = 6.4, 4.5  # inches
 # Left, bottom, width and height of the panels: logarithmic, linear, R2, and the scale of colours.
-PLACES = [(0.62, 1.9, 2.35, 2.45), (3.45, 1.9, 2.35, 2.45), (0.62, 0.5, 5.18, 0.85), (5.9, 1.9, 0.09, 2.45)]
+BOXES = [(0.62, 1.9, 2.35, 2.45), (3.45, 1.9, 2.35, 2.45), (0.62, 0.5, 5.18, 0.85), (5.9, 1.9, 0.09, 2.45)]
 NULL_SPACE = 1e-6  # of the first singular value; below it a value is rounding
 LAWS: dict[str, dict[str, Any]] = {
     "exponential": {"name": "exponential", "color": COLOURS[3], "marker": "o", "ls": (0, (4, 2))},
@@ -39,6 +40,15 @@ COLUMNS = [
     "series", "model", "setting", "matrix", "layer", "head", "index", "value", "exponential", "power_law",
     "exponential_rate", "exponential_r2", "power_law_exponent", "power_law_r2",
 ]  # fmt: skip
+
+
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """A figure for each model, setting and kind of matrix, of its table of spectra."""
+    for path, subject in zip(inputs["spectra"], subjects, strict=True):
+        # Without `partitioning` the directory names model=... and setting=... would become columns.
+        table = pd.read_parquet(path, partitioning=None, columns=["matrix", "layer", "head", "index", "value"])
+        data = spectra_data(table, model=subject["model"], setting=subject["setting"], matrix=subject["matrix"])
+        yield data, draw_spectra(data, rotary=subject["model"] in options["rotary"])
 
 
 def spectra_data(frame: pd.DataFrame, *, model: str, setting: str, matrix: str) -> pd.DataFrame:
@@ -104,7 +114,7 @@ def draw_spectra(data: pd.DataFrame, *, rotary: bool) -> Figure:
     `rotary`: whether the model has rotary position embeddings, for the caption.
     """
     if data.empty:
-        return figure_of(
+        return panel_figure(
             "Singular values", "", [], nothing="No singular value is above zero: there is nothing to draw."
         )
     first = data.iloc[0]
@@ -124,11 +134,11 @@ def draw_spectra(data: pd.DataFrame, *, rotary: bool) -> Figure:
         caption = spectra_caption(per_head) + content_term(first["matrix"], rotary)
         figure = Figure(figsize=(WIDTH, HEIGHT))
         below = frame_figure(figure, title, caption, spectra_legend(fits))
-        # Places are fixed, in inches from the strip of the caption: a layout would have to draw everything once more.
+        # Boxes are fixed, in inches from the strip of the caption: a layout would have to draw everything once more.
         scale = WIDTH, figure.get_figheight()
         logarithmic, linear, goodness, bar_axes = (
             figure.add_axes((left / scale[0], (below + bottom) / scale[1], width / scale[0], height / scale[1]))
-            for left, bottom, width, height in PLACES
+            for left, bottom, width, height in BOXES
         )
         logarithmic.set_yscale("log")
         for axes in (logarithmic, linear):

@@ -4,7 +4,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from svdlens.figures.panels import figure_of
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
+from svdlens.figures.panels import panel_figure
 from svdlens.figures.selection import as_text, whole_numbers
 from svdlens.figures.style import (
     frame_figure,
@@ -17,7 +18,15 @@ from svdlens.figures.style import (
 )
 
 QUANTITIES = {"largest": "largest singular value", "sum_of_squares": "sum of squares"}
-PLACE = ["model", "matrix", "layer"]
+KEYS = ["model", "matrix", "layer"]
+
+
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """A figure for each setting, of the table of spectra of the sweep."""
+    table = pd.read_parquet(inputs["spectra"], columns=["setting", *KEYS, "head", "value"])
+    for subject in subjects:
+        data = spectrum_growth_data(table, setting=subject["setting"])
+        yield data, draw_spectrum_growth(data)
 
 
 def spectrum_growth_data(frame: pd.DataFrame, *, setting: str) -> pd.DataFrame:
@@ -39,15 +48,13 @@ def spectrum_growth_data(frame: pd.DataFrame, *, setting: str) -> pd.DataFrame:
         }
     )
     heads = (
-        values.groupby([*PLACE, "head"], dropna=False, sort=False)
+        values.groupby([*KEYS, "head"], dropna=False, sort=False)
         .agg({"largest": "max", "sum_of_squares": "sum"})
         .reset_index()
     )
     parts = []
     for quantity in QUANTITIES:
-        part = (
-            heads.groupby(PLACE, sort=False)[quantity].agg(n="size", mean="mean", low="min", high="max").reset_index()
-        )
+        part = heads.groupby(KEYS, sort=False)[quantity].agg(n="size", mean="mean", low="min", high="max").reset_index()
         parts.append(part.assign(quantity=quantity, setting=setting))
     columns = ["quantity", "model", "setting", "matrix", "layer", "n", "mean", "low", "high"]
     return pd.concat(parts, ignore_index=True)[columns]
@@ -57,7 +64,7 @@ def draw_spectrum_growth(data: pd.DataFrame) -> Figure:
     """The rows of spectrum_growth_data: a row of panels per quantity, a column per matrix, a line per model."""
     drawn = data[data["mean"] > 0]
     if drawn.empty:
-        return figure_of(
+        return panel_figure(
             "Growth of the spectrum", "", [], nothing="No singular value is above zero: there is nothing to draw."
         )
     models = list(dict.fromkeys(drawn["model"]))
@@ -83,11 +90,11 @@ def draw_spectrum_growth(data: pd.DataFrame) -> Figure:
                 if row == 0:
                     axes.set_title(matrix_name(matrix))
                 if row == len(QUANTITIES) - 1:
-                    axes.set_xlabel("block")
+                    axes.set_xlabel("layer")
                 if column == 0:
                     axes.set_ylabel(name)
         handles = [Line2D([], [], **styles[model], lw=1.3, label=model) for model in models]
-        title = f"Singular values by block, setting {drawn.iloc[0]['setting']}"
+        title = f"Singular values by layer, setting {drawn.iloc[0]['setting']}"
         frame_figure(figure, title, spectrum_growth_caption(data), handles)
     return figure
 

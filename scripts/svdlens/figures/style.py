@@ -19,10 +19,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from matplotlib.transforms import Bbox
 
 from svdlens.artefacts.atomic_files import atomic_path
-from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
 from svdlens.spec.readouts import READOUTS
 
-SIDE_NAMES = {"read": "read side", "write": "write side", "query": "query side", "key": "key side"}
+SIDE_NAMES = {side: f"{side} side" for side in SIDES}
 # seaborn's palette `colorblind`, which takes a second to import; the yellow comes last, it is faint on white.
 COLOURS = (
     "#0173B2", "#DE8F05", "#029E73", "#D55E00", "#CC78BC", "#CA9161", "#FBAFE4", "#949494", "#56B4E9", "#ECE133",
@@ -126,7 +126,7 @@ def setting_styles(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def whole_number_ticks(axis: Axis, most: int = 8) -> None:
-    """Ticks of a counting axis (blocks, indices): whole numbers only."""
+    """Ticks of a counting axis (layers, indices): whole numbers only."""
     axis.set_major_locator(MaxNLocator(nbins=most, integer=True, min_n_ticks=1))
 
 

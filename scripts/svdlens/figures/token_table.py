@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
 
-from svdlens.figures.panels import figure_of
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
+from svdlens.figures.panels import panel_figure
 from svdlens.figures.selection import select
 from svdlens.figures.style import SIDE_NAMES, content_term, frame_figure, look, matrix_name, readout_name
+from svdlens.runtime.progress import progress
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
 
-# The side on which a singular vector lives in the residual stream.
-RESIDUAL_SIDE = {"ov": "write", "qk": "query", "mlp_in": "read", "mlp_gate": "read", "mlp_out": "write"}
 KEYS = ["matrix", "layer", "head", "index", "side", "sign", "readout"]
 FONTS = ["DejaVu Sans Mono", "DejaVu Sans"]
 SPACE_MARK = "␣"
@@ -37,6 +39,22 @@ LEFT, MIDDLE, RIGHT, TOP, BOTTOM, HEADING = 0.3, 0.16, 0.1, 0.18, 0.1, 0.2
 # Of the font size: how wide a character of DejaVu Sans Mono is, and how far below the middle of a cell it stands.
 ADVANCE, BASE_LINE = 0.602, 0.36
 CELL_TEXT: dict[str, Any] = {"fontsize": FONT_SIZE, "va": "center_baseline"}
+
+
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """A figure for each matrix, of the tables of tokens of its model, setting and kind."""
+    pairs = list(zip(inputs["tokens"], subjects, strict=True))
+    # Matrices in one file come one after the other: it is read once.
+    for path, group in groupby(progress(pairs, "token tables"), key=lambda pair: pair[0]):
+        chosen = [subject for _, subject in group]
+        table = read_leading_tokens(
+            path,
+            layers={subject["layer"] for subject in chosen},
+            directions=max(subject["directions"] for subject in chosen),
+        )
+        for subject in chosen:
+            data = token_table_data(table, **subject, tokens=options["n_tokens"])
+            yield data, draw_token_table(data, rotary=subject["model"] in options["rotary"])
 
 
 def read_leading_tokens(path: Path, *, layers: Collection[int], directions: int) -> pd.DataFrame:
@@ -69,12 +87,12 @@ def token_table_data(
     """One row per token shown: the first `tokens` tokens of the `directions` largest singular directions, both signs.
 
     `frame` is the table of tokens of one model, setting and matrix; `head` is None for an MLP, `layer` for directions
-    of no layer; `side` defaults to the side that lives in the residual stream. Columns: model, setting, matrix, layer,
-    head, side, readout, index, sign, rank (1 = best), token_id, token, score (dot product), shade (0..1), shade_rule
-    (`cut` or `largest`), sorted by index, sign (+1 first) and rank. No rows where the table is empty. Raises
-    SvdlensError when nothing fits, naming what there is.
+    of no layer; `side` defaults to the one that decides the sign (MatrixKind.sign_side). Columns: model, setting,
+    matrix, layer, head, side, readout, index, sign, rank (1 = best), token_id, token, score (dot product), shade
+    (0..1), shading (`cut` or `largest`), sorted by index, sign (+1 first) and rank. No rows where the table is empty.
+    Raises SvdlensError when nothing fits, naming what there is.
     """
-    side = RESIDUAL_SIDE.get(matrix, "write") if side is None else side
+    side = MATRIX_KINDS[matrix].sign_side if side is None else side
     leading = frame[frame["index"] < directions]
     chosen = {"matrix": matrix, "layer": layer, "head": head, "readout": readout, "side": side}
     rows = leading if frame.empty else select(leading, "token_table", **chosen)
@@ -98,7 +116,7 @@ def token_table_data(
     largest = float(data["score"].max()) if len(data) else 0.0
     cut = CUT_BETWEEN[0] <= largest <= CUT_BETWEEN[1]
     data["shade"] = np.clip(data["score"] / (1.0 if cut or largest <= 0 else largest), 0, 1)
-    data["shade_rule"] = "cut" if cut else "largest"
+    data["shading"] = "cut" if cut else "largest"
     return data
 
 
@@ -108,7 +126,7 @@ def draw_token_table(data: pd.DataFrame, *, rotary: bool) -> Figure:
     `rotary`: whether the model has rotary position embeddings, for the caption.
     """
     if data.empty:
-        return figure_of("Tokens", "", [], nothing="The table of tokens is empty: there is nothing to draw.")
+        return panel_figure("Tokens", "", [], nothing="The table of tokens is empty: there is nothing to draw.")
     caption = token_table_caption(data) + content_term(data["matrix"].iloc[0], rotary)
     return draw_table(data, token_table_title(data), caption)
 
@@ -208,7 +226,7 @@ def token_table_caption(data: pd.DataFrame) -> str:
     first = data.iloc[0]
     shade = (
         "the dot product of direction and token, cut to 0..1"
-        if first["shade_rule"] == "cut"
+        if first["shading"] == "cut"
         else f"the dot product of direction and token, from 0 to the largest of this figure ({data['score'].max():.3g})"
     )
     return (

@@ -10,7 +10,7 @@ import yaml
 
 from svdlens.report.html import html_page, html_paragraph, html_table, html_text
 
-KEYS = ["model", "setting", "matrix", "readout", "labeller", "rule"]
+KEYS = ["model", "setting", "matrix", "readout", "labeller", "criterion"]
 FRACTION_TEXT = (
     "Share of token lists (one for each direction, side and sign) that count as interpretable, over all layers, heads "
     "and directions, with its Wilson 95 % interval. control: random unit directions, read and labelled the same way. "
@@ -46,7 +46,7 @@ def models_page(provenances: Sequence[Path]) -> str:
 
 
 def fractions_page(fractions: pd.DataFrame) -> str:
-    """The fractions of everything together, one row per model, setting, matrix, read-out, labeller and rule."""
+    """The fractions of everything together, one row per model, setting, matrix, read-out, labeller and criterion."""
     whole = (fractions["unit"] == "row") & (fractions["side"] == "all") & (fractions["group"] == "all")
     rows = fractions[whole & (fractions["kind"] == "all")].rename(columns={"control_fraction": "control"})
     rows = rows.assign(
@@ -56,7 +56,7 @@ def fractions_page(fractions: pd.DataFrame) -> str:
         }
     )
     numbers = ["n", "k", "fraction", "95 %", "control", "excess", "95 % of excess"]
-    varying, same = apart_from_what_is_the_same(rows[[*KEYS, *numbers]], ["readout", "labeller", "rule"])
+    varying, same = apart_from_what_is_the_same(rows[[*KEYS, *numbers]], ["readout", "labeller", "criterion"])
     nothing = "No token list was labelled."
     return html_page(
         "Fraction interpretable",

@@ -1,4 +1,4 @@
-"""The figure blocks: the share of singular directions that the weights determine only together with neighbours."""
+"""The figure near_degenerate: the share of directions that the weights determine only together with neighbours."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from svdlens.evaluation.fractions import wilson_interval
-from svdlens.figures.panels import figure_of
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
+from svdlens.figures.panels import panel_figure
 from svdlens.figures.selection import as_text, whole_numbers
 from svdlens.figures.style import (
     frame_figure,
@@ -17,44 +18,56 @@ from svdlens.figures.style import (
     whole_number_ticks,
 )
 
-PLACE = ["model", "setting", "matrix", "layer"]
+KEYS = ["model", "setting", "matrix", "layer"]
 PANEL_WIDTH, PANEL_HEIGHT = 2.1, 1.35  # inches
 
 
-def blocks_data(frame: pd.DataFrame, *, directions: int | None) -> pd.DataFrame:
-    """One row per model, setting, matrix and layer: how many directions share a block with another one.
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """One figure, of the table of spectra of the sweep."""
+    directions = options["directions"]
+    table = pd.read_parquet(inputs["spectra"], columns=[*KEYS, "head", "index", "cluster"])
+    data = near_degenerate_data(table, directions=directions)
+    yield data, draw_near_degenerate(data, tolerance=options["cluster_tolerance"], directions=directions)
+
+
+def near_degenerate_data(frame: pd.DataFrame, *, directions: int | None) -> pd.DataFrame:
+    """One row per model, setting, matrix and layer: how many directions are in a near-degenerate cluster.
 
     `frame` is the table of spectra of the sweep, `directions` the leading ones that count (None: all). Null space does
-    not count. Columns: model, setting, matrix, layer, n (directions of all heads), k (those in a block of at least
-    two), fraction, low, high (Wilson 95 %), longest (directions of the longest block). Order as in the table.
+    not count. Columns: model, setting, matrix, layer, n (directions of all heads), k (those in a cluster of
+    at least two), fraction, low, high (Wilson 95 %), longest (directions of the longest cluster). In the order of the
+    table.
     """
     rows = pd.DataFrame(
         {
             **{name: as_text(frame[name]) for name in ("model", "setting", "matrix")},
-            **{name: whole_numbers(frame[name]) for name in ("layer", "head", "index", "block")},
+            **{name: whole_numbers(frame[name]) for name in ("layer", "head", "index", "cluster")},
         }
     )
-    rows = rows[rows["block"].notna()]
-    # A block counts whole, also what of it lies beyond the leading directions.
-    rows["size"] = rows.groupby([*PLACE, "head", "block"], dropna=False)["index"].transform("size")
+    rows = rows[rows["cluster"].notna()]
+    # A cluster counts whole, also what of it lies beyond the leading directions.
+    rows["size"] = rows.groupby([*KEYS, "head", "cluster"], dropna=False)["index"].transform("size")
     if directions is not None:
         rows = rows[rows["index"] < directions]
     rows["shared"] = rows["size"] > 1
-    grouped = rows.groupby(PLACE, sort=False)
+    grouped = rows.groupby(KEYS, sort=False)
     data = grouped.agg(n=("shared", "size"), k=("shared", "sum"), longest=("size", "max")).reset_index()
     data["fraction"] = data["k"] / data["n"]
     data["low"], data["high"] = wilson_interval(data["k"], data["n"])
-    return data[[*PLACE, "n", "k", "fraction", "low", "high", "longest"]]
+    return data[[*KEYS, "n", "k", "fraction", "low", "high", "longest"]]
 
 
-def draw_blocks(data: pd.DataFrame, *, tolerance: float, directions: int | None) -> Figure:
-    """The rows of blocks_data: a column of panels per model, a row per matrix, a line per setting.
+def draw_near_degenerate(data: pd.DataFrame, *, tolerance: float, directions: int | None) -> Figure:
+    """The rows of near_degenerate_data: a column of panels per model, a row per matrix, a line per setting.
 
-    `tolerance`: the relative distance under which neighbours are in one block; `directions` as for blocks_data.
+    `tolerance`: the relative distance under which neighbours are in one cluster; `directions` as for the data.
     """
     if data.empty:
-        return figure_of(
-            "Directions in blocks", "", [], nothing="No singular value is above zero: there is nothing to draw."
+        return panel_figure(
+            "Directions in near-degenerate clusters",
+            "",
+            [],
+            nothing="No singular value is above zero: there is nothing to draw.",
         )
     models = list(dict.fromkeys(data["model"]))
     settings = list(dict.fromkeys(data["setting"]))
@@ -70,7 +83,7 @@ def draw_blocks(data: pd.DataFrame, *, tolerance: float, directions: int | None)
             for column, model in enumerate(models):
                 axes = grid[row, column]
                 panel = data[(data["model"] == model) & (data["matrix"] == matrix)]
-                for place, setting in enumerate(settings):
+                for number, setting in enumerate(settings):
                     line = panel[panel["setting"] == setting].sort_values("layer")
                     if line.empty:
                         continue
@@ -80,7 +93,7 @@ def draw_blocks(data: pd.DataFrame, *, tolerance: float, directions: int | None)
                         alpha=0.2 / len(settings) ** 0.5,
                     )  # fmt: skip
                     axes.plot(
-                        layers, line["fraction"], **styles[setting], lw=widths[place], ms=2.5 + widths[place] / 2,
+                        layers, line["fraction"], **styles[setting], lw=widths[number], ms=2.5 + widths[number] / 2,
                         clip_on=False,
                     )  # fmt: skip
                 if panel.empty:
@@ -93,20 +106,23 @@ def draw_blocks(data: pd.DataFrame, *, tolerance: float, directions: int | None)
                 if row == 0:
                     axes.set_title(model)
                 if row == len(matrices) - 1:
-                    axes.set_xlabel("block of the model")
+                    axes.set_xlabel("layer")
                 if column == 0:
                     axes.set_ylabel(f"{matrix_name(matrix)}\nshare")
         handles = [Line2D([], [], **styles[setting], lw=2, label=setting) for setting in settings]
         frame_figure(
-            figure, "Directions that are determined only together", blocks_caption(tolerance, directions), handles
+            figure,
+            "Directions that are determined only together",
+            near_degenerate_caption(tolerance, directions),
+            handles,
         )
     return figure
 
 
-def blocks_caption(tolerance: float, directions: int | None) -> str:
+def near_degenerate_caption(tolerance: float, directions: int | None) -> str:
     counted = "all" if directions is None else f"the {directions:,} leading"
     return (
-        f"Share of {counted} singular directions of each matrix that lie in a block of at least two: a run of singular "
-        f"values of which neighbours are closer than {tolerance:.3g} of the larger. Within a block the weights "
+        f"Share of {counted} singular directions of each matrix that lie in a near-degenerate cluster: a run of at "
+        f"least two singular values, neighbours closer than {tolerance:.3g} of the larger. Within it the weights "
         "determine the subspace, but no single vector. Bands: Wilson 95 % intervals, as if directions were independent."
     )

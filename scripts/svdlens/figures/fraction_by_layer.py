@@ -1,4 +1,4 @@
-"""The figure fraction_by_block: interpretable rows in every block, a panel per model, a line per matrix."""
+"""The figure fraction_by_layer: interpretable rows in every layer, a panel per model, a line per matrix."""
 
 from functools import partial
 from typing import Any
@@ -7,30 +7,43 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from svdlens.figures.fraction_rows import fraction_rows
+from svdlens.figures.fraction_rows import fraction_choice, fraction_rows, read_fractions
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import (
-    caption_of,
     control_handles,
     draw_control,
     draw_line,
-    figure_of,
+    fraction_caption,
     labelled,
     matrix_handles,
     matrix_style,
     model_names,
     nothing_labelled,
+    panel_figure,
+    shown_choice,
     unit_axis,
 )
 from svdlens.figures.style import ordered_matrices, whole_number_ticks
 
 
-def fraction_by_block_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """A figure for each setting, of the table of fractions of the sweep."""
+    table = inputs["fractions"]
+    data = fraction_by_layer_data(read_fractions(table), **fraction_choice(table, options))
+    for subject in subjects:
+        rows = data[data["setting"] == subject["setting"]]
+        yield rows, draw_fraction_by_layer(rows, setting=subject["setting"], **shown_choice(options))
+
+
+def fraction_by_layer_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
     """The fractions drawn, one row per model, setting, matrix and layer: fraction_rows of the group `layer`."""
     return fraction_rows(frame, group="layer", **choice)
 
 
-def draw_fraction_by_block(data: pd.DataFrame, *, setting: str, labeller: str, rule: str, controls: int) -> Figure:
-    """The rows of fraction_by_block_data of one setting. `controls` is the number of random unit directions."""
+def draw_fraction_by_layer(
+    data: pd.DataFrame, *, setting: str, labeller: str, criterion: str, n_controls: int
+) -> Figure:
+    """The rows of fraction_by_layer_data of one setting. `n_controls` is the number of random unit directions."""
     drawn = labelled(data)
 
     def panel(rows: pd.DataFrame, axes: Axes) -> None:
@@ -43,10 +56,10 @@ def draw_fraction_by_block(data: pd.DataFrame, *, setting: str, labeller: str, r
         unit_axis(axes)
         whole_number_ticks(axes.xaxis)
 
-    return figure_of(
-        f"Fraction interpretable by block, setting {setting}",
-        caption_of(
-            data, labeller=labeller, rule=rule, intervals="Bands", controls=controls,
+    return panel_figure(
+        f"Fraction interpretable by layer, setting {setting}",
+        fraction_caption(
+            data, labeller=labeller, criterion=criterion, intervals="Bands", n_controls=n_controls,
             also="The dashed line is that of the matrix in its colour." if len(control_handles(data)) else "",
         ),
         [
@@ -55,6 +68,6 @@ def draw_fraction_by_block(data: pd.DataFrame, *, setting: str, labeller: str, r
         ],
         handles=[*matrix_handles(drawn), *control_handles(drawn)],
         nothing=nothing_labelled(labeller),
-        xlabel="block",
+        xlabel="layer",
         ylabel="fraction interpretable",
     )  # fmt: skip

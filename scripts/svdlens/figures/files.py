@@ -1,0 +1,224 @@
+"""Which files each figure has in a sweep, from which tables they are drawn, and what is left out.
+
+Pure functions of the configuration, which the rules ask. Imports nothing heavy: every cluster job reads the Snakefile
+again.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from svdlens.errors import SvdlensError, did_you_mean
+from svdlens.figures.registry import FIGURES, FigureEntry
+from svdlens.labels.published.local_files import local_files
+from svdlens.labels.registry import LABELLERS
+from svdlens.sweep.plan import LabelledPlace, Sweep
+
+FORMATS = ("pdf", "png", "csv")
+
+
+class FigureFile(NamedTuple):
+    """One picture: the path of its pdf, png and csv, without suffix, and what it is of (draw_figures, `subjects`)."""
+
+    path: str
+    subject: dict[str, Any]
+
+
+# What a figure has a file of
+
+
+def one_for_sweep(sweep: Sweep, name: str) -> list[FigureFile]:
+    return [FigureFile(f"results/figures/{name}", {})]
+
+
+def one_for_each_setting(sweep: Sweep, name: str) -> list[FigureFile]:
+    return [FigureFile(f"results/figures/{name}_{setting}", {"setting": setting}) for setting in sweep.swept_settings()]
+
+
+def one_for_each_model(sweep: Sweep, name: str) -> list[FigureFile]:
+    return [FigureFile(f"results/figures/{model}/{name}", {"model": model}) for model in sweep.models]
+
+
+def one_for_each_place(sweep: Sweep, name: str) -> list[FigureFile]:
+    return [
+        FigureFile(f"results/figures/{model}/{setting}/{name}_{matrix}", place._asdict())
+        for place in sweep.places()
+        for model, setting, matrix in [place]
+    ]
+
+
+def one_matrix_for_each_model(sweep: Sweep, name: str) -> list[FigureFile]:
+    """In the setting of the post, or else the model's first, through its first read-out."""
+    return [
+        FigureFile(
+            f"results/figures/{model}/{setting}/{name}",
+            {
+                "model": model,
+                "setting": setting,
+                "matrix": sweep.choice(model, "matrices")[0],
+                "readout": sweep.choice(model, "readouts")[0],
+            },
+        )
+        for model in sweep.models
+        for setting in [sweep.figure_setting(model)]
+    ]
+
+
+def one_for_each_token_table(sweep: Sweep, name: str) -> list[FigureFile]:
+    """Each of models.NAME.token_tables that the sweep covers."""
+    return [
+        FigureFile(
+            f"results/figures/{model}/{setting}/{name}_{matrix}_L{table['layer']}{head}",
+            {
+                "model": model,
+                "setting": setting,
+                "matrix": matrix,
+                "layer": table["layer"],
+                "head": table.get("head"),
+                "readout": sweep.choice(model, "readouts")[0],
+                "directions": table.get("directions", sweep.config["figures"]["token_table_directions"]),
+            },
+        )
+        for model, setting, matrix in sweep.places()
+        for table in sweep.config["models"][model].get("token_tables", [])
+        if table["matrix"] == matrix
+        for head in [f"_H{table['head']}" if "head" in table else ""]
+    ]
+
+
+SCOPES: dict[str, Callable[[Sweep, str], list[FigureFile]]] = {
+    "sweep": one_for_sweep,
+    "setting": one_for_each_setting,
+    "model": one_for_each_model,
+    "one_matrix": one_matrix_for_each_model,
+    "place": one_for_each_place,
+    "token_table": one_for_each_token_table,
+}
+"""By `scope` of a FigureEntry: the files of the figure `name` in a sweep."""
+
+
+def figure_files(sweep: Sweep, name: str) -> list[FigureFile]:
+    """The files of a figure; none where the sweep lacks the control that it needs."""
+    figure = FIGURES[name]
+    if figure.control is not None and figure.control not in sweep.controls:
+        return []
+    return SCOPES[figure.scope](sweep, name)
+
+
+def figure_paths(sweep: Sweep, names: Iterable[str], formats: Sequence[str] = FORMATS) -> list[str]:
+    """The paths of all files of the figures of these names, in these formats."""
+    return [f"{file.path}.{suffix}" for name in names for file in figure_files(sweep, name) for suffix in formats]
+
+
+def report_labels(name: str, file: FigureFile) -> dict[str, str]:
+    """What the report lists a picture by: the figure, and the model and setting where it is of one."""
+    end = file.path.rsplit("/", 1)[1]
+    title = name if "setting" in file.subject and "model" not in file.subject else end
+    labels = {"figure": title.replace("_", " ")}
+    return labels | {key: str(file.subject[key]) for key in ("model", "setting") if key in file.subject}
+
+
+# From what it is drawn
+
+
+def figure_inputs(sweep: Sweep, name: str) -> dict[str, str | list[str]]:
+    """The paths of the tables that a figure is drawn from, by the names of FigureEntry.inputs.
+
+    A pattern becomes a list of paths: one for each file of the figure where such a file is of one model, setting and
+    matrix; otherwise one for each of the sweep, or for what the labeller that the figure is about labels.
+    """
+    return {
+        input: input_paths(sweep, FIGURES[name], pattern) if "{" in pattern else pattern
+        for input, pattern in FIGURES[name].inputs.items()
+    }
+
+
+def input_paths(sweep: Sweep, figure: FigureEntry, pattern: str) -> list[str]:
+    if figure.labeller is not None:
+        return [pattern.format(**place._asdict()) for place in places_with_own_lists(sweep, figure.labeller)]
+    subjects = [file.subject for file in figure_files(sweep, figure.name)]
+    if all("matrix" in subject for subject in subjects):
+        return [pattern.format(**subject) for subject in subjects]
+    return sweep.over_places(pattern)
+
+
+def places_with_own_lists(sweep: Sweep, labeller: str) -> list[LabelledPlace]:
+    """What a labeller that brings lists of its own labels, swept or not.
+
+    Of local files of which just some models are there, only these; where there are none at all, the job that reads
+    them explains what is missing.
+    """
+    entry, configuration = LABELLERS[labeller], sweep.config["labellers"].get(labeller, {})
+    models = configuration.get(entry.models_key, [])
+    here = [model for model in models if local_files(configuration, model)]
+    return [
+        LabelledPlace(model, setting, matrix, labeller)
+        for model in here or models
+        for setting in entry.settings
+        for matrix in entry.matrices
+    ]
+
+
+def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
+    """What a figure asks of the configuration, by the names in FigureEntry.options.
+
+    places: (model, setting, matrix) of the sweep. labeller: whose labels are drawn; labellers: all of the sweep.
+    criterion: when a list counts as interpretable. controls: those of the sweep; n_controls: directions of each.
+    switches: of each setting. cluster_tolerance: the relative distance of neighbouring singular values in one cluster.
+    directions: leading ones of each matrix that are kept, None for all. n_tokens: of each direction in a table of
+    tokens. rotary: the models with rotary position embeddings. published: (model, matrix) of the published answers.
+    """
+    config, labeller = sweep.config, sweep.figure_labeller
+    options = {
+        "places": [tuple(place) for place in sweep.places()],
+        "labeller": labeller,
+        "labellers": sweep.labellers,
+        "criterion": sweep.criteria(labeller)[0],
+        "controls": sweep.controls,
+        "n_controls": config["random_directions"],
+        "switches": {setting: config["settings"][setting] for setting in sweep.swept_settings()},
+        "cluster_tolerance": config["cluster_tolerance"],
+        "directions": None if config["directions"] == "all" else config["directions"],
+        "n_tokens": config["figures"]["token_table_tokens"],
+        "rotary": [model for model in sweep.models if sweep.architecture(model).rotary],
+        "published": [(place.model, place.matrix) for place in places_with_own_lists(sweep, "published")],
+    }
+    return {option: options[option] for option in FIGURES[name].options}
+
+
+# What is drawn and what is not
+
+
+def selected_figures(sweep: Sweep) -> list[str]:
+    """The figures that the configuration asks for; `all` are those that the sweep can draw."""
+    if sweep.config["figures"]["select"] != "all":
+        return list(sweep.config["figures"]["select"])
+    return [name for name in FIGURES if why_not_drawn(sweep, name) is None]
+
+
+def why_not_drawn(sweep: Sweep, name: str) -> tuple[str, str] | None:
+    """Why a figure is not among those that are drawn, and what to write or run to have it; None if it is."""
+    figure, selected = FIGURES[name], sweep.config["figures"]["select"]
+    if figure.control is not None and figure.control not in sweep.controls:
+        controls = ", ".join([*sweep.controls, figure.control])
+        return f"the control {figure.control} is not in `controls`", f"write controls: [{controls}]"
+    if selected != "all":
+        command = f"snakemake --cores all figures --config 'figures={{select: [{name}]}}'"
+        return None if name in selected else ("not in figures.select", command)
+    if figure.labeller is not None and all(place.labeller != figure.labeller for place in sweep.labelled_places()):
+        return f"no labels of {figure.labeller} are swept", f"snakemake --cores all plot_{name}"
+    return None
+
+
+def check_figures(sweep: Sweep) -> None:
+    """Raises SvdlensError for a name in figures.select or figures.labeller that is none."""
+    if sweep.figure_labeller not in sweep.labellers:
+        raise SvdlensError(
+            f"figures.labeller: {sweep.figure_labeller!r} is no labeller of the sweep. "
+            f"Labellers: {', '.join(sweep.labellers)}.{did_you_mean(sweep.figure_labeller, sweep.labellers)}"
+        )
+    for name in selected_figures(sweep):
+        if name not in FIGURES:
+            raise SvdlensError(
+                f"figures.select: {name!r} is no figure. Figures: {', '.join(FIGURES)}."
+                f"{did_you_mean(name, list(FIGURES))}"
+            )

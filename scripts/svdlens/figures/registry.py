@@ -1,0 +1,227 @@
+"""The figures: what each is called, what it shows, from which tables it is drawn, and what its files are of.
+
+A new figure is a module figures/{name}.py, a caption rules/report/{name}.rst and an entry here (docs/architecture.md).
+The module has one function that the job calls,
+
+    draw_figures(inputs, subjects, options) -> (data, Figure) for each of `subjects`
+
+inputs: the paths of `inputs`, by name; one path, or a list in the order of the subjects or of the sweep
+    (figures/files.py, figure_inputs). subjects: for each of its files what it is of, by `scope`, such as
+    {"setting": "raw"}. options: what else it asks of the configuration, by the names in `options`. data: just the
+    numbers that are drawn, which become the csv.
+
+Rules, documentation and report read this table. Imports nothing heavy: the Snakefile reads it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from svdlens.sweep import paths
+
+SPECTRA, LABELS, CONTROL_LABELS, FRACTIONS, AGREEMENT = (
+    f"results/tables/{table}.parquet" for table in ("spectra", "labels", "control_labels", "fractions", "agreement")
+)
+LABELLED = ("places", "labeller", "criterion", "n_controls")
+"""The options of every figure of labels."""
+
+
+@dataclass(frozen=True)
+class FigureEntry:
+    """One figure.
+
+    name: in paths, in the configuration (figures.select), of its rule plot_{name}, its module and its caption. shows:
+    what it shows, for the documentation. category: where it stands in the report. scope: what it has a file of, a key
+    of SCOPES in figures/files.py. inputs: its tables by name, as paths or as patterns of wildcards. options: what it
+    asks of the configuration, as figure_options in figures/files.py calls it. labeller: the only one whose labels it
+    draws, whether that is in the sweep or not; None for figures.labeller, or for none. control: one that the figure
+    cannot do without. mem_mb, runtime: what its job needs, in MB and minutes.
+    """
+
+    name: str
+    shows: str
+    category: str
+    scope: str
+    inputs: Mapping[str, str]
+    options: tuple[str, ...] = ()
+    labeller: str | None = None
+    control: str | None = None
+    mem_mb: int = 2000
+    runtime: int = 10
+
+    @property
+    def module(self) -> str:
+        """The module that draws it."""
+        return f"svdlens.figures.{self.name}"
+
+    @property
+    def caption(self) -> str:
+        """Its caption in the report, relative to rules/."""
+        return f"report/{self.name}.rst"
+
+
+FIGURES = {
+    figure.name: figure
+    for figure in (
+        FigureEntry(
+            name="token_table",
+            shows="the leading directions of a matrix as tokens, both signs side by side; of the matrices in "
+            "models.NAME.token_tables",
+            category="Token tables",
+            scope="token_table",
+            inputs={"tokens": paths.TOKENS},
+            options=("n_tokens", "rotary"),
+            runtime=30,
+        ),
+        FigureEntry(
+            name="random_table",
+            shows="the same for singular vectors of a Gaussian matrix, the control of the post",
+            category="Token tables",
+            scope="one_matrix",
+            inputs={"tokens": paths.CONTROLS.replace("{control}", "gaussian")},
+            options=("n_tokens",),
+            control="gaussian",
+        ),
+        FigureEntry(
+            name="spectra",
+            shows="singular values of each layer or head, with an exponential and a power law fitted to them",
+            category="Spectra",
+            scope="place",
+            inputs={"spectra": paths.SPECTRA},
+            options=("rotary",),
+            runtime=30,
+        ),
+        FigureEntry(
+            name="spectrum_growth",
+            shows="largest singular value and sum of squares by layer, all models",
+            category="Spectra",
+            scope="setting",
+            inputs={"spectra": SPECTRA},
+        ),
+        FigureEntry(
+            name="near_degenerate",
+            shows="share of directions in near-degenerate clusters, whose singular values are too close to tell their "
+            "vectors apart",
+            category="Spectra",
+            scope="sweep",
+            inputs={"spectra": SPECTRA},
+            options=("cluster_tolerance", "directions"),
+        ),
+        FigureEntry(
+            name="fraction_by_layer",
+            shows="fraction interpretable by layer, a panel for each model, random directions in grey",
+            category="Fraction interpretable",
+            scope="setting",
+            inputs={"fractions": FRACTIONS},
+            options=LABELLED,
+        ),
+        FigureEntry(
+            name="fraction_by_depth",
+            shows="the same for all models on one axis, by layer and by relative depth",
+            category="Fraction interpretable",
+            scope="setting",
+            inputs={"fractions": FRACTIONS},
+            options=LABELLED,
+        ),
+        FigureEntry(
+            name="fraction_by_index",
+            shows="fraction interpretable by index of the direction, largest singular value first",
+            category="Fraction interpretable",
+            scope="setting",
+            inputs={"fractions": FRACTIONS},
+            options=LABELLED,
+        ),
+        FigureEntry(
+            name="fraction_by_model",
+            shows="fraction interpretable by model, all settings",
+            category="Fraction interpretable",
+            scope="sweep",
+            inputs={"fractions": FRACTIONS},
+            options=LABELLED,
+        ),
+        FigureEntry(
+            name="fraction_by_matrix",
+            shows="fraction interpretable by kind of matrix, all settings",
+            category="Fraction interpretable",
+            scope="sweep",
+            inputs={"fractions": FRACTIONS},
+            options=LABELLED,
+        ),
+        FigureEntry(
+            name="fraction_published",
+            shows="what the labels that Millidge & Black published say, by layer and by the criteria P, V and B; needs "
+            "no model",
+            category="Fraction interpretable",
+            scope="sweep",
+            inputs={"labels": paths.LABELS.replace("{labeller}", "published")},
+            options=("published",),
+            labeller="published",
+        ),
+        FigureEntry(
+            name="read_write",
+            shows="fraction interpretable on the read and on the write side of OV",
+            category="Fraction interpretable",
+            scope="setting",
+            inputs={"fractions": FRACTIONS},
+            options=LABELLED,
+        ),
+        FigureEntry(
+            name="kinds_by_layer",
+            shows="semantic, grammatical, orthographic and other lists by layer, beside those of random directions",
+            category="Kinds of lists",
+            scope="setting",
+            inputs={"labels": LABELS, "control_labels": CONTROL_LABELS},
+            options=LABELLED,
+            mem_mb=6000,
+            runtime=20,
+        ),
+        FigureEntry(
+            name="frequency_directions",
+            shows="how often the first direction of a matrix lists frequent, rare or glitch tokens",
+            category="Kinds of lists",
+            scope="setting",
+            inputs={"labels": LABELS, "control_labels": CONTROL_LABELS},
+            options=LABELLED,
+            mem_mb=6000,
+            runtime=20,
+        ),
+        FigureEntry(
+            name="controls",
+            shows="singular directions beside the controls of the sweep",
+            category="Controls",
+            scope="setting",
+            inputs={"labels": LABELS, "control_labels": CONTROL_LABELS},
+            options=(*LABELLED, "controls"),
+            mem_mb=6000,
+            runtime=20,
+        ),
+        FigureEntry(
+            name="antipodal",
+            shows="how often both signs of a direction are interpretable, one or none, against independence",
+            category="Controls",
+            scope="setting",
+            inputs={"labels": LABELS, "control_labels": CONTROL_LABELS},
+            options=LABELLED,
+            mem_mb=6000,
+            runtime=20,
+        ),
+        FigureEntry(
+            name="settings_effect",
+            shows="what each switch of a setting does to the fraction interpretable and to the token lists",
+            category="Settings",
+            scope="model",
+            inputs={"fractions": FRACTIONS, "tokens": paths.TOKENS},
+            options=(*LABELLED, "switches"),
+            mem_mb=4000,
+            runtime=30,
+        ),
+        FigureEntry(
+            name="agreement",
+            shows="how far labellers agree on which lists are interpretable",
+            category="Labellers",
+            scope="setting",
+            inputs={"agreement": AGREEMENT},
+            options=("labellers",),
+        ),
+    )
+}
+"""By name, in the order in which they are listed."""

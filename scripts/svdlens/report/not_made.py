@@ -1,0 +1,83 @@
+"""What a sweep leaves out of all that there could be, for the report. Imports nothing heavy: the Snakefile asks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from svdlens.figures.files import why_not_drawn
+from svdlens.figures.registry import FIGURES
+from svdlens.labels.registry import LABELLERS, LabellerEntry
+from svdlens.spec.controls import CONTROLS
+from svdlens.sweep.plan import Sweep
+
+
+def swept_configuration(sweep: Sweep) -> dict[str, Any]:
+    """The configuration without the models and settings that are not swept."""
+    config = sweep.config
+    models = {model: config["models"][model] for model in sweep.models}
+    settings = {setting: config["settings"][setting] for setting in sweep.swept_settings()}
+    others = {key: value for key, value in config.items() if key not in ("models", "settings", "sweep")}
+    return {"sweep": config["sweep"], "models": models, "settings": settings, **others}
+
+
+def not_made(sweep: Sweep) -> list[dict[str, str]]:
+    """What the sweep leaves out: `what`, `why`, and `how`, what to write or run, empty where nothing helps."""
+    rows = [
+        *figures_left_out(sweep),
+        *controls_left_out(sweep),
+        *token_tables_left_out(sweep),
+        *labels_left_out(sweep),
+    ]
+    return [{"what": what, "why": why, "how": how} for what, why, how in rows]
+
+
+def figures_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
+    for name in FIGURES:
+        reason = why_not_drawn(sweep, name)
+        if reason is not None:
+            yield f"figure {name}", *reason
+
+
+def controls_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
+    for control in CONTROLS:
+        if control not in sweep.controls:
+            chosen = ", ".join(name for name in CONTROLS if name in sweep.controls or name == control)
+            yield f"control {control}", "it is not in `controls`", f"write controls: [{chosen}]"
+
+
+def token_tables_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
+    for model in sweep.models:
+        drawn = {table["matrix"] for table in sweep.config["models"][model].get("token_tables", [])}
+        for matrix in sweep.choice(model, "matrices"):
+            if matrix not in drawn:
+                how = f"add {{matrix: {matrix}, layer: 0}} to models.{model}.token_tables"
+                yield f"token tables of {matrix}, {model}", "no layer is chosen", how
+
+
+def labels_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
+    labelled = set(sweep.labelled_places())
+    for labeller in sweep.labellers:
+        without: dict[tuple[str, str], list[str]] = {}
+        for place in sweep.places():
+            if (*place, labeller) not in labelled:
+                without.setdefault((place.model, place.matrix), []).append(place.setting)
+        configuration = sweep.config["labellers"].get(labeller, {})
+        for (model, matrix), settings in without.items():
+            what = f"labels of {labeller} for {matrix}, {model}, settings {', '.join(settings)}"
+            if matrix not in configuration.get("matrices", [matrix]):
+                yield (
+                    what,
+                    f"labellers.{labeller}.matrices leaves it out",
+                    f"add {matrix} to labellers.{labeller}.matrices",
+                )
+            else:
+                yield what, what_it_labels(LABELLERS[labeller]), ""
+
+
+def what_it_labels(labeller: LabellerEntry) -> str:
+    """The only matrices, settings and models that a labeller can label, as words."""
+    limits = [
+        *([f"matrices {', '.join(labeller.matrices)}"] if labeller.matrices else []),
+        *([f"settings {', '.join(labeller.settings)}"] if labeller.settings else []),
+        *([f"the models in labellers.{labeller.name}.{labeller.models_key}"] if labeller.models_key else []),
+    ]
+    return f"{labeller.name} labels only {'; '.join(limits)}"

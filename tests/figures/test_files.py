@@ -1,0 +1,167 @@
+"""Which files figures have in a sweep, from which tables they are drawn, what is left out; captions and modules."""
+
+import importlib
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import jinja2
+import pytest
+
+from svdlens.errors import SvdlensError
+from svdlens.figures.files import (
+    FORMATS,
+    SCOPES,
+    check_figures,
+    figure_files,
+    figure_inputs,
+    figure_options,
+    figure_paths,
+    report_labels,
+    selected_figures,
+    why_not_drawn,
+)
+from svdlens.figures.registry import FIGURES
+from sweep_configs import CONFIG, sweep_with
+
+PROJECT = Path(__file__).parents[2]
+SWEEP = sweep_with()
+RESULTS = "results/figures"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_has_a_module_and_a_caption_and_its_options_exist(name):
+    figure = FIGURES[name]
+    assert figure.name == name and figure.scope in SCOPES and figure.category and figure.shows
+    assert callable(importlib.import_module(figure.module).draw_figures)
+    assert set(figure_options(SWEEP, name)) == set(figure.options)
+    text = (PROJECT / "rules" / figure.caption).read_text("utf-8")
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    params = SimpleNamespace(**figure_options(SWEEP, name))
+    rendered = environment.from_string(text).render(snakemake=SimpleNamespace(params=params, config=CONFIG))
+    assert len(rendered) > 80 and "{" not in rendered
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_what_a_job_gets_is_plain_and_its_inputs_fit_its_files(name):
+    # Snakemake compares params as text, and hands them to a process of its own.
+    subjects, options = [file.subject for file in figure_files(SWEEP, name)], figure_options(SWEEP, name)
+    plain = json.loads(json.dumps({"subjects": subjects, **options}))
+    assert plain["subjects"] == subjects
+    for paths in figure_inputs(SWEEP, name).values():
+        assert "{" not in str(paths)
+        if isinstance(paths, list) and subjects and "matrix" in subjects[0]:
+            assert len(paths) == len(subjects)
+            for path, subject in zip(paths, subjects, strict=True):
+                assert f"model={subject['model']}/setting={subject['setting']}/{subject['matrix']}." in path
+        elif isinstance(paths, list) and "places" in options:
+            assert len(paths) == len(options["places"])
+
+
+def test_no_two_figures_share_a_file_and_each_comes_in_all_formats():
+    paths = figure_paths(SWEEP, FIGURES)
+    assert len(paths) == len(set(paths))
+    stems = {path.rsplit(".", 1)[0] for path in paths}
+    assert set(paths) == {f"{stem}.{suffix}" for stem in stems for suffix in FORMATS}
+
+
+def test_files_are_those_of_the_scope():
+    def paths(name, **changes):
+        return [file.path.removeprefix(f"{RESULTS}/") for file in figure_files(sweep_with(**changes), name)]
+
+    assert paths("near_degenerate") == ["near_degenerate"]
+    assert paths("antipodal") == ["antipodal_raw", "antipodal_post2022"]
+    assert paths("settings_effect") == ["own/settings_effect", "encoder/settings_effect"]
+    assert paths("random_table") == ["own/post2022/random_table", "encoder/raw/random_table"]
+    assert paths("spectra") == [
+        *("own/raw/spectra_ov", "own/raw/spectra_mlp_in", "own/post2022/spectra_ov", "own/post2022/spectra_mlp_in"),
+        *("encoder/raw/spectra_ov", "encoder/raw/spectra_mlp_in"),
+    ]
+    # QK is in the catalogue and not in the sweep.
+    assert paths("token_table") == ["own/raw/token_table_ov_L0_H1", "own/post2022/token_table_ov_L0_H1"]
+    medium = {"sweep": {"models": ["gpt2-medium"], "settings": ["post2022"]}}
+    [ov, mlp] = figure_files(sweep_with(**medium), "token_table")
+    assert (ov.subject["head"], ov.subject["directions"]) == (10, 15)
+    assert (mlp.subject["head"], mlp.subject["directions"]) == (None, 50)
+
+
+def test_options_say_what_the_configuration_says():
+    assert figure_options(SWEEP, "fraction_by_layer")["criterion"] == "q_value < 0.05"
+    assert figure_options(SWEEP, "near_degenerate") == {"cluster_tolerance": 0.01, "directions": 64}
+    assert figure_options(sweep_with(directions="all"), "near_degenerate")["directions"] is None
+    assert figure_options(sweep_with(sweep={"models": ["own", "rotary"]}), "spectra")["rotary"] == ["rotary"]
+    published = sweep_with(sweep={"labellers": ["coherence", "published"]}, figures={"labeller": "published"})
+    assert figure_options(published, "antipodal")["criterion"] == "B"
+
+
+def test_the_report_lists_pictures_by_figure_model_and_setting():
+    labels = {name: report_labels(name, figure_files(SWEEP, name)[0]) for name in FIGURES if name != "token_table"}
+    assert labels["near_degenerate"] == {"figure": "near degenerate"}
+    assert labels["antipodal"] == {"figure": "antipodal", "setting": "raw"}
+    assert labels["settings_effect"] == {"figure": "settings effect", "model": "own"}
+    assert labels["spectra"] == {"figure": "spectra ov", "model": "own", "setting": "raw"}
+
+
+def test_without_the_control_that_it_needs_a_figure_is_left_out_and_that_is_said():
+    sweep = sweep_with(controls=["random_unit", "rotated"])
+    assert figure_files(sweep, "random_table") == [] and figure_inputs(sweep, "random_table") == {"tokens": []}
+    assert "random_table" not in selected_figures(sweep)
+    why, how = why_not_drawn(sweep, "random_table")
+    assert "gaussian is not in `controls`" in why and how == "write controls: [random_unit, rotated, gaussian]"
+    assert set(selected_figures(SWEEP)) - set(selected_figures(sweep)) == {"random_table"}
+    # Also where the configuration asks for it by name.
+    asked = sweep_with(controls=["random_unit"], figures={"select": ["random_table"]})
+    assert figure_paths(asked, selected_figures(asked)) == []
+    assert why_not_drawn(asked, "random_table") is not None
+
+
+def test_a_figure_about_one_labeller_is_drawn_where_its_labels_are_swept():
+    assert "fraction_published" not in selected_figures(SWEEP)
+    why, how = why_not_drawn(SWEEP, "fraction_published")
+    assert "published" in why and how == "snakemake --cores all plot_fraction_published"
+    choice = {"models": ["gpt2-medium"], "labellers": ["coherence", "published"]}
+    assert "fraction_published" in selected_figures(sweep_with(sweep=choice))
+    # It can be asked for without any model.
+    assert figure_inputs(SWEEP, "fraction_published")["labels"] == [
+        f"results/labels/model={model}/setting=post2022/{matrix}.published.parquet"
+        for model in ("gpt2-small", "gpt2-medium")
+        for matrix in ("mlp_in", "mlp_out")
+    ]
+
+
+def test_of_published_files_in_a_directory_those_at_hand_are_drawn(tmp_path):
+    def drawn():
+        published = {"models": ["gpt2-small", "gpt2-medium"], "path": str(tmp_path)}
+        sweep = sweep_with(labellers={"published": published})
+        return figure_options(sweep, "fraction_published")["published"]
+
+    both = [(model, matrix) for model in ("gpt2-small", "gpt2-medium") for matrix in ("mlp_in", "mlp_out")]
+    # Where there are none the job that fetches them says so.
+    assert drawn() == both
+    (tmp_path / "data/json_data").mkdir(parents=True)
+    (tmp_path / "data/json_data/medium_mlp_in_text_outputs.json").write_text("{}")
+    assert drawn() == both[2:]
+    (tmp_path / "verifier_mlp_in_gpt2_small_svd_corrects_list.npy").write_bytes(b"")
+    assert drawn() == both
+
+
+def test_a_selection_draws_these_and_the_others_say_how():
+    sweep = sweep_with(figures={"select": ["spectra"]})
+    assert selected_figures(sweep) == ["spectra"] and why_not_drawn(sweep, "spectra") is None
+    why, how = why_not_drawn(sweep, "antipodal")
+    assert why == "not in figures.select" and "select: [antipodal]" in how
+
+
+@pytest.mark.parametrize(
+    ("figures", "message"),
+    [
+        ({"select": ["spectrum"]}, r"figures.select: 'spectrum' is no figure\. Figures: token_table, .* 'spectra'\?"),
+        (
+            {"labeller": "published"},
+            r"figures.labeller: 'published' is no labeller of the sweep\. Labellers: co",
+        ),
+    ],
+)
+def test_a_name_that_is_none_is_named_with_those_there_are(figures, message):
+    with pytest.raises(SvdlensError, match=message):
+        check_figures(sweep_with(figures=figures))
