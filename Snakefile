@@ -18,14 +18,18 @@ include: "rules/published.smk"
 include: "rules/lists.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
-include: "rules/export.smk"
+include: "rules/figures.smk"
+include: "rules/report.smk"
 include: "rules/explorer.smk"
+include: "rules/export.smk"
 
 
 rule all:
     default_target: True
     input:
         expand("results/tables/{table}.parquet", table=paths.TABLES),
+        figure_paths(SWEEP, selected_figures(SWEEP)),
+        expand("results/report/{page}.html", page=REPORT_PAGES),
         "results/explorer/index.html",
 
 
@@ -36,6 +40,9 @@ TARGETS = {
     "tokens": SWEEP.over_places(paths.TOKENS),
     "labels": SWEEP.over_labels(paths.LABELS),
     "tables": expand("results/tables/{table}.parquet", table=paths.TABLES),
+    "figures": figure_paths(SWEEP, selected_figures(SWEEP)),
+    "paper_figures": paper_paths(SWEEP),
+    "published_figures": figure_paths(SWEEP, ["fraction_published"]),
     "explorer": "results/explorer/index.html",
 }
 

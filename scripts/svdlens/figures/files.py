@@ -41,7 +41,7 @@ def one_for_each_model(sweep: Sweep, name: str) -> list[FigureFile]:
 def one_for_each_place(sweep: Sweep, name: str) -> list[FigureFile]:
     return [
         FigureFile(f"results/figures/{model}/{setting}/{name}_{matrix}", place._asdict())
-        for place in sweep.places()
+        for place in sweep.places
         for model, setting, matrix in [place]
     ]
 
@@ -78,7 +78,7 @@ def one_for_each_token_table(sweep: Sweep, name: str) -> list[FigureFile]:
                 "directions": table.get("directions", sweep.config["figures"]["token_table_directions"]),
             },
         )
-        for model, setting, matrix in sweep.places()
+        for model, setting, matrix in sweep.places
         for table in sweep.config["models"][model].get("token_tables", [])
         if table["matrix"] == matrix
         for head in [f"_H{table['head']}" if "head" in table else ""]
@@ -169,7 +169,7 @@ def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
     """
     config, labeller = sweep.config, sweep.figure_labeller
     options = {
-        "places": [tuple(place) for place in sweep.places()],
+        "places": [tuple(place) for place in sweep.places],
         "labeller": labeller,
         "labellers": sweep.labellers,
         "criterion": sweep.criteria(labeller)[0],
@@ -204,7 +204,7 @@ def why_not_drawn(sweep: Sweep, name: str) -> tuple[str, str] | None:
     if selected != "all":
         command = f"snakemake --cores all figures --config 'figures={{select: [{name}]}}'"
         return None if name in selected else ("not in figures.select", command)
-    if figure.labeller is not None and all(place.labeller != figure.labeller for place in sweep.labelled_places()):
+    if figure.labeller is not None and all(place.labeller != figure.labeller for place in sweep.labelled_places):
         return f"no labels of {figure.labeller} are swept", f"snakemake --cores all plot_{name}"
     return None
 

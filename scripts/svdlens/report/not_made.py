@@ -54,10 +54,10 @@ def token_tables_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
 
 
 def labels_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
-    labelled = set(sweep.labelled_places())
+    labelled = set(sweep.labelled_places)
     for labeller in sweep.labellers:
         without: dict[tuple[str, str], list[str]] = {}
-        for place in sweep.places():
+        for place in sweep.places:
             if (*place, labeller) not in labelled:
                 without.setdefault((place.model, place.matrix), []).append(place.setting)
         configuration = sweep.config["labellers"].get(labeller, {})
