@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-COLUMNS = {"block": "cluster", "block_spread": "cluster_spread", "rule": "criterion"}
+COLUMNS = {"block": "cluster", "block_spread": "cluster_spread", "rule": "criterion", "shade_rule": "shading"}
 """Columns of schema 3 under their names in schema 4; of tables, and of the csv of figures."""
 FIGURES = {"fraction_by_block": "fraction_by_layer", "blocks": "near_degenerate"}
 """Figures of schema 3 under their names in schema 4."""

@@ -7,7 +7,7 @@ from safetensors.numpy import load_file
 from svdlens.artefacts.provenance import table_facts
 from svdlens.artefacts.table_schemas import SPECTRA, write_table
 from svdlens.runtime.script import run
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, matrix_places
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads
 from svdlens.svd.spectrum import spectra_columns
 
 
@@ -16,7 +16,7 @@ def main(smk):
     facts = table_facts(smk.input.provenance, matrix, setting=sorted(smk.params.switches), code=smk.params.code)
     svd = load_file(smk.input.svd)
     values, sign_vectors = svd["values"], svd[MATRIX_KINDS[matrix].sign_array]
-    layers, heads = matrix_places(values.shape, matrix)
+    layers, heads = layers_and_heads(values.shape, matrix)
     # A list of one file, or of none.
     stability = {name: array for path in smk.input.stability for name, array in load_file(path).items()}
     columns = spectra_columns(

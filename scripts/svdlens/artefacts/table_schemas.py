@@ -179,9 +179,9 @@ def concatenate_tables(
             table = pq.ParquetFile(source).read()
             if rows is not None:
                 table = table.filter(rows)
-            for place, (name, value) in enumerate(constants.items()):
+            for number, (name, value) in enumerate(constants.items()):
                 column = pa.DictionaryArray.from_arrays(pa.array([0] * len(table), pa.int16()), pa.array([value]))
-                table = table.add_column(place, name, column)
+                table = table.add_column(number, name, column)
             writer.write_table(table.select(whole.names).cast(whole))
 
 

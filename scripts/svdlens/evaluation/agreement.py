@@ -27,7 +27,7 @@ def read_decisions(path: Path) -> pd.DataFrame:
 
 
 def agreement_of_sweep(files: Sequence[Path], places: Sequence[tuple[str, str, str, str]]) -> pd.DataFrame:
-    """The table of agreement of the sweep, from what compare() found for each of `places` (model, setting, matrix,
+    """The table of agreement of the sweep, from what compare() says of each of `places` (model, setting, matrix,
     labeller).
 
     For each model, setting, matrix and read-out every labeller by itself, and then each two of them. Of a file that
@@ -39,13 +39,13 @@ def agreement_of_sweep(files: Sequence[Path], places: Sequence[tuple[str, str, s
         rows = pq.ParquetFile(path).read().to_pandas()
         beside = [second for *others, second in places if tuple(others) == (model, setting, matrix)]
         rows = rows[rows["second"].isna() | rows["second"].isin(beside)]
-        pieces.append(rows.assign(model=model, setting=setting, of_first=order.index(first)))
+        pieces.append(rows.assign(model=model, setting=setting, number_of_first=order.index(first)))
     table = pd.concat(pieces, ignore_index=True)
     ranks = {
         "group": table.groupby(["model", "setting", "matrix", "readout"], sort=False, observed=True).ngroup(),
         "pair": table["second"].notna(),
-        "first": table.pop("of_first"),
-        "second": table["second"].map({name: place for place, name in enumerate(order)}).astype(float).fillna(-1),
+        "first": table.pop("number_of_first"),
+        "second": table["second"].map({name: number for number, name in enumerate(order)}).astype(float).fillna(-1),
     }
     return table.iloc[np.lexsort(tuple(ranks.values())[::-1])]
 
@@ -72,8 +72,8 @@ def alone(labels: pd.DataFrame) -> dict[str, Any]:
     """
     record = dict.fromkeys(AGREEMENT.names[AGREEMENT.get_field_index("n_joined") :])
     rows = decisions_of(labels).dropna(subset="decision")
-    of_frequency = frequency_columns("first", *(rows[name].to_numpy() for name in DECISION))
-    return record | {"n_joined": len(labels), "n": len(rows), **of_frequency}
+    frequency = frequency_columns("first", *(rows[name].to_numpy() for name in DECISION))
+    return record | {"n_joined": len(labels), "n": len(rows), **frequency}
 
 
 def agreement(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
@@ -120,12 +120,12 @@ def agreement(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> dict[
 def frequency_columns(name: str, decision: np.ndarray, score: np.ndarray, log_rank: np.ndarray) -> dict[str, Any]:
     """How far the frequency of tokens goes with what the labeller `name` says: {name}_spearman to {name}_log_rank_auc,
     as agreement() describes them."""
-    found = decision > 0
+    interpretable = decision > 0
     return {
         f"{name}_spearman": rank_correlation(score, log_rank),
-        f"{name}_log_rank_interpretable": mean_or_none(log_rank[found]),
-        f"{name}_log_rank_not": mean_or_none(log_rank[~found]),
-        f"{name}_log_rank_auc": area_under_roc(log_rank, found),
+        f"{name}_log_rank_interpretable": mean_or_none(log_rank[interpretable]),
+        f"{name}_log_rank_not": mean_or_none(log_rank[~interpretable]),
+        f"{name}_log_rank_auc": area_under_roc(log_rank, interpretable),
     }
 
 

@@ -65,8 +65,8 @@ def build_explorer(sources: Sequence[Source], fractions: Path, static: Sequence[
 
     `fractions` is the table of fractions of the sweep, `static` are the files of the page. Same tables, same bytes.
     """
-    places = ["model", "setting", "matrix", "unit", "group", "layer", "head"]
-    table = read_columns(fractions, [*places, *FRACTION_KEYS, *FRACTION_NUMBERS, "n", "k"])
+    keys = ["model", "setting", "matrix", "unit", "group", "layer", "head"]
+    table = read_columns(fractions, [*keys, *FRACTION_KEYS, *FRACTION_NUMBERS, "n", "k"])
     wanted = pc.and_(pc.equal(table["unit"], "row"), pc.not_equal(table["group"], "index"))
     table = table.filter(wanted).combine_chunks()
     models = list(dict.fromkeys(source.model for source in sources))
@@ -95,28 +95,30 @@ def write_model(model: str, sources: Sequence[Source], fractions: pa.Table, targ
     lists = [read_lists(source.tokens, TOKENS) for source in sources]
     random = [read_lists(source.random, TOKENS, RANDOM_DIRECTIONS) if source.random else None for source in sources]
     texts: dict[int, str] = {}
-    for source, found, control in zip(sources, lists, random, strict=True):
-        read_texts(source.tokens, TOKENS, found.ids, texts)
+    for source, own_lists, control in zip(sources, lists, random, strict=True):
+        read_texts(source.tokens, TOKENS, own_lists.ids, texts)
         if source.random and control:
             read_texts(source.random, TOKENS, control.ids, texts)
-    frames, tables, places = distinct_tables(lists)
-    vocabulary = vocabulary_of([ids for of_frame in tables for ids in of_frame], texts)
-    numbers = [[vocabulary.number[ids] for ids in of_frame] for of_frame in tables]
+    frames, tables, numbers_of_lists = distinct_tables(lists)
+    vocabulary = vocabulary_of([ids for frame_tables in tables for ids in frame_tables], texts)
+    numbers = [[vocabulary.number[ids] for ids in frame_tables] for frame_tables in tables]
     entry: dict[str, Any] = {"name": model, "revision": read_metadata(sources[0].tokens)["revision"]}
     entry |= write_index(target, directory, vocabulary, numbers)
     entry["frames"], offset = [], 0
-    for frame, of_frame in zip(frames, numbers, strict=True):
+    for frame, frame_tables in zip(frames, numbers, strict=True):
         stem = f"{directory}/{frame.matrix}"
-        written = [write_lists(target, stem, frame, of_frame[: place + 1]) for place in range(len(of_frame))]
+        written = [write_lists(target, stem, frame, frame_tables[: n + 1]) for n in range(len(frame_tables))]
         entry["frames"].append(frame_entry(frame) | {"offset": offset, "tables": written})
         offset += frame.rows
     entry["matrices"] = {}
-    for source, found, control, place in zip(sources, lists, random, places, strict=True):
-        matrix = found.frame.matrix
-        of_source = pc.and_(pc.equal(fractions["model"], model), pc.equal(fractions["setting"], source.setting))
-        own = fractions.filter(pc.and_(of_source, pc.equal(fractions["matrix"], matrix)))
-        one = write_source(target, f"{directory}/{matrix}", source, found, texts, own)
-        one |= {"frame": place[0], "table": place[1]}
+    for source, own_lists, control, (frame_number, table_number) in zip(
+        sources, lists, random, numbers_of_lists, strict=True
+    ):
+        matrix = own_lists.frame.matrix
+        in_setting = pc.and_(pc.equal(fractions["model"], model), pc.equal(fractions["setting"], source.setting))
+        own = fractions.filter(pc.and_(in_setting, pc.equal(fractions["matrix"], matrix)))
+        one = write_source(target, f"{directory}/{matrix}", source, own_lists, texts, own)
+        one |= {"frame": frame_number, "table": table_number}
         if control:
             one["random"] = write_random(
                 target, f"{directory}/{matrix}_random", source.random_labels, control, vocabulary, texts
@@ -129,17 +131,17 @@ def distinct_tables(lists: Sequence[Lists]) -> tuple[list[Frame], list[list[np.n
     """The different frames, the different tables of ids of each, and for each of `lists` which of these it has."""
     frames: list[Frame] = []
     tables: list[list[np.ndarray]] = []
-    places = []
-    for found in lists:
-        if found.frame not in frames:
-            frames.append(found.frame)
+    numbers = []
+    for own_lists in lists:
+        if own_lists.frame not in frames:
+            frames.append(own_lists.frame)
             tables.append([])
-        place = frames.index(found.frame)
-        same = [table for table, ids in enumerate(tables[place]) if np.array_equal(ids, found.ids)]
+        frame = frames.index(own_lists.frame)
+        same = [table for table, ids in enumerate(tables[frame]) if np.array_equal(ids, own_lists.ids)]
         if not same:
-            tables[place].append(found.ids)
-        places.append((place, same[0] if same else len(tables[place]) - 1))
-    return frames, tables, places
+            tables[frame].append(own_lists.ids)
+        numbers.append((frame, same[0] if same else len(tables[frame]) - 1))
+    return frames, tables, numbers
 
 
 def write_source(

@@ -52,7 +52,7 @@ class Lists(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """What a labeller says of each list of a frame; names, kinds and statuses are coded by their places in lists.
+    """What a labeller says of each list of a frame; names, kinds and statuses are coded by their numbers in lists.
 
     `name` 0 is no name, i is `names[i - 1]`. `judged` is labelled + 3 verified + 9 interpretable, each of which is 0
     for null, 1 for no and 2 for yes. `numbers` are the columns NUMBERS. `evidence` has bit i set where token i of the
@@ -83,7 +83,7 @@ def integers(column: pa.ChunkedArray | pa.Array) -> Int[np.ndarray, " n"]:
 
 
 def codes(column: pa.ChunkedArray, names: Sequence[str] | None = None) -> tuple[list[str], Int[np.ndarray, " n"]]:
-    """The different texts of a column, in the order in which they come if not given, and the place of each row's."""
+    """The different texts of a column, in the order in which they come if not given, and the number of each row's."""
     column = column.cast(pa.string())
     if names is None:
         names = [name for name in pc.unique(column).to_pylist() if name is not None]
@@ -109,10 +109,10 @@ def frame_of(path: Path, table: pa.Table) -> Frame:
 
 
 def order_of(frame: Frame, table: pa.Table) -> Int[np.ndarray, " n"]:
-    """The place of each row of a table in the frame; -1 for a row that the frame does not have."""
+    """The position of each row of a table in the frame; -1 for a row that the frame does not have."""
     layer, head, index = (integers(table[name]) for name in ("layer", "head", "index"))
     readout, side = codes(table["readout"], frame.readouts)[1], codes(table["side"], frame.sides)[1]
-    places = [
+    coordinates = [
         (np.searchsorted(frame.layers, layer), len(frame.layers), np.isin(layer, frame.layers)),
         (np.searchsorted(frame.heads, head), len(frame.heads), np.isin(head, frame.heads)),
         (readout, len(frame.readouts), readout >= 0),
@@ -121,8 +121,8 @@ def order_of(frame: Frame, table: pa.Table) -> Int[np.ndarray, " n"]:
         ((integers(table["sign"]) < 0).astype(np.int64), 2, np.True_),
     ]
     order, known = np.zeros(len(table), dtype=np.int64), np.ones(len(table), dtype=bool)
-    for place, size, in_frame in places:
-        order, known = order * size + place, known & in_frame
+    for coordinate, size, in_frame in coordinates:
+        order, known = order * size + coordinate, known & in_frame
     return np.where(known, order, -1)
 
 
@@ -149,11 +149,11 @@ def read_texts(path: Path, tokens: int, ids: Int[np.ndarray, "..."], texts: dict
             return
         flat = batch.column("token_ids").flatten().to_numpy()
         kept = (np.arange(len(flat)) % (len(flat) // len(batch))) < tokens
-        found, first = np.unique(np.where(kept, flat, -1), return_index=True)
-        new = np.isin(found, missing)
+        ids_here, first = np.unique(np.where(kept, flat, -1), return_index=True)
+        new = np.isin(ids_here, missing)
         words = batch.column("tokens").flatten().take(pa.array(first[new])).to_pylist()
-        texts.update(zip(found[new].tolist(), (word or "" for word in words), strict=True))
-        missing = np.setdiff1d(missing, found[new])
+        texts.update(zip(ids_here[new].tolist(), (word or "" for word in words), strict=True))
+        missing = np.setdiff1d(missing, ids_here[new])
 
 
 def evidence_of(
@@ -163,15 +163,15 @@ def evidence_of(
     n, k = lists.ids.shape
     words = list(dict.fromkeys(texts.values()))
     word_of_id = np.full(max(texts, default=0) + 1, -1, dtype=np.int64)
-    places = {word: place for place, word in enumerate(words)}
-    word_of_id[list(texts)] = [places[text] for text in texts.values()]
+    number_of_word = {word: number for number, word in enumerate(words)}
+    word_of_id[list(texts)] = [number_of_word[text] for text in texts.values()]
     lengths = integers(pc.fill_null(pc.list_value_length(evidence), 0))
     said = integers(pc.index_in(pc.list_flatten(evidence), value_set=pa.array(words, pa.string())))
     pairs = np.unique((np.repeat(rows, lengths) * (len(words) + 1) + said)[said >= 0])
     bits = np.zeros(n, dtype=np.int64)
-    for place in range(k):
-        wanted = np.arange(n) * (len(words) + 1) + word_of_id[lists.ids[:, place]]
-        bits |= np.isin(wanted, pairs).astype(np.int64) << place
+    for rank in range(k):
+        wanted = np.arange(n) * (len(words) + 1) + word_of_id[lists.ids[:, rank]]
+        bits |= np.isin(wanted, pairs).astype(np.int64) << rank
     counts = np.zeros(n, dtype=np.int64)
     counts[rows] = lengths
     return bits, counts
@@ -197,8 +197,8 @@ def read_labels(path: Path, lists: Lists, texts: Mapping[int, str], control: str
     rows, n = order[order >= 0], lists.frame.rows
     names, name = codes(table["label"])
     by_text = np.argsort(np.array(names, dtype=object)) if names else np.zeros(0, dtype=np.int64)
-    place = np.empty(len(names), dtype=np.int64)
-    place[by_text] = np.arange(1, len(names) + 1)
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[by_text] = np.arange(1, len(names) + 1)
     kinds, kind = codes(table["kind"])
     statuses, status = codes(table["status"])
     judged = sum(
@@ -211,10 +211,10 @@ def read_labels(path: Path, lists: Lists, texts: Mapping[int, str], control: str
         for column in NUMBERS
     }
     return Labels(
-        names=[names[place] for place in by_text],
+        names=[names[number] for number in by_text],
         kinds=["none", *(one for one in kinds if one != "none")],
         statuses=[ABSENT, *statuses],
-        name=spread(np.where(name < 0, 0, place[name]) if names else np.zeros(len(rows), np.int64), rows, n, 0),
+        name=spread(np.where(name < 0, 0, rank[name]) if names else np.zeros(len(rows), np.int64), rows, n, 0),
         kind=spread(moved_to_front(kinds, kind, "none"), rows, n, 0),
         status=spread(status + 1, rows, n, 0),
         judged=spread(np.asarray(judged), rows, n, 0),
@@ -225,10 +225,10 @@ def read_labels(path: Path, lists: Lists, texts: Mapping[int, str], control: str
     )
 
 
-def moved_to_front(names: Sequence[str], places: Int[np.ndarray, " n"], first: str) -> Int[np.ndarray, " n"]:
-    """Places in `names` as they are once `first` stands at the front; null becomes `first`."""
+def moved_to_front(names: Sequence[str], numbers: Int[np.ndarray, " n"], first: str) -> Int[np.ndarray, " n"]:
+    """Numbers of `names` as they are once `first` stands at the front; null becomes `first`."""
     order = [first, *(name for name in names if name != first)]
-    return np.array([*(order.index(name) for name in names), 0], dtype=np.int64)[places]
+    return np.array([*(order.index(name) for name in names), 0], dtype=np.int64)[numbers]
 
 
 def interpretable(labels: Labels) -> Bool[np.ndarray, " n"]:
@@ -252,17 +252,17 @@ def read_spectra(path: Path, frame: Frame) -> dict[str, np.ndarray]:
     known = np.isin(layer, frame.layers) & np.isin(head, frame.heads)
     cell = np.searchsorted(frame.layers, layer) * len(frame.heads) + np.searchsorted(frame.heads, head)
     rank = int(index.max(initial=-1)) + 1
-    places = (cell * rank + index)[known]
-    if len(np.unique(places)) != frame.cells * rank:
+    positions = (cell * rank + index)[known]
+    if len(np.unique(positions)) != frame.cells * rank:
         raise SvdlensError(
-            f"{path}: {len(np.unique(places))} singular values for {frame.cells} matrices of {rank}. The tables of "
+            f"{path}: {len(np.unique(positions))} singular values for {frame.cells} matrices of {rank}. The tables of "
             "tokens and of spectra are not of one run; delete both and run again."
         )
-    found = {}
+    arrays = {}
     for name in columns:
         values: Any = table[name]
         values = integers(values) if name == "cluster" else values.cast(pa.float64()).to_numpy(zero_copy_only=False)
         whole = np.empty(frame.cells * rank, dtype=values.dtype)
-        whole[places] = values[known]
-        found[name] = whole.reshape(frame.cells, rank)
-    return found
+        whole[positions] = values[known]
+        arrays[name] = whole.reshape(frame.cells, rank)
+    return arrays

@@ -15,7 +15,7 @@ PART = 50_000
 
 
 class Vocabulary(NamedTuple):
-    """Tokens that occur, the most frequent first: `ids` [n] and texts; `number` [largest id + 1] are their places."""
+    """Tokens that occur, the most frequent first: `ids` [n] and texts; `number` [largest id + 1] are their numbers."""
 
     ids: Int[np.ndarray, " n"]
     texts: list[str]
@@ -69,14 +69,14 @@ def postings_of(frames: Sequence[Sequence[Int[np.ndarray, "n k"]]], n_tokens: in
     occurrences //= n_tables
     first = np.flatnonzero(np.concatenate([[True], occurrences[1:] != occurrences[:-1]]))
     tables_of = np.bitwise_or.reduceat(bits, first)
-    places = occurrences[first]
-    starts = np.searchsorted(places, np.arange(n_tokens + 1) * n_rows)
-    return Postings(starts, places % n_rows, tables_of)
+    occurring = occurrences[first]
+    starts = np.searchsorted(occurring, np.arange(n_tokens + 1) * n_rows)
+    return Postings(starts, occurring % n_rows, tables_of)
 
 
 def reading_order(texts: Sequence[str]) -> list[int]:
     """Places of the texts as a dictionary has them, so that what is searched together lies together."""
-    return sorted(range(len(texts)), key=lambda place: (texts[place].strip().casefold(), texts[place], place))
+    return sorted(range(len(texts)), key=lambda number: (texts[number].strip().casefold(), texts[number], number))
 
 
 def parts_of(order: Sequence[int], sizes: Int[np.ndarray, " n"], largest: int = PART) -> list[list[int]]:

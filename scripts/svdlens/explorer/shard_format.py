@@ -49,8 +49,8 @@ def number_codes(values: Float[np.ndarray, "..."], digits: int) -> Int[np.ndarra
     scaled = np.where(shifts >= 0, magnitudes * np.where(shifts >= 0, powers, 1.0), magnitudes / powers)
     mantissas = np.rint(scaled)
     # Scaling rounds as well: numbers so close to the middle between two others are rounded from all their digits.
-    for place in zip(*np.nonzero(np.abs(np.abs(scaled - mantissas) - 0.5) < 1e-9), strict=True):
-        mantissas[place] = int(f"{magnitudes[place]:.{digits - 1}e}".partition("e")[0].replace(".", ""))
+    for index in zip(*np.nonzero(np.abs(np.abs(scaled - mantissas) - 0.5) < 1e-9), strict=True):
+        mantissas[index] = int(f"{magnitudes[index]:.{digits - 1}e}".partition("e")[0].replace(".", ""))
     # Rounding leads up to the next power of ten, and the logarithm of numbers just below one is rounded up to it.
     above, below = mantissas >= 10 * smallest, mantissas < smallest
     exponents = exponents + above
@@ -65,9 +65,9 @@ def number_values(codes: Int[np.ndarray, "..."], digits: int) -> Float[np.ndarra
     """The rounded numbers that have these codes."""
     codes = np.asarray(codes)
     smallest, span = 10 ** (digits - 1), 9 * 10 ** (digits - 1)
-    places = np.abs(codes) - 1
-    mantissas = places % span + smallest
-    shifts = (places // span + SMALLEST_EXPONENT - digits + 1).astype(np.float64)
+    numbers = np.abs(codes) - 1
+    mantissas = numbers % span + smallest
+    shifts = (numbers // span + SMALLEST_EXPONENT - digits + 1).astype(np.float64)
     with np.errstate(over="ignore"):
         upwards, downwards = 10.0 ** np.maximum(shifts, 0), 10.0 ** np.maximum(-shifts, 0)
         values = np.where(shifts < 0, mantissas / downwards, mantissas * upwards)
@@ -80,7 +80,7 @@ def planes_of(values: Int[np.ndarray, " n"]) -> tuple[dict[str, int], bytes]:
     minimum = int(values.min()) if values.size else 0
     rest = (values - minimum).astype(np.uint64)
     width = (int(rest.max()).bit_length() + 7) // 8 if values.size else 0
-    planes = [((rest >> np.uint64(8 * place)) & np.uint64(255)).astype(np.uint8).tobytes() for place in range(width)]
+    planes = [((rest >> np.uint64(8 * byte)) & np.uint64(255)).astype(np.uint8).tobytes() for byte in range(width)]
     return {"count": values.size, "bytes": width, "minimum": minimum}, b"".join(planes)
 
 
@@ -151,15 +151,15 @@ def read_shard(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     header, end = json.JSONDecoder().raw_decode(arguments, after + 1)
     assert path.stem == name.rpartition("/")[2], "a shard has the name of its file"
     payload = arguments[end + 2 : -1].encode("utf-16-le")
-    raw, place, columns = zlib.decompress(bytes_of(payload, header["bytes"])), 0, {}
+    raw, at, columns = zlib.decompress(bytes_of(payload, header["bytes"])), 0, {}
     for entry in header["columns"]:
         if "text" in entry:
-            columns[entry["name"]] = json.loads(raw[place : place + entry["text"]].decode("utf-8", "surrogatepass"))
-            place += entry["text"]
+            columns[entry["name"]] = json.loads(raw[at : at + entry["text"]].decode("utf-8", "surrogatepass"))
+            at += entry["text"]
             continue
         count, width = entry["count"], entry["bytes"]
-        planes = np.frombuffer(raw, np.uint8, count * width, place).reshape(width, count).astype(np.int64)
-        place += count * width
+        planes = np.frombuffer(raw, np.uint8, count * width, at).reshape(width, count).astype(np.int64)
+        at += count * width
         values = entry["minimum"] + (planes << (8 * np.arange(width))[:, None]).sum(axis=0)
         if "digits" in entry:
             numbers = number_values(values, entry["digits"])

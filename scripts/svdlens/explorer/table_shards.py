@@ -77,13 +77,13 @@ def write_lists(target: Path, stem: str, frame: Frame, tables: Sequence[np.ndarr
 
 
 def moves(earlier: Int[np.ndarray, "n k"], numbers: Int[np.ndarray, "n k"]) -> Int[np.ndarray, "n k"]:
-    """By how many places, modulo k, each token stands further down in the earlier list; k if it is not there."""
+    """By how many ranks, modulo k, each token stands further down in the earlier list; k if it is not there."""
     k = numbers.shape[1]
     moved = np.full(numbers.shape, k, dtype=np.int8)
     own = np.arange(k)
-    for place in range(k):
-        row, column = np.nonzero(numbers == earlier[:, place : place + 1])
-        moved[row, column] = (place - own[column]) % k
+    for rank in range(k):
+        row, column = np.nonzero(numbers == earlier[:, rank : rank + 1])
+        moved[row, column] = (rank - own[column]) % k
     return moved
 
 
@@ -100,18 +100,18 @@ def write_scores(target: Path, stem: str, lists: Lists) -> list[str]:
 def write_labels(target: Path, stem: str, frame: Frame, labels: Labels) -> dict[str, Any]:
     whole = [Column(name, getattr(labels, name)) for name in ("names", "name", "kind", "status", "judged")]
     facts = {"kinds": labels.kinds, "statuses": labels.statuses}
-    # A q-value hangs on the p-value alone, and p-values are so many thousandths: pairs, and the place of each list's.
-    places = {}
+    # A q-value hangs on the p-value alone, and p-values are so many thousandths: pairs, and the number of each list's.
+    pair_of_list = {}
     for null, names in NULLS.items():
         # No p-value is -1 here: of NaN each would be a pair of its own.
         both = np.nan_to_num(np.stack([labels.numbers[name] for name in names]), nan=-1.0)
-        pairs, places[null] = np.unique(both, axis=1, return_inverse=True)
+        pairs, pair_of_list[null] = np.unique(both, axis=1, return_inverse=True)
         pairs = np.where(pairs < 0, np.nan, pairs)
         whole += [Column(name, values, DIGITS) for name, values in zip(names, pairs, strict=True)]
     numbers = []
     for rows in slices_of(frame):
         columns = [Column(name, labels.numbers[name][rows], DIGITS) for name in ("score", "mean_log_rank")]
-        columns += [Column(null, places[null].reshape(-1)[rows]) for null in NULLS]
+        columns += [Column(null, pair_of_list[null].reshape(-1)[rows]) for null in NULLS]
         columns += [Column(name, getattr(labels, name)[rows]) for name in ("n_concepts", "evidence", "n_evidence")]
         numbers.append(write_shard(target, stem, columns))
     return {"names": write_shard(target, f"{stem}_names", whole, facts), "numbers": numbers}
@@ -139,8 +139,8 @@ def write_summary(
     facts: dict[str, object] = {"labellers": list(labels)}
     columns = []
     for name in FRACTION_KEYS:
-        facts[name], places = codes(fractions[name])
-        columns.append(Column(name, places))
+        facts[name], numbers = codes(fractions[name])
+        columns.append(Column(name, numbers))
     columns += [Column(name, integers(fractions[name])) for name in ("layer", "head", "n", "k")]
     columns += [Column(name, fractions[name].to_numpy(zero_copy_only=False), DIGITS) for name in FRACTION_NUMBERS]
 

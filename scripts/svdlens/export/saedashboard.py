@@ -39,10 +39,10 @@ def choose_rows(
         )
     rows = rows[rows["readout"] == rows["readout"].iloc[0]]
     keys = ["layer", "index", "side", "sign", "readout"]
-    of_head = labels[labels["head"].isna() if head is None else labels["head"] == head]
-    of_labels = ["label", "kind", "score", "p_value", "q_value", "q_direction"]
+    head_labels = labels[labels["head"].isna() if head is None else labels["head"] == head]
+    label_columns = ["label", "kind", "score", "p_value", "q_value", "q_direction"]
     wanted = rows[[*keys, "token_ids", "tokens", "scores"]].rename(columns={"scores": "token_scores"})
-    joined = wanted.merge(of_head[[*keys, *of_labels]], on=keys, how="left")
+    joined = wanted.merge(head_labels[[*keys, *label_columns]], on=keys, how="left")
     return joined.sort_values(["index", "sign"], ascending=[True, False], ignore_index=True)
 
 
@@ -84,9 +84,9 @@ def vector_set(
 
 
 def row_name(row: Mapping[Any, Any], matrix: str, side: str, layer: int, head: int | None) -> str:
-    place = f"{matrix} L{layer}" + ("" if head is None else f"H{head}")
+    where = f"{matrix} L{layer}" + ("" if head is None else f"H{head}")
     label = row["label"] if isinstance(row["label"], str) else "no label"
-    return f"{place} {side} {row['index']}{'+' if row['sign'] > 0 else '-'}: {plain(label)}"
+    return f"{where} {side} {row['index']}{'+' if row['sign'] > 0 else '-'}: {plain(label)}"
 
 
 def to_json(content: Mapping[str, Any]) -> str:

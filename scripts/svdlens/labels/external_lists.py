@@ -62,8 +62,8 @@ def find_tokens(lists: list[ExternalList], texts: list[str]) -> list[list[int]]:
     for id, text in enumerate(texts):
         exact.setdefault(text, id)
         loose.setdefault(text.strip().lower(), id)
-    found = []
+    known_ids = []
     for given in lists:
         ids = (exact.get(t, exact.get(f" {t}", loose.get(t.strip().lower()))) for t in given.tokens)
-        found.append([id for id in ids if id is not None])
-    return found
+        known_ids.append([id for id in ids if id is not None])
+    return known_ids

@@ -15,7 +15,7 @@ from svdlens.readout.control_directions import (
 )
 from svdlens.readout.token_table import token_columns
 from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, matrix_places
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads
 from svdlens.spec.settings import Setting
 
 Vectors = dict[str, Float[Tensor, "matrices k d_model"]]
@@ -31,7 +31,7 @@ def residual_vectors(
     are multiplied by it, unless the setting has it in the matrix already. `gains` is [n_layers, d_model], None for a
     model without.
     """
-    layers, _ = matrix_places(svd["values"].shape, matrix)
+    layers, _ = layers_and_heads(svd["values"].shape, matrix)
     vectors = {}
     for name, side in MATRIX_KINDS[matrix].sides.items():
         stored = svd[side.array]
@@ -56,15 +56,15 @@ class Reading:
 
 def project_vectors(vectors: Mapping[str, Vectors], reading: Reading) -> dict[str, object]:
     """Columns for the singular vectors, which are given for each read-out."""
-    layers, heads = matrix_places(reading.shape, reading.matrix)
-    found = {
+    layers, heads = layers_and_heads(reading.shape, reading.matrix)
+    top = {
         readout: {
-            side: top_tokens(of_side.flatten(0, 1), reading.readouts[readout], reading.k, reading.threads)
-            for side, of_side in sides.items()
+            side: top_tokens(directions.flatten(0, 1), reading.readouts[readout], reading.k, reading.threads)
+            for side, directions in sides.items()
         }
         for readout, sides in vectors.items()
     }
-    return token_columns(found, reading.texts, reading.matrix, layers, heads)
+    return token_columns(top, reading.texts, reading.matrix, layers, heads)
 
 
 def project_control(
@@ -74,7 +74,7 @@ def project_control(
 
     Of random_unit and gaussian one direction serves every side: a read-out does not know which side it is given.
     """
-    found = {}
+    top = {}
     rotated: Rotated | None = None
     for readout, sides in vectors.items():
         generator = seeded(seed, reading.matrix, control)
@@ -86,13 +86,13 @@ def project_control(
             directions = gaussian_directions(n, d_model, generator)
         else:
             directions = random_unit_directions(n, d_model, generator)
-        found[readout] = {"all": top_tokens(directions, reading.readouts[readout], reading.k, reading.threads)}
-    columns = token_columns(found, reading.texts, reading.matrix, [None], [None])
-    columns["control"] = [control] * (2 * n * len(found))
+        top[readout] = {"all": top_tokens(directions, reading.readouts[readout], reading.k, reading.threads)}
+    columns = token_columns(top, reading.texts, reading.matrix, [None], [None])
+    columns["control"] = [control] * (2 * n * len(top))
     if rotated is not None:
-        layers, heads = matrix_places(reading.shape, reading.matrix)
+        layers, heads = layers_and_heads(reading.shape, reading.matrix)
         # Two signs of each direction, for each read-out.
-        columns["side"] = [side for side in rotated.sides for _ in range(2)] * len(found)
-        columns["layer"] = [layers[place] for place in rotated.matrices for _ in range(2)] * len(found)
-        columns["head"] = [heads[place] for place in rotated.matrices for _ in range(2)] * len(found)
+        columns["side"] = [side for side in rotated.sides for _ in range(2)] * len(top)
+        columns["layer"] = [layers[number] for number in rotated.matrices for _ in range(2)] * len(top)
+        columns["head"] = [heads[number] for number in rotated.matrices for _ in range(2)] * len(top)
     return columns

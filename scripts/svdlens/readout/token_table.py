@@ -26,22 +26,22 @@ class DistinctLists(NamedTuple):
 
 
 def token_columns(
-    found: dict[str, dict[str, dict[int, TopTokens]]],
+    top: dict[str, dict[str, dict[int, TopTokens]]],
     texts: list[str],
     matrix: str,
     layers: Sequence[int | None],
     heads: Sequence[int | None],
 ) -> dict[str, object]:
-    """The tokens table for the results `found[readout][side][sign]` of one kind of matrix.
+    """The tokens table for the results `top[readout][side][sign]` of one kind of matrix.
 
     `layers` and `heads` name the matrices, which have equally many directions, one matrix after the other. Every
     read-out has the same sides. Rows are ordered by read-out, side, matrix, direction, sign.
     """
-    readouts = list(found)
-    sides = list(found[readouts[0]])
-    n = len(found[readouts[0]][sides[0]][+1].ids)
+    readouts = list(top)
+    sides = list(top[readouts[0]])
+    n = len(top[readouts[0]][sides[0]][+1].ids)
     each = n // len(layers)
-    results = [found[readout][side] for readout in readouts for side in sides]
+    results = [top[readout][side] for readout in readouts for side in sides]
     # [readouts x sides, directions, signs, k] -> one row for each list
     ids = np.stack([np.stack([result[+1].ids, result[-1].ids], axis=1) for result in results])
     scores = np.stack([np.stack([result[+1].scores, result[-1].scores], axis=1) for result in results])

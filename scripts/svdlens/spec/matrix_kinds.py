@@ -140,12 +140,12 @@ SIDES = tuple(dict.fromkeys(side for kind in KINDS for side in kind.sides))
 """The names of all sides."""
 
 
-def matrix_places(shape: Sequence[int], matrix: str) -> tuple[list[int], list[int | None]]:
+def layers_and_heads(shape: Sequence[int], matrix: str) -> tuple[list[int], list[int | None]]:
     """Layer and head of each matrix of an SVD file, in its order; the head is None for kinds with one for each layer.
 
     `shape` is that of the file's `values`: [n_layers, n_heads, rank] or [n_layers, rank].
     """
     if MATRIX_KINDS[matrix].per_head:
-        places = [(layer, head) for layer in range(shape[0]) for head in range(shape[1])]
-        return [layer for layer, _ in places], [head for _, head in places]
+        both = [(layer, head) for layer in range(shape[0]) for head in range(shape[1])]
+        return [layer for layer, _ in both], [head for _, head in both]
     return list(range(shape[0])), [None for _ in range(shape[0])]

@@ -41,29 +41,31 @@ def label_lists(
     Lists with fewer than FEWEST_TOKENS distinct tokens that the vocabulary has are abstained from. Fewer than
     FEWEST_TO_SHUFFLE others have lists drawn from the vocabulary as their null. There is no direction null.
     """
-    found = find_tokens(lists, vocabulary.texts)
-    longest = max([LIST_LENGTH, *map(len, found)])
-    labelled_rows = [row for row, ids in enumerate(found) if ids]
+    known_ids = find_tokens(lists, vocabulary.texts)
+    longest = max([LIST_LENGTH, *map(len, known_ids)])
+    labelled_rows = [row for row, ids in enumerate(known_ids) if ids]
     # Repeats are not counted, so the first token may fill up a list.
-    ids = np.array([found[row] + found[row][:1] * (longest - len(found[row])) for row in labelled_rows], np.int64)
+    ids = np.array(
+        [known_ids[row] + known_ids[row][:1] * (longest - len(known_ids[row])) for row in labelled_rows], np.int64
+    )
     ids = ids.reshape(len(labelled_rows), longest)
     distinct = first_distinct(ids, vocabulary.classes.groups)
     enough = int((distinct.used.sum(axis=1) >= FEWEST_TOKENS).sum())
     shuffle = enough >= FEWEST_TO_SHUFFLE
     null_lists = None if shuffle or not enough else drawn_lists(distinct, vocabulary, seed)
-    of_rows = Coherence(vocabulary, level, seed).label_ids({SINGULAR: ids}, null_lists)[SINGULAR]
-    of_rows["mean_log_rank"] = mean_log_rank(distinct.ids, distinct.used, vocabulary.log_ranks)
+    labels = Coherence(vocabulary, level, seed).label_ids({SINGULAR: ids}, null_lists)[SINGULAR]
+    labels["mean_log_rank"] = mean_log_rank(distinct.ids, distinct.used, vocabulary.log_ranks)
     columns = {**abstained(len(lists)), "mean_log_rank": np.full(len(lists), np.nan)}
     for name, values in columns.items():
         whole = list(values)  # type: ignore[call-overload]
-        for row, value in zip(labelled_rows, list(of_rows[name]), strict=True):  # type: ignore[call-overload]
+        for row, value in zip(labelled_rows, list(labels[name]), strict=True):  # type: ignore[call-overload]
             whole[row] = value
         columns[name] = whole
     n_tokens = sum(len(given.tokens) for given in lists)
     facts: dict[str, object] = {
         "null": SHUFFLED if shuffle else DRAWN,
         "n_tokens": n_tokens,
-        "n_unknown_tokens": n_tokens - sum(map(len, found)),
+        "n_unknown_tokens": n_tokens - sum(map(len, known_ids)),
     }
     return {"id": [given.id for given in lists], "labeller": ["coherence"] * len(lists), **columns}, facts
 
@@ -75,9 +77,9 @@ def drawn_lists(given: DistinctLists, vocabulary: KnownVocabulary, seed: int) ->
     """
     rng = np.random.default_rng(seed)
     order = np.argsort(vocabulary.log_ranks, kind="stable")
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
     like = rng.choice(given.ids[given.used], size=(NULL_LISTS, 2 * LIST_LENGTH))
-    near = place[like] + rng.integers(-NEAREST // 2, NEAREST // 2 + 1, size=like.shape)
+    near = rank[like] + rng.integers(-NEAREST // 2, NEAREST // 2 + 1, size=like.shape)
     drawn: Int[np.ndarray, "n k"] = order[np.clip(near, 0, len(order) - 1)]
     return first_distinct(drawn, vocabulary.classes.groups)

@@ -66,9 +66,9 @@ def score_of(evidence: Evidence, null: Evidence, lists: DistinctLists) -> Float[
     """The three kinds of evidence in standard deviations of the null, added; NaN for lists of too few tokens."""
     total = np.zeros(len(evidence.similarity))
     for name, weight in (("similarity", 1.0), ("concepts", 1.0), ("forms", FORM_WEIGHT)):
-        of_null = getattr(null, name)
+        null_values = getattr(null, name)
         # Where the null is constant, so is what tokens can show.
-        total += weight * (getattr(evidence, name) - of_null.mean()) / max(float(of_null.std()), 1e-12)
+        total += weight * (getattr(evidence, name) - null_values.mean()) / max(float(null_values.std()), 1e-12)
     return np.where(lists.used.sum(axis=1) >= FEWEST_TOKENS, total, np.nan)
 
 
@@ -94,31 +94,31 @@ class Coherence:
         classes = self.vocabulary.classes
         distinct = {name: first_distinct(ids, classes.groups) for name, ids in lists.items()}
         if not distinct[SINGULAR].used.any():
-            return {name: abstained(len(of_name.ids)) for name, of_name in distinct.items()}
+            return {name: abstained(len(one.ids)) for name, one in distinct.items()}
         shuffled = null_lists or shuffled_lists(distinct[SINGULAR], classes.groups, NULL_LISTS, self.seed)
         population = population_of(null_lists or distinct[SINGULAR], classes.membership)
         null = find_evidence(shuffled, self.vocabulary, population)
         null_scores = score_of(null, null, shuffled)
-        evidence = {name: find_evidence(of_name, self.vocabulary, population) for name, of_name in distinct.items()}
+        evidence = {name: find_evidence(one, self.vocabulary, population) for name, one in distinct.items()}
         scores = {name: score_of(evidence[name], null, distinct[name]) for name in distinct}
         # A random_unit control meets itself among the others, which costs nothing but 1/m.
         nulls = null_scores, scores.get(RANDOM_UNIT, np.empty(0))
-        p_of_rows = [p_values(scores[SINGULAR], of_null) for of_null in nulls]
-        q_of_rows = [q_values(p) for p in p_of_rows]
+        singular_p = [p_values(scores[SINGULAR], null_scores) for null_scores in nulls]
+        singular_q = [q_values(p) for p in singular_p]
         # A class that names a list is stronger than the strongest one of 95 % of shuffled lists.
         least = float(np.quantile(np.maximum(null.concepts, null.forms), 0.95))
         columns = {}
-        for name, of_name in distinct.items():
+        for name, token_lists in distinct.items():
             calibration = []
-            for of_null, p_rows, q_rows in zip(nulls, p_of_rows, q_of_rows, strict=True):
-                p = p_values(scores[name], of_null)
+            for null_scores, p_rows, q_rows in zip(nulls, singular_p, singular_q, strict=True):
+                p = p_values(scores[name], null_scores)
                 calibration += [p, q_rows if name == SINGULAR else q_values_of_controls(p, p_rows, q_rows)]
             (rows,) = np.nonzero(calibration[1] < self.level)
-            part, shared = DistinctLists(of_name.ids[rows], of_name.used[rows]), evidence[name].shared
-            of_part = Shared(shared.counts[rows], shared.strengths[rows])
-            described = dict(zip(rows.tolist(), describe(part, of_part, self.vocabulary, least), strict=True))
+            part, shared = DistinctLists(token_lists.ids[rows], token_lists.used[rows]), evidence[name].shared
+            shared_by_part = Shared(shared.counts[rows], shared.strengths[rows])
+            described = dict(zip(rows.tolist(), describe(part, shared_by_part, self.vocabulary, least), strict=True))
             # Known as such, whether or not they hang together.
-            described |= common_tokens(of_name, shared, self.vocabulary)
+            described |= common_tokens(token_lists, shared, self.vocabulary)
             columns[name] = label_columns(scores[name], calibration, described, self.level)
         return columns
 
@@ -135,24 +135,25 @@ def label_columns(
     nothing = Description("", "none", [], 0)
     # Without enough tokens, in the list or in all lists to shuffle, there is nothing to say.
     labelled = [None if np.isnan(value) else bool(value < level) for value in q]
-    of_rows = [nothing if passed is None else described.get(row, nothing) for row, passed in enumerate(labelled)]
+    descriptions = [nothing if passed is None else described.get(row, nothing) for row, passed in enumerate(labelled)]
     return {
-        "label": [of_row.label or None for of_row in of_rows],
-        "kind": [of_row.kind for of_row in of_rows],
+        "label": [description.label or None for description in descriptions],
+        "kind": [description.kind for description in descriptions],
         "labelled": labelled,
         "verified": [None] * len(scores),
         "interpretable": [
-            None if passed is None else passed and of_row.kind not in NOT_INTERPRETABLE
-            for passed, of_row in zip(labelled, of_rows, strict=True)
+            None if passed is None else passed and description.kind not in NOT_INTERPRETABLE
+            for passed, description in zip(labelled, descriptions, strict=True)
         ],
         "score": scores,
         "p_value": p,
         "q_value": q,
         "p_direction": p_direction,
         "q_direction": q_direction,
-        "evidence": [of_row.evidence for of_row in of_rows],
+        "evidence": [description.evidence for description in descriptions],
         "n_concepts": [
-            None if passed is None else of_row.n_concepts for passed, of_row in zip(labelled, of_rows, strict=True)
+            None if passed is None else description.n_concepts
+            for passed, description in zip(labelled, descriptions, strict=True)
         ],
         "status": ["abstained" if passed is None else "ok" for passed in labelled],
     }

@@ -86,11 +86,11 @@ def read_answers(directory: Path, model: str, matrix: str) -> list[Answer]:
 
     Raises SvdlensError if one is not what was published (parse, below).
     """
-    places = [directory / Path(path).name for path in paths_of_matrix(model, matrix)]
-    for place in places:
-        if not place.is_file():
-            raise SvdlensError(f"{place} is missing. Delete {directory / 'provenance.json'} and run again to fetch it.")
-    texts, labelled, verified = (place.read_bytes() for place in places)
+    files = [directory / Path(path).name for path in paths_of_matrix(model, matrix)]
+    for file in files:
+        if not file.is_file():
+            raise SvdlensError(f"{file} is missing. Delete {directory / 'provenance.json'} and run again to fetch it.")
+    texts, labelled, verified = (file.read_bytes() for file in files)
     return parse(texts, labelled, verified, LAYERS[model], f"published answers of {model}, {matrix}")
 
 
@@ -112,16 +112,16 @@ def parse(
             f"svd_corrects_list.npy has the shape {labelled_array.shape}, but verifier_svd_corrects_list.npy "
             f"{verified_array.shape}; both have a value for each layer and direction",
         )
-    found, n_directions = labelled_array.shape
-    if n_layers is not None and found != n_layers:
-        raise wrong(where, f"the .npy files have {found} layers, and the model has {n_layers}")
-    layers = children(read_json(texts, where), [f"layer_{layer}" for layer in range(found)], where)
+    n_published, n_directions = labelled_array.shape
+    if n_layers is not None and n_published != n_layers:
+        raise wrong(where, f"the .npy files have {n_published} layers, and the model has {n_layers}")
+    layers = children(read_json(texts, where), [f"layer_{layer}" for layer in range(n_published)], where)
     answers = []
     for layer, one in enumerate(layers):
-        place = f"{where}: layer_{layer}"
-        directions = children(one, [f"direction_{index}" for index in range(n_directions)], place)
+        layer_where = f"{where}: layer_{layer}"
+        directions = children(one, [f"direction_{index}" for index in range(n_directions)], layer_where)
         for direction, fields in enumerate(directions):
-            at = f"{place}: direction_{direction}"
+            at = f"{layer_where}: direction_{direction}"
             text, response, verifier = strings(fields, at)
             positive, agreed = (yes_or_no(array[layer, direction]) for array in (labelled_array, verified_array))
             answers.append(Answer(layer, direction, text, split_tokens(text), response, positive, agreed))

@@ -82,9 +82,9 @@ def fetch_published(
 
 def find_file(directory: Path, path: str, model: str) -> Path:
     """A file of the repository in a directory that has it under its path, or just under its name."""
-    for place in (directory / path, directory / Path(path).name):
-        if place.is_file():
-            return place
+    for file in (directory / path, directory / Path(path).name):
+        if file.is_file():
+            return file
     raise SvdlensError(
         f"labellers.published.path in config.yaml is {directory}, which has neither {path} nor {Path(path).name}, "
         f"published of {model}. Name a checkout of {REPOSITORY}, or a directory with the files side by side."
