@@ -161,7 +161,9 @@ def test_every_drawn_cell_of_the_token_table_is_in_the_csv():
         assert np.array_equal(mesh.get_array(), expected, equal_nan=True)
         cells = [artist for artist in axes.get_children() if isinstance(artist, Cells)]
         texts = {
-            tuple(np.round(place, 6)): text for one in cells for place, text in zip(one.places, one.texts, strict=True)
+            tuple(np.round(place, 6)): text
+            for one in cells
+            for place, text in zip(one.positions, one.texts, strict=True)
         }
         assert {position: texts[position] for position in shown} == shown
     assert {"sign +", "sign −"} <= {text.get_text() for text in axes.texts}

@@ -27,18 +27,22 @@ class FigureFile(NamedTuple):
 
 
 def one_for_sweep(sweep: Sweep, name: str) -> list[FigureFile]:
+    """One file."""
     return [FigureFile(f"results/figures/{name}", {})]
 
 
 def one_for_each_setting(sweep: Sweep, name: str) -> list[FigureFile]:
+    """Subjects: setting."""
     return [FigureFile(f"results/figures/{name}_{setting}", {"setting": setting}) for setting in sweep.swept_settings()]
 
 
 def one_for_each_model(sweep: Sweep, name: str) -> list[FigureFile]:
+    """Subjects: model."""
     return [FigureFile(f"results/figures/{model}/{name}", {"model": model}) for model in sweep.models]
 
 
 def one_for_each_place(sweep: Sweep, name: str) -> list[FigureFile]:
+    """Subjects: model, setting, matrix."""
     return [
         FigureFile(f"results/figures/{model}/{setting}/{name}_{matrix}", place._asdict())
         for place in sweep.places
@@ -47,7 +51,7 @@ def one_for_each_place(sweep: Sweep, name: str) -> list[FigureFile]:
 
 
 def one_matrix_for_each_model(sweep: Sweep, name: str) -> list[FigureFile]:
-    """In the setting of the post, or else the model's first, through its first read-out."""
+    """Subjects: model, setting (of the post, or else the model's first), matrix and readout (the model's first)."""
     return [
         FigureFile(
             f"results/figures/{model}/{setting}/{name}",
@@ -64,7 +68,7 @@ def one_matrix_for_each_model(sweep: Sweep, name: str) -> list[FigureFile]:
 
 
 def one_for_each_token_table(sweep: Sweep, name: str) -> list[FigureFile]:
-    """Each of models.NAME.token_tables that the sweep covers."""
+    """Subjects: model, setting, matrix, layer, head, readout, directions; of models.NAME.token_tables what is swept."""
     return [
         FigureFile(
             f"results/figures/{model}/{setting}/{name}_{matrix}_L{table['layer']}{head}",
@@ -133,6 +137,7 @@ def figure_inputs(sweep: Sweep, name: str) -> dict[str, str | list[str]]:
 
 
 def input_paths(sweep: Sweep, figure: FigureEntry, pattern: str) -> list[str]:
+    """The paths that a pattern of figure_inputs becomes."""
     if figure.labeller is not None:
         return [pattern.format(**place._asdict()) for place in places_with_own_lists(sweep, figure.labeller)]
     subjects = [file.subject for file in figure_files(sweep, figure.name)]

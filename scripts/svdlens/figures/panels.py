@@ -177,6 +177,7 @@ def labelled(data: pd.DataFrame) -> pd.DataFrame:
 
 
 def matrix_handles(data: pd.DataFrame) -> list[Artist]:
+    """Each kind of matrix in the column `matrix` with its mark, for a legend."""
     return [
         Line2D([], [], **matrix_style(matrix), lw=1.6, ms=4.5, label=matrix_name(matrix))
         for matrix in ordered_matrices(data["matrix"])
@@ -196,12 +197,14 @@ def matrix_style(matrix: str) -> dict[str, Any]:
 
 
 def control_handles(data: pd.DataFrame) -> list[Artist]:
+    """The grey of random directions for a legend; nothing where the data have none."""
     if not has_controls(data):
         return []
     return [Patch(**(CONTROL_BAND | {"label": "random directions"}))]
 
 
 def has_controls(data: pd.DataFrame) -> bool:
+    """Whether any row has a fraction of controls."""
     return "control_fraction" in data and bool(data["control_fraction"].notna().any())
 
 
@@ -211,6 +214,7 @@ def shown_choice(options: Options) -> dict[str, Any]:
 
 
 def nothing_labelled(labeller: str) -> str:
+    """What a figure says in place of panels where the labeller gave no label."""
     return f"Nothing to draw: the labeller {labeller} gave no label here."
 
 

@@ -51,5 +51,6 @@ def draw_points(
 
 
 def setting_handles(settings: Sequence[str]) -> list[Line2D]:
+    """Each setting with its mark, for a legend."""
     styles = setting_styles(settings)
     return [Line2D([], [], **styles[setting], ls="", ms=4.5, label=setting) for setting in settings]

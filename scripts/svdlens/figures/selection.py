@@ -27,6 +27,7 @@ def select(frame: pd.DataFrame, figure: str, **wanted: object) -> pd.DataFrame:
 
 
 def existing(rows: pd.DataFrame, column: str, value: object) -> str:
+    """The values of a column that the remaining rows have, with the closest to `value`, as a sentence."""
     if rows.empty:
         return (
             "The table is empty. Fractions are empty when no token list could be labelled: see the column status of "
@@ -38,6 +39,7 @@ def existing(rows: pd.DataFrame, column: str, value: object) -> str:
 
 
 def shown(value: object) -> str:
+    """A value as a message shows it."""
     return "(none)" if value is None else repr(value) if isinstance(value, str) else str(value)
 
 

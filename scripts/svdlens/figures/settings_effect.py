@@ -231,4 +231,5 @@ def draw_settings_effect(
 
 
 def ring() -> Line2D:
+    """The mark of lists that are all equal, for the legend."""
     return Line2D([], [], ls="", marker="o", ms=8, mfc="none", mec="black", mew=0.9, label="all lists equal")

@@ -93,6 +93,7 @@ def spectra_data(frame: pd.DataFrame, *, model: str, setting: str, matrix: str) 
 
 
 def rates(values: np.ndarray) -> dict[str, float]:
+    """Rate and R2 of both laws fitted to the singular values of one matrix, largest first; NaN where none is fitted."""
     exponential, power_law = fit_exponential(values), fit_power_law(values)
     return {
         "exponential_rate": exponential.rate,
@@ -103,6 +104,7 @@ def rates(values: np.ndarray) -> dict[str, float]:
 
 
 def dtypes(part: pd.DataFrame) -> dict[str, str]:
+    """The types of the numbers of a part of spectra_data: keys may be empty."""
     whole = ("layer", "head", "index")
     return {name: "Int64" if name in whole else "float64" for name in COLUMNS[4:]}
 
@@ -212,6 +214,7 @@ def spectra_legend(fits: pd.DataFrame) -> list[Line2D]:
 
 
 def spectra_caption(per_head: bool) -> str:
+    """What lines, laws and R2 are; `per_head`: whether there is a matrix for each head."""
     line = "head" if per_head else "layer"
     return (
         f"One thin line per {line}; black: their geometric mean, with the laws fitted to its logarithm by least "

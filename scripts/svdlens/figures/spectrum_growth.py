@@ -100,6 +100,7 @@ def draw_spectrum_growth(data: pd.DataFrame) -> Figure:
 
 
 def spectrum_growth_caption(data: pd.DataFrame) -> str:
+    """What the sum of squares is, and lines and bands where there are heads."""
     heads = (
         " Lines: mean over the heads; bands: from the smallest to the largest head." if (data["n"] > 1).any() else ""
     )

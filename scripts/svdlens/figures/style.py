@@ -97,10 +97,12 @@ def save_figure(figure: Figure, data: pd.DataFrame, pdf: Path, png: Path, csv: P
 
 
 def matrix_name(matrix: str) -> str:
+    """A kind of matrix as figures name it."""
     return MATRIX_KINDS[matrix].title
 
 
 def readout_name(readout: str) -> str:
+    """A read-out as captions name it."""
     return READOUTS[readout].title
 
 
@@ -118,10 +120,10 @@ def ordered_matrices(matrices: Iterable[str]) -> list[str]:
 
 
 def setting_styles(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour and marker of each setting, by its place in `settings`."""
+    """Colour and marker of each setting, by its number in `settings`."""
     return {
-        setting: {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
-        for place, setting in enumerate(settings)
+        setting: {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+        for number, setting in enumerate(settings)
     }
 
 

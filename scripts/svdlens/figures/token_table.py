@@ -150,8 +150,8 @@ def draw_table(data: pd.DataFrame, title: str, caption: str) -> Figure:
         axes.set_axis_off()
         for left, name in ((LEFT, "sign +"), (second, "sign −")):
             axes.text(left, HEADING / 2, name, va="center", fontsize=9)
-        for place, strip in enumerate(strips):
-            top = HEADING + place * step + TOP
+        for number, strip in enumerate(strips):
+            top = HEADING + number * step + TOP
             for rank in (1, *range(5, ranks + 1, 5)):
                 axes.text(LEFT - 0.05, top + (rank - 0.5) * ROW_HEIGHT, str(rank), ha="right", **CELL_TEXT)
             for left, sign in ((LEFT, 1), (second, -1)):
@@ -177,21 +177,21 @@ def draw_strip(
     for column, index in enumerate(indices):
         axes.text(left + (column + 0.5) * cell, top - 0.08, str(index), ha="center", **CELL_TEXT)
     dark = shades[rows, columns] > DARK_SHADE
-    places = np.column_stack([left + (columns + 0.5) * cell, top + (rows + 0.5) * ROW_HEIGHT])
+    positions = np.column_stack([left + (columns + 0.5) * cell, top + (rows + 0.5) * ROW_HEIGHT])
     texts = panel["token"].map(shown_token).to_numpy(object)
     for colour, chosen in (("black", ~dark), ("white", dark)):
-        axes.add_artist(Cells(places[chosen], list(texts[chosen]), colour))
+        axes.add_artist(Cells(positions[chosen], list(texts[chosen]), colour))
 
 
 class Cells(Artist):
-    """Short texts of FONT_SIZE around their `places` [n, 2] on the axes, on a common base line.
+    """Short texts of FONT_SIZE around their `positions` [n, 2] on the axes, on a common base line.
 
     A Text of matplotlib lays itself out at each drawing, which for hundreds of tokens is half of all the time.
     """
 
-    def __init__(self, places: np.ndarray, texts: list[str], colour: str) -> None:
+    def __init__(self, positions: np.ndarray, texts: list[str], colour: str) -> None:
         super().__init__()
-        self.places, self.texts, self.colour = places, texts, colour
+        self.positions, self.texts, self.colour = positions, texts, colour
         self.set_zorder(3)  # above the shades
 
     def draw(self, renderer: RendererBase) -> None:
@@ -201,7 +201,7 @@ class Cells(Artist):
         gc.set_foreground(self.colour)
         em = FONT_SIZE * float(renderer.points_to_pixels(1.0))  # type: ignore[arg-type]
         _, height = renderer.get_canvas_width_height()
-        for (x, y), text in zip(self.axes.transData.transform(self.places), self.texts, strict=True):
+        for (x, y), text in zip(self.axes.transData.transform(self.positions), self.texts, strict=True):
             if not text:
                 continue
             # Everything in ASCII is equally wide.
@@ -213,6 +213,7 @@ class Cells(Artist):
 
 
 def token_table_title(data: pd.DataFrame) -> str:
+    """Model, setting, matrix and side of the rows of token_table_data."""
     first = data.iloc[0]
     head = "" if pd.isna(first["head"]) else f", head {first['head']}"
     side = SIDE_NAMES.get(first["side"], first["side"])
@@ -223,6 +224,7 @@ def token_table_title(data: pd.DataFrame) -> str:
 
 
 def token_table_caption(data: pd.DataFrame) -> str:
+    """What columns, rows and shades of the table are."""
     first = data.iloc[0]
     shade = (
         "the dot product of direction and token, cut to 0..1"
@@ -252,6 +254,7 @@ def shown_token(token: str) -> str:
 
 
 def shown_character(character: str) -> str:
+    """A sign as it is, or as an escape where the fonts have none for it."""
     if character == " ":
         return SPACE_MARK
     if character.isprintable() and ord(character) in drawable_characters():

@@ -29,6 +29,7 @@ def html_page(title: str, parts: Sequence[str]) -> str:
 
 
 def html_paragraph(text: str) -> str:
+    """A text as a paragraph."""
     return f"<p>{escape(text)}</p>"
 
 
@@ -56,6 +57,7 @@ def html_table(frame: pd.DataFrame, caption: str, nothing: str = "There are no r
 
 
 def html_cell(value: Any) -> str:
+    """A value as a cell of a table: text, a number to three digits, or nothing."""
     if isinstance(value, str):
         return f"<td>{escape(value)}</td>"
     if value is None or pd.isna(value):

@@ -31,6 +31,7 @@ def not_made(sweep: Sweep) -> list[dict[str, str]]:
 
 
 def figures_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
+    """What, why and how of each figure that is not drawn."""
     for name in FIGURES:
         reason = why_not_drawn(sweep, name)
         if reason is not None:
@@ -38,6 +39,7 @@ def figures_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
 
 
 def controls_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
+    """What, why and how of each control that is not chosen."""
     for control in CONTROLS:
         if control not in sweep.controls:
             chosen = ", ".join(name for name in CONTROLS if name in sweep.controls or name == control)
@@ -45,6 +47,7 @@ def controls_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
 
 
 def token_tables_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
+    """What, why and how of each swept matrix of which no layer is shown."""
     for model in sweep.models:
         drawn = {table["matrix"] for table in sweep.config["models"][model].get("token_tables", [])}
         for matrix in sweep.choice(model, "matrices"):

@@ -130,4 +130,5 @@ def counterparts(sweep: Sweep, model: str) -> list[PaperFigure]:
 
 
 def paths_without_suffix(sweep: Sweep, figure: str) -> list[str]:
+    """The paths of the files of a figure, as PaperFigure.path has them."""
     return [file.path for file in figure_files(sweep, figure)]
