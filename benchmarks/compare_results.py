@@ -1,11 +1,12 @@
 """Are two results directories the same? `python benchmarks/compare_results.py BEFORE AFTER`.
 
-Compares every user-facing table (per setting and of the whole sweep) and the csv of every figure, to the last bit and
-without metadata, and ends with status 1 where a value differs or something is missing. BEFORE may be of schema 3, whose
-names are translated (CHANGELOG.md); columns and files that only AFTER has are listed.
+Compares every user-facing table (per setting and of the whole sweep) to the last bit and without metadata, and the csv
+of every figure to a relative 1e-12. Ends with status 1 where a value differs or something is missing. BEFORE may be of
+schema 3, whose names are translated (CHANGELOG.md); columns and files that only AFTER has are listed.
 """
 
 import csv
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ COLUMNS = {"block": "cluster", "block_spread": "cluster_spread", "rule": "criter
 """Columns of schema 3 under their names in schema 4; of tables, and of the csv of figures."""
 FIGURES = {"fraction_by_block": "fraction_by_layer", "blocks": "near_degenerate"}
 """Figures of schema 3 under their names in schema 4."""
+ROUNDING = 1e-12
+"""Of the numbers in the csv of figures: intervals of controls came from fractions before, and come from counts now."""
 TABLES = ("spectra", "tokens", "labels", "fractions", "scores", "agreement")
 VIEWS = ("spectra", "tokens", "controls", "labels")
 
@@ -107,7 +110,21 @@ def compared_figures(before: Path, after: Path) -> Iterator[tuple[str, list[str]
             header = [COLUMNS.get(column, column) for column in header]
             tables.append({column: [row[place] for row in rows] for place, column in enumerate(header)})
         old, new = tables
-        yield name, [column for column in old if old[column] != new.get(column)], [c for c in new if c not in old]
+        yield name, [column for column in old if not same_text(old[column], new.get(column))], [*(set(new) - set(old))]
+
+
+def same_text(before: list[str], after: list[str] | None) -> bool:
+    """Whether two columns of a csv are the same; numbers may differ by a relative ROUNDING."""
+    if after is None or len(before) != len(after):
+        return False
+    return all(old == new or nearly_equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def nearly_equal(before: str, after: str) -> bool:
+    try:
+        return math.isclose(float(before), float(after), rel_tol=ROUNDING)
+    except ValueError:
+        return False
 
 
 def main(before: Path, after: Path) -> int:

@@ -4,7 +4,7 @@
 # makes   results/published/{model}/: six files, with provenance.json, which is written last and stands for the directory
 #         results/lists/published_{model}_{matrix}.jsonl: the lists of 15 tokens, for other labellers to label
 
-from types import SimpleNamespace
+from svdlens.labels.published.local_files import local_files
 
 PUBLISHED = SWEEP.labeller_config("published")
 
@@ -16,13 +16,7 @@ localrules:
 
 def published_files(wildcards):
     """The published files of a model on this machine, so that a change of one fetches them again; none to download."""
-    if "path" not in PUBLISHED:
-        return []
-    directory, size = Path(PUBLISHED["path"]).expanduser(), wildcards.model.removeprefix("gpt2-")
-    places = [directory, directory / "data", directory / "data/json_data"]
-    patterns = [f"*{size}_mlp_*_text_outputs.json", f"*_{size}_*svd_corrects_list.npy"]
-    # A directory that is not there is fetch_published's to explain.
-    return sorted(str(path) for place in places for pattern in patterns for path in place.glob(pattern))
+    return local_files(PUBLISHED, wildcards.model)
 
 
 def published_source(wildcards):

@@ -227,3 +227,9 @@ def check_figures(sweep: Sweep) -> None:
                 f"figures.select: {name!r} is no figure. Figures: {', '.join(FIGURES)}."
                 f"{did_you_mean(name, list(FIGURES))}"
             )
+        control = FIGURES[name].control
+        if control is not None and control not in sweep.controls:
+            raise SvdlensError(
+                f"figures.select: {name} needs the control {control}, and `controls` has {', '.join(sweep.controls)}. "
+                f"Add it there, or leave {name} out."
+            )
