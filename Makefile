@@ -3,6 +3,7 @@
 # make test           every test
 # make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
+# make docs           the documentation as a site that opens from disk, site/index.html; its generated tables first
 # make lint           style, types and the workflow's own checks
 # make lint-js        types of the explorer's scripts, which is part of it (needs npm)
 # make models         train the bundled models again (hours; needs Debian's wordnet-base)
@@ -13,7 +14,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/demo
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled test bench label-quality lint lint-js models lock
+.PHONY: run sweep-bundled test bench label-quality docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
 run: .venv/installed
@@ -32,6 +33,11 @@ bench: .venv/installed
 
 label-quality: .venv/installed
 	$(BIN)/python benchmarks/label_quality.py
+
+docs: .venv/installed
+	$(BIN)/python docs/update_docs.py
+	$(BIN)/mkdocs build --strict
+	@echo "Documentation: site/index.html"
 
 lint: .venv/installed lint-js
 	$(BIN)/ruff check .
