@@ -20,10 +20,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from label_published import main as label
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from label_published import main as label
 from shared_data import shared
 from svdlens.artefacts.table_schemas import LABELS, read_metadata, write_table
 from svdlens.errors import SvdlensError
