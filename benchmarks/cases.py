@@ -15,7 +15,7 @@ from svdlens.readout.readout_matrix import readout_matrix
 from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
 from svdlens.runtime.compute import single_threaded_pool
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
-from svdlens.spec.settings import Setting, setting_from_names, svd_key, twin_setting
+from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.svd.matrix_svd import decompose, decompose_dense, decompose_product, fix_signs
 from svdlens.weights.factors import factors
 
@@ -163,9 +163,9 @@ def decompose_model(model: RandomModel, size: Shape, matrix: str, setting: Setti
             heads = zip(*parts, strict=True) if MATRIX_KINDS[matrix].per_head else [parts]
             futures += [pool.submit(decompose, [part.clone() for part in one], DIRECTIONS) for one in heads]
         for future in futures:
-            found = fix_signs(future.result(), matrix)
+            svd = fix_signs(future.result(), matrix)
             for name, side in MATRIX_KINDS[matrix].sides.items():
-                sides[name].append(getattr(found, side.array).float())
+                sides[name].append(getattr(svd, side.array).float())
     torch.set_num_threads(THREADS)
     return {side: torch.cat(vectors) for side, vectors in sides.items()}
 
@@ -174,9 +174,8 @@ def run_settings(model: RandomModel, size: Shape, settings: dict[str, Setting], 
     """Decompose and read a model in some settings, nothing twice: what the rules of the workflow share is shared."""
     for matrix in MATRICES:
         decomposed: dict[str, dict[str, torch.Tensor]] = {}
-        for name, setting in settings.items():
-            if twin_setting(name, settings, matrix, ["W_U"]) != name:
-                continue  # derived from another's table
+        settings_by_lists = {str(list_key(setting, matrix, ["W_U"])): setting for setting in settings.values()}
+        for setting in settings_by_lists.values():
             key = str(svd_key(setting, matrix))
             if key not in decomposed:
                 decomposed[key] = decompose_model(model, size, matrix, setting)

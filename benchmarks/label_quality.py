@@ -34,14 +34,17 @@ from svdlens.evaluation.agreement import area_under_roc  # noqa: E402
 from svdlens.labels.coherence.enrichment import population_of  # noqa: E402
 from svdlens.labels.coherence.labeller import Coherence, find_evidence  # noqa: E402
 from svdlens.labels.coherence.nulls import NULL_LISTS, shuffled_lists  # noqa: E402
+from svdlens.labels.labeller import SINGULAR  # noqa: E402
 from svdlens.labels.published.answers import MATRICES, Answer, read_answers  # noqa: E402
 from svdlens.models.token_texts import read_vocabulary  # noqa: E402
 from svdlens.readout.control_directions import random_unit_directions  # noqa: E402
 from svdlens.readout.token_table import DistinctLists  # noqa: E402
 from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens  # noqa: E402
+from svdlens.spec.controls import RANDOM_UNIT  # noqa: E402
 from svdlens.vocabulary.list_similarity import first_distinct  # noqa: E402
-from svdlens.vocabulary.sentence_embedding import know_vocabulary  # noqa: E402
-from svdlens.vocabulary.token_features import KnownVocabulary, load_vocabulary  # noqa: E402
+from svdlens.vocabulary.sentence_embedding import embed_vocabulary  # noqa: E402
+from svdlens.vocabulary.token_classes import classify_tokens  # noqa: E402
+from svdlens.vocabulary.token_features import KnownVocabulary, TokenFeatures, load_vocabulary  # noqa: E402
 from svdlens.vocabulary.token_frequency import log_ranks  # noqa: E402
 from svdlens.vocabulary.wordnet import load_lexicon  # noqa: E402
 
@@ -78,11 +81,12 @@ class Measured(NamedTuple):
 
 
 def know(tokenizer: Path, directory: Path, threads: int) -> KnownVocabulary:
-    """The vocabulary of a tokenizer, embedded and classified; `directory` is for its two files."""
+    """The vocabulary of a tokenizer, classified and embedded; `directory` is for the embeddings."""
     texts = read_vocabulary(tokenizer)
-    files = directory / "tokens.safetensors", directory / "classes.parquet"
-    know_vocabulary(texts, log_ranks(tokenizer, len(texts)), load_lexicon(), *files, threads)
-    return load_vocabulary(*files, texts)
+    ranks, token_frequency = log_ranks(tokenizer, len(texts))
+    features = TokenFeatures(classify_tokens(texts, load_lexicon(), ranks), ranks, token_frequency)
+    embed_vocabulary(texts, features.classes, directory / "embeddings.safetensors", threads)
+    return load_vocabulary(directory / "embeddings.safetensors", features, texts)
 
 
 # --- calibration
@@ -132,15 +136,16 @@ def p_of_shuffles(vocabulary: KnownVocabulary, seed: int) -> Float[np.ndarray, "
     groups = vocabulary.classes.groups
     further = shuffled_lists(first_distinct(tokens, groups), groups, FURTHER, seed=1000 + seed)
     assert further.used.all(), "lists of 15"
-    return Coherence(vocabulary, LEVEL, seed).label({"tokens": tokens, "further": further.ids})["further"]["p_value"]
+    lists = {SINGULAR: tokens, "further": further.ids}
+    return Coherence(vocabulary, LEVEL, seed).label_ids(lists)["further"]["p_value"]
 
 
 def p_of_directions(model: BundledModel, seed: int) -> Float[np.ndarray, " further"]:
     """p_direction of FURTHER random directions, against as many others read through the same unembedding."""
     directions = random_unit_directions(NULL_LISTS + FURTHER, model.d_model, np.random.default_rng(seed))
     null, further = np.split(top_tokens(directions, model.unembed, KEPT_TOKENS)[+1].ids, [NULL_LISTS])
-    labels = Coherence(model.vocabulary, LEVEL, seed).label({"tokens": further, "random_unit": null})
-    return labels["tokens"]["p_direction"]
+    labels = Coherence(model.vocabulary, LEVEL, seed).label_ids({SINGULAR: further, RANDOM_UNIT: null})
+    return labels[SINGULAR]["p_direction"]
 
 
 # --- planted lists
@@ -162,7 +167,7 @@ def discoveries(vocabulary: KnownVocabulary) -> list[Measured]:
         found, false, right, interpretable = [], [], [], []
         for seed in SEEDS:
             tokens, groups = mixture(vocabulary, m, seed)
-            rows = Coherence(vocabulary, LEVEL, seed).label({"tokens": tokens})["tokens"]
+            rows = Coherence(vocabulary, LEVEL, seed).label_ids({SINGULAR: tokens})[SINGULAR]
             passed = rows["q_value"] < LEVEL
             found.append(passed[:N_PLANTED].mean())
             false.append(passed[N_PLANTED:].sum() / max(passed.sum(), 1))
@@ -191,7 +196,7 @@ def discoveries(vocabulary: KnownVocabulary) -> list[Measured]:
 
 
 class Scored(NamedTuple):
-    """Of the lists of one matrix: layer, rule B, and what each way of scoring says."""
+    """Of the lists of one matrix: layer, criterion B, and what each way of scoring says."""
 
     layers: Int[np.ndarray, " n"]
     interpretable: Bool[np.ndarray, " n"]
@@ -199,7 +204,7 @@ class Scored(NamedTuple):
 
 
 def published(vocabulary: KnownVocabulary, directory: Path) -> list[Measured]:
-    """Areas under the ROC curve for rule B on gpt2-small's lists, of the score and of simpler ones beside it."""
+    """Areas under the ROC curve for criterion B on gpt2-small's lists, of the score and of simpler ones beside it."""
     matrices = {matrix: score_answers(vocabulary, read_answers(directory, "gpt2-small", matrix)) for matrix in MATRICES}
     n = sum(len(one.layers) for one in matrices.values())
     measured = []
@@ -222,7 +227,7 @@ def score_answers(vocabulary: KnownVocabulary, answers: list[Answer]) -> Scored:
     known = [answer for answer in answers if answer.tokens and None not in (answer.labelled, answer.verified)]
     ids = ids_of_texts(vocabulary.texts)
     tokens = np.array([[ids[text] for text in answer.tokens] for answer in known])
-    rows = Coherence(vocabulary, LEVEL, seed=0).label({"tokens": tokens})["tokens"]
+    rows = Coherence(vocabulary, LEVEL, seed=0).label_ids({SINGULAR: tokens})[SINGULAR]
     lists = first_distinct(tokens, vocabulary.classes.groups)
     evidence = find_evidence(lists, vocabulary, population_of(lists, vocabulary.classes.membership))
     scores = {
@@ -283,7 +288,7 @@ def speed(vocabulary: KnownVocabulary) -> list[Measured]:
     labeller, seconds = Coherence(vocabulary, LEVEL, seed=0), []
     for _ in range(3):
         start = time.perf_counter()
-        labeller.label({"tokens": lists})
+        labeller.label_ids({SINGULAR: lists})
         seconds.append(time.perf_counter() - start)
     return [Measured("lists a second", N_LISTS / min(seconds), N_LISTS, 20_000)]
 

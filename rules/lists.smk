@@ -12,8 +12,8 @@ LIST_LABELLER = config.get("labeller", "coherence")
 def list_inputs(wildcards):
     """The file of lists, and the files that the labeller needs of their tokenizer."""
     entry = LABELLERS[LIST_LABELLER]
-    if not entry.labels_external_lists:
-        able = ", ".join(name for name, other in LABELLERS.items() if other.labels_external_lists)
+    if not entry.external_module:
+        able = ", ".join(name for name, other in LABELLERS.items() if other.external_module)
         raise WorkflowError(f"labeller={LIST_LABELLER} labels no lists from elsewhere. Take one of {able}.")
     if "lists" not in config:
         raise WorkflowError(
@@ -24,6 +24,10 @@ def list_inputs(wildcards):
         raise WorkflowError(f"lists={config['lists']}: there is no such file. Give one of JSON lines.")
     files = {name: pattern.format(model=TOKENIZER) for name, pattern in entry.files.items()}
     return {"lists": config["lists"], **files}
+
+
+def list_code(wildcards):
+    return code_hash("label_lists", LABELLERS[LIST_LABELLER].external_module)
 
 
 rule label_lists:
@@ -45,6 +49,6 @@ rule label_lists:
         labeller=LIST_LABELLER,
         parameters=SWEEP.labeller_parameters(LIST_LABELLER),
         seed=config["seed"],
-        code=code_hash("label_lists", LABELLERS[LIST_LABELLER].module),
+        code=list_code,
     script:
         "../scripts/label_lists.py"

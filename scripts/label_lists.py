@@ -17,7 +17,7 @@ def main(smk):
     entry = LABELLERS[smk.params.labeller]
     lists = read_lists(Path(smk.input.lists))
     files = {name: Path(smk.input[name]) for name in entry.files}
-    module = importlib.import_module(entry.module)
+    module = importlib.import_module(entry.external_module)
     columns, facts = module.label_external_lists(lists, files, smk.params.parameters, smk.params.seed)
     logger.info("%d lists: %s", len(lists), facts)
     facts |= {"lists_sha256": sha256_of(Path(smk.input.lists)), "code": smk.params.code}

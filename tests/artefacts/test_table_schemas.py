@@ -15,21 +15,18 @@ from svdlens import SCHEMA_VERSION
 from svdlens.artefacts import table_schemas as tables
 from svdlens.artefacts.table_schemas import (
     CATEGORY,
-    CONTROL_LABELS,
+    CONTROLS,
     LABELS,
     SPECTRA,
     TOKENS,
+    as_column,
+    columns_of,
     concatenate_tables,
     read_metadata,
+    sweep_schema,
     write_table,
 )
-from svdlens.labels.coherence.labeller import Coherence
-from svdlens.labels.label_table import Choice, label_tables
-from svdlens.readout.token_table import token_columns
-from svdlens.readout.top_tokens import TopTokens
-from svdlens.vocabulary.list_similarity import LIST_LENGTH
-from svdlens.vocabulary.token_features import KnownVocabulary
-from tiny_vocabulary import tiny_vocabulary
+from svdlens.readout.token_table import TopTokens, token_columns
 
 FACTS = {"model": "tiny", "revision": None, "weights_sha256": {"model.safetensors": "00ff"}}
 SCHEMAS = {name: value for name, value in vars(tables).items() if isinstance(value, pa.Schema)}
@@ -60,7 +57,7 @@ def token_rows(matrix: str = "ov") -> dict[str, object]:
     """Two read-outs, two sides, two matrices, three directions, two signs, lists of four."""
     generator = np.random.default_rng(1)
 
-    def found() -> dict[int, TopTokens]:
+    def random_lists() -> dict[int, TopTokens]:
         return {
             sign: TopTokens(
                 generator.integers(0, 8, (6, 4)),
@@ -70,8 +67,8 @@ def token_rows(matrix: str = "ov") -> dict[str, object]:
             for sign in (+1, -1)
         }
 
-    both = {readout: {"read": found(), "write": found()} for readout in ("W_U", "W_E")}
-    return {"found": both, "columns": token_columns(both, TEXTS, matrix, [0, 1], [None, 3])}
+    top = {readout: {"read": random_lists(), "write": random_lists()} for readout in ("W_U", "W_E")}
+    return {"top": top, "columns": token_columns(top, TEXTS, matrix, [0, 1], [None, 3])}
 
 
 def read(path: Path) -> pa.Table:
@@ -121,14 +118,15 @@ def test_categories_are_dictionaries_in_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_schemas_keep_model_and_setting_to_the_path(name: str) -> None:
     schema = SCHEMAS[name]
-    if name not in ("FRACTIONS", "SCORES", "AGREEMENT"):  # which are of the whole sweep
+    if name != "FRACTIONS":  # which are of the whole sweep
         assert not {"model", "setting"} & set(schema.names)
-    categories = {"control", "matrix", "side", "readout", "labeller", "kind", "status", "rule", "unit", "group"}
-    categories |= {"test", "first", "second"}
+    categories = {"control", "matrix", "side", "readout", "labeller", "kind", "status", "criterion", "unit"}
+    categories |= {"test", "first", "second", "model", "setting"}
     for field in schema:
-        assert (field.type == CATEGORY) == (field.name in categories | {"model", "setting"})
-    # Scores and agreement are of all layers, and lists from elsewhere are of none.
-    if name not in ("SCORES", "AGREEMENT", "LABELLED_LISTS"):
+        # Of tokens, a group is a number that case variants and inflections share.
+        is_category = field.name in categories or (field.name == "group" and name == "FRACTIONS")
+        assert (field.type == CATEGORY) == is_category, field.name
+    if {"layer", "head", "index"} & set(schema.names):
         assert {schema.field(place).type for place in ("layer", "head", "index")} == {pa.int16()}
 
 
@@ -159,8 +157,8 @@ def test_token_lists_are_in_order(tmp_path: Path) -> None:
     expected = []
     places = [(0, None), (1, 3)]
     for readout, side, matrix, index, sign in product(("W_U", "W_E"), ("read", "write"), (0, 1), range(3), (+1, -1)):
-        found = rows["found"][readout][side][sign]
-        ids, scores, mean_score = (part[3 * matrix + index].tolist() for part in found)
+        top = rows["top"][readout][side][sign]
+        ids, scores, mean_score = (part[3 * matrix + index].tolist() for part in top)
         expected.append(
             {
                 "matrix": "ov",
@@ -179,79 +177,88 @@ def test_token_lists_are_in_order(tmp_path: Path) -> None:
     assert table == expected
 
 
-def two_readouts(vocabulary: KnownVocabulary) -> dict[str, pa.Table]:
-    """Tables of tokens and of two controls, of two matrices, two sides and two read-outs; lists are of any tokens."""
-    generator = np.random.default_rng(0)
-
-    def lists(n: int) -> dict[int, TopTokens]:
-        zeros = np.zeros((n, 20))
-        ids = {sign: generator.integers(0, len(vocabulary.texts), (n, 20)) for sign in (+1, -1)}
-        return {sign: TopTokens(of_sign, zeros, zeros[:, 0]) for sign, of_sign in ids.items()}
-
-    rows = {readout: {"read": lists(30), "write": lists(30)} for readout in ("W_E", "W_U")}
-    tables = {"tokens": pa.table(token_columns(rows, vocabulary.texts, "ov", [0, 0], [0, 1]))}
-    for name in ("random_unit", "gaussian"):
-        controls = {readout: {"all": lists(40)} for readout in rows}
-        columns = token_columns(controls, vocabulary.texts, "ov", [None], [None])
-        tables[name] = pa.table(columns | {"control": [name] * len(columns["matrix"])})
-    return tables
+VALUES = {
+    "texts": (CATEGORY, ["a", "b", None, "a", ""]),
+    "no texts": (CATEGORY, [None, None]),
+    "nothing": (CATEGORY, []),
+    "numbers": (pa.int16(), [1, None, 3]),
+    "fractions": (pa.float64(), [0.5, None, 1e-300]),
+    "short fractions": (pa.float32(), [0.1, None]),
+    "flags": (pa.bool_(), [True, None, False]),
+    "lists": (pa.list_(pa.string()), [["a"], [], ["b", "b"]]),
+}
 
 
-def test_each_readout_is_labelled_by_itself() -> None:
-    """Two read-outs in one table get the labels that each gets alone, and keep the order of their rows."""
-    vocabulary = tiny_vocabulary()
-    labeller, tables = Coherence(vocabulary, 0.05, seed=1), two_readouts(vocabulary)
-    both = label_tables(tables, labeller, vocabulary, Choice())
-    assert list(both) == ["tokens", "random_unit", "gaussian"]
-    assert both["tokens"]["readout"] == ["W_E"] * 120 + ["W_U"] * 120
-    assert both["gaussian"]["control"] == ["gaussian"] * 160
-    for readout in ("W_E", "W_U"):
-        of_readout = {name: table.filter(pc.field("readout") == readout) for name, table in tables.items()}
-        for table_name, alone in label_tables(of_readout, labeller, vocabulary, Choice()).items():
-            whole = both[table_name]
-            kept = [row for row, name in enumerate(whole["readout"]) if name == readout]
-            for name, values in alone.items():
-                assert str([whole[name][row] for row in kept]) == str(list(values)), name
+def forms(values: list, type: pa.DataType) -> dict[str, object]:
+    """The same values as everything that a caller may have them in."""
+    plain = pa.string() if type == CATEGORY else type
+    made = {"list": values, "arrow": pa.array(values, plain), "pandas": pd.Series(values, dtype=object)}
+    made["slice"] = pa.array([*values[:1], *values], plain)[len(values[:1]) :]
+    if type == CATEGORY:
+        made["dictionary"] = pa.array(values, pa.string()).dictionary_encode().cast(CATEGORY)
+        # Words that no row has, in another order.
+        words = pd.Categorical(values, categories=["z", "", "b", "a"])
+        made["categories of pandas"] = pd.Series(words)
+        made["categories of arrow"] = pa.array(words)
+        made["array"] = np.array(values, dtype=object)
+    if type in (pa.float64(), pa.float32()):
+        made["array"] = np.array(values, dtype=np.float32 if type == pa.float32() else np.float64)
+    return made
 
 
-def test_labels_have_the_keys_of_their_rows_and_the_frequency_of_their_tokens(tmp_path: Path) -> None:
-    vocabulary = tiny_vocabulary()
-    tables = two_readouts(vocabulary)
-    labelled = label_tables(tables, Coherence(vocabulary, 0.05, seed=1), vocabulary, Choice())
-    for name, columns in labelled.items():
-        schema = LABELS if name == "tokens" else CONTROL_LABELS
-        write_table(tmp_path / f"{name}.parquet", columns, schema, FACTS)
-        rows, expected = read(tmp_path / f"{name}.parquet").to_pylist(), tables[name].to_pylist()
-        assert len(rows) == len(expected)
-        for row, tokens in zip(rows, expected, strict=True):
-            keys = [key for key in tokens if key in schema.names]
-            assert [row[key] for key in keys] == [tokens[key] for key in keys]
-            assert row["labeller"] == "coherence"
-            first = list(dict.fromkeys(tokens["token_ids"]))[:LIST_LENGTH]
-            assert row["mean_log_rank"] == pytest.approx(vocabulary.log_ranks[first].mean())
+@pytest.mark.parametrize("name", VALUES)
+def test_a_column_is_the_same_whatever_its_values_came_as(name: str, tmp_path: Path) -> None:
+    type, values = VALUES[name]
+    schema, expected = pa.schema([("column", type)]), pa.array(values, type).to_pylist()
+    contents = {}
+    for form, given in forms(values, type).items():
+        assert as_column(given, type).type == type, form
+        write_table(tmp_path / "table.parquet", {"column": given}, schema, {})
+        assert read(tmp_path / "table.parquet")["column"].to_pylist() == expected
+        contents[form] = (tmp_path / "table.parquet").read_bytes()
+    assert len(contents) > 3
+    assert {form for form, content in contents.items() if content != contents["list"]} == set()
 
 
-@pytest.mark.parametrize(
-    "choice",
-    [Choice(sides=["write"]), Choice(signs=[1]), Choice(directions=4), Choice(["read"], [-1], 7), Choice(directions=0)],
-    ids=str,
-)
-def test_a_labeller_gets_the_rows_that_were_chosen(choice: Choice) -> None:
-    vocabulary = tiny_vocabulary()
-    tables = two_readouts(vocabulary)
-    labelled = label_tables(tables, Coherence(vocabulary, 0.05, seed=1), vocabulary, choice)
-    for name, columns in labelled.items():
-        expected = [
-            row
-            for row in tables[name].to_pylist()
-            if (choice.signs is None or row["sign"] in choice.signs)
-            # Controls have no sides, and the order of their directions means nothing.
-            and (name != "tokens" or choice.sides is None or row["side"] in choice.sides)
-            and (name != "tokens" or choice.directions is None or row["index"] < choice.directions)
-        ]
-        for key in ("side", "sign", "index", "readout", "head"):
-            assert columns[key] == [row[key] for row in expected], (name, key)
-        assert len(columns["status"]) == len(expected)
+def test_columns_of_a_table_are_written_as_they_were(tmp_path: Path) -> None:
+    """Also of one that came in pieces, or of which only some rows are wanted."""
+    for columns, schema in ((spectra_rows(0), SPECTRA), (token_rows()["columns"], TOKENS)):
+        write_table(tmp_path / "whole.parquet", columns, schema, FACTS)
+        table = read(tmp_path / "whole.parquet")
+        for same in (table, pa.concat_tables([table[:7], table[7:]]), table.filter(pc.field("layer") >= 0)):
+            assert list(columns_of(same)) == schema.names
+            write_table(tmp_path / "again.parquet", columns_of(same), schema, FACTS)
+            assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+        some = table.filter(pc.field("index") == 1)
+        write_table(tmp_path / "some.parquet", columns_of(some), schema, FACTS)
+        assert read(tmp_path / "some.parquet").to_pylist() == [row for row in table.to_pylist() if row["index"] == 1]
+        none = columns_of(table[:0])
+        assert {len(column) for column in none.values()} == {0}
+        write_table(tmp_path / "none.parquet", none, schema, FACTS)
+        assert read(tmp_path / "none.parquet").schema.equals(schema)
+
+
+def test_a_table_of_the_sweep_has_two_columns_more() -> None:
+    for schema in (SPECTRA, TOKENS, LABELS):
+        whole = sweep_schema(schema)
+        assert whole.names == ["model", "setting", *schema.names]
+        assert [whole.field(name).type for name in ("model", "setting")] == [CATEGORY] * 2
+        assert [whole.field(name) for name in schema.names] == list(schema)
+
+
+def test_of_some_sources_only_some_rows_are_taken(tmp_path: Path) -> None:
+    """Rows by a condition; a source in which no row meets it is a source all the same."""
+    sources = []
+    for number, matrix in enumerate(("ov", "mlp_in", "ov")):
+        write_table(tmp_path / f"{number}.parquet", spectra_rows(number, matrix), SPECTRA, {"seed": number})
+        sources.append((tmp_path / f"{number}.parquet", {"model": "m", "setting": f"s{number}"}))
+    whole, wanted = tmp_path / "whole.parquet", tmp_path / "wanted.parquet"
+    concatenate_tables(sources, whole, SPECTRA)
+    concatenate_tables(sources, wanted, SPECTRA, pc.field("head").is_valid() & (pc.field("layer") < 6))
+    expected = [row for row in read(whole).to_pylist() if row["head"] is not None and row["layer"] < 6]
+    assert read(wanted).to_pylist() == expected and 0 < len(expected) < 60
+    assert {row["setting"] for row in expected} == {"s0", "s2"}
+    assert set(read_metadata(wanted)["sources"]) == {"m/s0/0.parquet", "m/s1/1.parquet", "m/s2/2.parquet"}
 
 
 def test_concatenation_equals_that_of_pandas(tmp_path: Path) -> None:
@@ -301,7 +308,12 @@ def test_lists_survive_concatenation(tmp_path: Path) -> None:
 
 
 def test_a_part_of_another_schema_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
-    write_table(tmp_path / "a.parquet", spectra_rows(0), SPECTRA, {})
-    with pytest.raises(ValueError, match="names"):
-        concatenate_tables([(tmp_path / "a.parquet", {"model": "a", "setting": "raw"})], tmp_path / "w.parquet", LABELS)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+    """Also one that has a column more: rows of controls are no rows of the table of singular directions."""
+    columns = token_rows()["columns"]
+    control = {"control": ["gaussian"] * len(columns["sign"])}
+    for rows, schema, wanted in ((spectra_rows(0), SPECTRA, LABELS), (columns | control, CONTROLS, TOKENS)):
+        write_table(tmp_path / "a.parquet", rows, schema, {})
+        sources = [(tmp_path / "a.parquet", {"model": "a", "setting": "raw"})]
+        with pytest.raises(ValueError, match="names"):
+            concatenate_tables(sources, tmp_path / "whole.parquet", wanted)
+        assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu, spearmanr
 from statsmodels.stats.inter_rater import cohens_kappa
 
+import collect_agreement
 import compare_labellers
-from svdlens.artefacts.table_schemas import AGREEMENT, LABELS, SCORES, read_metadata, write_table
+from svdlens.artefacts.table_schemas import AGREEMENT, CONTROL_LABELS, read_metadata, sweep_schema, write_table
 from svdlens.errors import SvdlensError
-from svdlens.evaluation.agreement import KEYS, agreement, alone, compare
+from svdlens.evaluation.agreement import KEYS, agreement, agreement_of_sweep, alone, compare, read_decisions
 
 CELLS = ["both", "only_first", "only_second", "neither"]
 
@@ -218,14 +219,13 @@ def test_rows_with_the_same_keys_are_named():
 
 
 def test_records_make_a_table(tmp_path):
-    constants = {"model": "m", "setting": "raw", "matrix": "ov", "readout": "W_U", "first": "a", "second": "b"}
+    constants = {"matrix": "ov", "readout": "W_U", "first": "a", "second": "b"}
     records = [constants | quietly(labels(1), labels(2)), constants | quietly(labels(1), labels(2).iloc[:0])]
     columns = {name: [record[name] for record in records] for name in AGREEMENT.names}
     write_table(tmp_path / "agreement.parquet", columns, AGREEMENT, {})
     table = pq.ParquetFile(tmp_path / "agreement.parquet").read()
     assert table.schema.equals(AGREEMENT)
     assert table.to_pylist() == [pytest.approx(record) for record in records]
-    assert {"test", "n", "n_left_out", "value", "low", "high", "chance", "shuffled"} < set(SCORES.names)
 
 
 def test_a_labeller_by_itself_has_its_frequency_and_nothing_else():
@@ -252,70 +252,159 @@ def test_a_labeller_by_itself_has_its_frequency_and_nothing_else():
 def test_readouts_are_compared_one_by_one():
     one, other, third = labels(1), labels(2), labels(3, layers=1)
     both = pd.concat([one, one.assign(readout="W_E", score=-one["score"])])
-    found = compare({"a": both, "b": other, "c": third}, seed=3)
-    assert [(row["readout"], row["first"], row["second"]) for row in found] == [
-        ("W_U", "a", None),
-        ("W_U", "b", None),
-        ("W_U", "c", None),
-        ("W_U", "a", "b"),
-        ("W_U", "a", "c"),
-        ("W_U", "b", "c"),
-        ("W_E", "a", None),
+    records = compare(both, {"b": other, "c": third}, seed=3)
+    assert [(record["readout"], record["second"]) for record in records] == [
+        ("W_U", None),
+        ("W_U", "b"),
+        ("W_U", "c"),
+        ("W_E", None),
     ]
-    assert found[3] == {"readout": "W_U", "first": "a", "second": "b", **agreement(one, other, 3)}
-    assert found[4]["n"] == len(third)
-    assert found[6]["first_spearman"] == pytest.approx(-found[0]["first_spearman"])
-    assert compare({"a": one.iloc[:0]}) == []
+    assert records[0] == {"readout": "W_U", "second": None, **alone(one)}
+    assert records[1] == {"readout": "W_U", "second": "b", **agreement(one, other, 3)}
+    assert records[2]["n"] == len(third)
+    assert records[3]["first_spearman"] == pytest.approx(-records[0]["first_spearman"])
+    assert compare(both, {}) == [records[0], records[3]]
+    assert compare(one.iloc[:0], {"b": other}) == []
 
 
-def label_file(path: Path, seed: int, **own) -> str:
-    """A labels table as label_directions writes it."""
-    table = labels(seed, heads=None).assign(**own)
-    columns = dict.fromkeys(LABELS.names, [None] * len(table)) | table.to_dict("list")
-    write_table(path, columns, LABELS, {"seed": seed})
-    return str(path)
+# --- files of labels, and the whole sweep
 
 
-def test_the_table_of_a_sweep(tmp_path):
-    files = [
-        label_file(tmp_path / "mlp_in.coherence.parquet", 1),
-        label_file(tmp_path / "mlp_in.published.parquet", 2, score=None, mean_log_rank=None),
-        label_file(tmp_path / "ov.coherence.parquet", 3, matrix="ov"),
-    ]
-    labelled = [
-        ["m", "raw", "mlp_in", "coherence"],
-        ["m", "raw", "mlp_in", "published"],
-        ["m", "raw", "ov", "coherence"],
-    ]
+def label_file(path: Path, table: pd.DataFrame, labeller: str = "a") -> Path:
+    """A labels file as label_directions writes it: singular directions, and a control in which all is interpretable."""
+    control = table.assign(control="random_unit", interpretable=True, side="all")
+    rows = pd.concat([table.assign(control=None), control], ignore_index=True).assign(labeller=labeller)
+    rows = rows.astype(object).where(rows.notna(), None)
+    columns = dict.fromkeys(CONTROL_LABELS.names, [None] * len(rows)) | rows.to_dict("list")
+    write_table(path, columns, CONTROL_LABELS, {"file": path.name})
+    return path
 
-    def table(n: int) -> list[dict]:
-        smk = SimpleNamespace(
-            input=SimpleNamespace(labels=files[:n]),
-            output=SimpleNamespace(agreement=tmp_path / "agreement.parquet"),
-            params=SimpleNamespace(labelled=labelled[:n], seed=0, code="0"),
-        )
-        compare_labellers.main(smk)
-        found = pq.ParquetFile(tmp_path / "agreement.parquet").read()
-        assert found.schema.equals(AGREEMENT)
-        return found.to_pylist()
 
-    rows = table(3)
-    assert [(row["matrix"], row["first"], row["second"]) for row in rows] == [
-        ("mlp_in", "coherence", None),
-        ("mlp_in", "published", None),
-        ("mlp_in", "coherence", "published"),
-        ("ov", "coherence", None),
-    ]
-    expected = agreement(labels(1, heads=None), labels(2, heads=None).assign(score=None, mean_log_rank=None))
-    assert {name: rows[2][name] for name in expected} == pytest.approx(expected)
-    assert rows[2]["kappa"] is not None and rows[0]["kappa"] is None
-    facts = read_metadata(tmp_path / "agreement.parquet")
-    assert {name: one["seed"] for name, one in facts["sources"].items()} == {
-        "m/raw/mlp_in.coherence.parquet": 1,
-        "m/raw/mlp_in.published.parquet": 2,
-        "m/raw/ov.coherence.parquet": 3,
+def test_decisions_are_those_about_singular_directions(tmp_path):
+    first, second = labels(1, heads=None), labels(2, heads=None).assign(score=None, mean_log_rank=None)
+    decisions = read_decisions(label_file(tmp_path / "first.parquet", first))
+    assert len(decisions) == len(first)
+    others = {"b": read_decisions(label_file(tmp_path / "second.parquet", second))}
+    assert compare(decisions, others, 5) == [pytest.approx(record) for record in compare(first, {"b": second}, 5)]
+
+
+def test_nothing_but_the_file_itself_is_read(tmp_path):
+    """Directories such as matrix=... name columns to some readers."""
+    path = label_file(tmp_path / "matrix=qk/sign=7/ov.parquet", labels(1))
+    decisions = read_decisions(path)
+    assert set(decisions["matrix"]) == {"ov"} and set(decisions["sign"]) == {1, -1}
+
+
+@pytest.fixture
+def labelled(tmp_path) -> dict[str, Path]:
+    """Labels of three labellers, which mlp_in has by all and ov by the first; by name of the file."""
+    tables = {"coherence": labels(1, heads=None), "published": labels(2, heads=None), "third": labels(3, heads=None)}
+    tables["published"] = tables["published"].assign(score=None, mean_log_rank=None)
+    files = {f"mlp_in.{name}": label_file(tmp_path / f"mlp_in.{name}.parquet", of, name) for name, of in tables.items()}
+    return files | {"ov.coherence": label_file(tmp_path / "ov.coherence.parquet", labels(4), "coherence")}
+
+
+def compared(labelled: dict[str, Path], directory: Path, name: str, *later: str) -> Path:
+    """What the script compare_labellers writes of a file of labels and of those of later labellers."""
+    matrix, labeller = name.split(".")
+    job = SimpleNamespace(
+        wildcards=SimpleNamespace(matrix=matrix, labeller=labeller),
+        input=SimpleNamespace(labels=str(labelled[name]), others=[str(labelled[f"{matrix}.{one}"]) for one in later]),
+        output=SimpleNamespace(agreement=str(directory / f"{name}.parquet")),
+        params=SimpleNamespace(others=list(later), seed=0, code="0f"),
+    )
+    compare_labellers.main(job)
+    return directory / f"{name}.parquet"
+
+
+def test_a_labeller_is_compared_with_later_ones(labelled, tmp_path):
+    path = compared(labelled, tmp_path / "one", "mlp_in.coherence", "published", "third")
+    table = pq.ParquetFile(path).read()
+    assert table.schema.equals(AGREEMENT)
+    decisions = {name: read_decisions(file) for name, file in labelled.items()}
+    others = {name: decisions[f"mlp_in.{name}"] for name in ("published", "third")}
+    expected = compare(decisions["mlp_in.coherence"], others, 0)
+    constants = {"matrix": "mlp_in", "first": "coherence"}
+    assert table.to_pylist() == [pytest.approx(constants | record) for record in expected]
+    assert [record["second"] for record in expected] == [None, "published", "third"]
+    facts = read_metadata(path)
+    assert (facts["code"], facts["labels"]["file"]) == ("0f", "mlp_in.coherence.parquet")
+    assert {name: of["file"] for name, of in facts["others"].items()} == {
+        "published": "mlp_in.published.parquet",
+        "third": "mlp_in.third.parquet",
     }
-    assert "sign" in facts["published"]
-    # One labeller alone still has a row, and nothing is said of answers that are not there.
-    assert len(table(1)) == 1
-    assert "published" not in read_metadata(tmp_path / "agreement.parquet")
+    again = compared(labelled, tmp_path / "again", "mlp_in.coherence", "published", "third")
+    assert again.read_bytes() == path.read_bytes() and str(tmp_path).encode() not in path.read_bytes()
+
+
+PLACES = [
+    ("m", "raw", "mlp_in", "coherence"),
+    ("m", "raw", "mlp_in", "third"),
+    ("m", "raw", "ov", "coherence"),
+    ("m", "post2022", "mlp_in", "coherence"),
+    ("m", "post2022", "mlp_in", "published"),
+    ("m", "post2022", "mlp_in", "third"),
+    ("m", "post2022", "ov", "coherence"),
+]
+"""Both settings share their labels, but published labels one of them alone."""
+
+
+@pytest.fixture
+def compared_files(labelled, tmp_path) -> list[Path]:
+    """For each of PLACES, the file that equivalent settings share: each labeller with all after it."""
+    shared = {
+        ("mlp_in", "coherence"): compared(labelled, tmp_path / "shared", "mlp_in.coherence", "published", "third"),
+        ("mlp_in", "published"): compared(labelled, tmp_path / "shared", "mlp_in.published", "third"),
+        ("mlp_in", "third"): compared(labelled, tmp_path / "shared", "mlp_in.third"),
+        ("ov", "coherence"): compared(labelled, tmp_path / "shared", "ov.coherence"),
+    }
+    return [shared[matrix, labeller] for _, _, matrix, labeller in PLACES]
+
+
+def test_the_table_of_a_sweep_has_labellers_alone_and_then_in_pairs(compared_files):
+    table = agreement_of_sweep(compared_files, PLACES)
+    columns = table[["setting", "matrix", "first", "second"]].astype(object)
+    order = columns.where(columns.notna(), None).itertuples(index=False, name=None)
+    assert list(order) == [
+        ("raw", "mlp_in", "coherence", None),
+        ("raw", "mlp_in", "third", None),
+        ("raw", "mlp_in", "coherence", "third"),
+        ("raw", "ov", "coherence", None),
+        ("post2022", "mlp_in", "coherence", None),
+        ("post2022", "mlp_in", "published", None),
+        ("post2022", "mlp_in", "third", None),
+        ("post2022", "mlp_in", "coherence", "published"),
+        ("post2022", "mlp_in", "coherence", "third"),
+        ("post2022", "mlp_in", "published", "third"),
+        ("post2022", "ov", "coherence", None),
+    ]
+
+
+def test_the_script_writes_the_table_of_the_sweep(compared_files, tmp_path):
+    output = tmp_path / "tables/agreement.parquet"
+    job = SimpleNamespace(
+        input=SimpleNamespace(agreement=list(map(str, compared_files))),
+        output=SimpleNamespace(agreement=str(output)),
+        params=SimpleNamespace(places=PLACES, code="0"),
+    )
+    collect_agreement.main(job)
+    table = pq.ParquetFile(output).read()
+    assert table.schema.equals(sweep_schema(AGREEMENT))
+    # Numbers are those of the files, row by row.
+    of_files = {
+        (matrix, labeller): {row["second"]: row for row in pq.ParquetFile(path).read().to_pylist()}
+        for path, (_, _, matrix, labeller) in zip(compared_files, PLACES, strict=True)
+    }
+    for row in table.to_pylist():
+        expected = of_files[row["matrix"], row["first"]][row["second"]]
+        assert row == {"model": "m", "setting": row["setting"], **expected}
+    assert len(table) == len(agreement_of_sweep(compared_files, PLACES))
+    sources = read_metadata(output)["sources"]
+    assert set(sources) == {f"m/{setting}/{matrix}.{labeller}.parquet" for _, setting, matrix, labeller in PLACES}
+    assert sources["m/post2022/mlp_in.published.parquet"]["labels"]["file"] == "mlp_in.published.parquet"
+
+
+def test_one_labeller_alone_still_has_a_row(compared_files):
+    table = agreement_of_sweep(compared_files[2:3], PLACES[2:3])
+    assert table[["matrix", "first"]].to_numpy().tolist() == [["ov", "coherence"]]
+    assert table["second"].isna().all() and table["kappa"].isna().all() and table["first_log_rank_auc"].notna().all()

@@ -4,11 +4,14 @@ Tokens are numbered cluster by cluster. Every second cluster has a concept of it
 embeddings alone. Forms, frequent, rare and glitch tokens go across all clusters. The last clusters are no words.
 """
 
+from pathlib import Path
+
 import numpy as np
 import scipy.sparse
 
+from svdlens.models.token_table import write_token_texts
 from svdlens.vocabulary.token_classes import TokenClasses
-from svdlens.vocabulary.token_features import KnownVocabulary
+from svdlens.vocabulary.token_features import KnownVocabulary, TokenFeatures, save_embeddings, save_features
 
 CLUSTERS, PER_CLUSTER, WIDTH = 40, 30, 64
 N_TOKENS = CLUSTERS * PER_CLUSTER
@@ -44,13 +47,30 @@ def tiny_vocabulary(seed: int = 0, no_classes: bool = False) -> KnownVocabulary:
         np.arange(N_TOKENS),
         ~np.isin(cluster, NO_WORDS),
     )
-    of_names = np.zeros((len(members), WIDTH), np.float32)
+    name_vectors = np.zeros((len(members), WIDTH), np.float32)
     for column, (kind, name) in enumerate(members):
         if kind == "semantic":
-            of_names[column] = unit(centres[int(name.split()[1])])
+            name_vectors[column] = unit(centres[int(name.split()[1])])
     vectors = unit((centres[:, None] + 0.7 * spread).reshape(-1, WIDTH)).astype(np.float32)
     texts = [f" word{number}" for number in range(N_TOKENS)]
-    return KnownVocabulary(texts, vectors, classes, of_names, log_ranks, {"token_frequency": "made up"})
+    facts = {"minilm_sha256": "00ff", "token_frequency": "made up"}
+    return KnownVocabulary(texts, vectors, classes, name_vectors, log_ranks, facts)
+
+
+def features_of(vocabulary: KnownVocabulary) -> TokenFeatures:
+    return TokenFeatures(vocabulary.classes, vocabulary.log_ranks, vocabulary.facts["token_frequency"])
+
+
+def write_vocabulary(
+    directory: Path, vocabulary: KnownVocabulary, embeddings: np.ndarray, name_embeddings: np.ndarray
+) -> dict[str, Path]:
+    """The files of results/vocabulary/{model}, by the names that rules and labellers have for them."""
+    files = {name: directory / f"{name}.parquet" for name in ("tokens", "features", "classes")}
+    files["embeddings"] = directory / "embeddings.safetensors"
+    write_token_texts(files["tokens"], vocabulary.texts, {"code": "0"})
+    save_features(files["features"], files["classes"], features_of(vocabulary))
+    save_embeddings(files["embeddings"], embeddings, name_embeddings, vocabulary.facts["minilm_sha256"])
+    return files
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

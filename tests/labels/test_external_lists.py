@@ -1,28 +1,28 @@
 """Token lists from elsewhere: how they are read, found in a vocabulary, and labelled."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svdlens.artefacts.table_schemas import LABELLED_LISTS, write_table
+import label_lists as script
+from svdlens.artefacts.atomic_files import sha256_of
+from svdlens.artefacts.table_schemas import LABELLED_LISTS, read_metadata, write_table
 from svdlens.errors import SvdlensError
-from svdlens.labels.external_lists import (
-    DRAWN,
-    FEWEST_TO_SHUFFLE,
-    SHUFFLED,
-    GivenList,
-    find_tokens,
-    label_lists,
-    read_lists,
-)
+from svdlens.labels.coherence.external_lists import DRAWN, FEWEST_TO_SHUFFLE, SHUFFLED, label_lists
+from svdlens.labels.external_lists import ExternalList, find_tokens, read_lists
 from svdlens.vocabulary.token_classes import TokenClasses
 from svdlens.vocabulary.token_features import KnownVocabulary
+from tiny_vocabulary import write_vocabulary
+from workflow import Files
 
 TOPICS, WORDS = 20, 20
+FACTS = {"minilm_sha256": "00ff", "token_frequency": "made up"}
 
 
 def vocabulary() -> KnownVocabulary:
@@ -37,7 +37,7 @@ def vocabulary() -> KnownVocabulary:
     classes = TokenClasses(names, ["semantic"] * TOPICS, membership, np.arange(n), np.ones(n, bool))
     order = np.log(1 + rng.permutation(n))
     texts = [f" word{id}" for id in range(n)]
-    return KnownVocabulary(texts, vectors, classes, vectors[::WORDS], order, {})
+    return KnownVocabulary(texts, vectors, classes, vectors[::WORDS], order, FACTS)
 
 
 def topical(topic: int, seed: int) -> list[str]:
@@ -96,12 +96,12 @@ def test_a_file_that_is_no_text(tmp_path):
 
 def test_tokens_are_found_as_they_are_else_with_a_space_else_in_any_case():
     texts = ["fire", " fire", " ice", "Ice", " Law"]
-    lists = [GivenList("a", ["fire", " fire", "ice", "ICE", "law", "nowhere", ""])]
+    lists = [ExternalList("a", ["fire", " fire", "ice", "ICE", "law", "nowhere", ""])]
     assert find_tokens(lists, texts) == [[0, 1, 2, 2, 4]]
 
 
 def label(lists):
-    columns, facts = label_lists([GivenList(id, tokens) for id, tokens in lists], vocabulary(), 0.05, 0)
+    columns, facts = label_lists([ExternalList(id, tokens) for id, tokens in lists], vocabulary(), 0.05, 0)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)], facts
 
 
@@ -141,7 +141,7 @@ def test_lists_without_enough_known_tokens_are_abstained_from():
 
 @pytest.mark.parametrize("lists", [[], [("empty", [])], [("unknown", HOSTILE)]])
 def test_nothing_to_label_makes_a_table_all_the_same(tmp_path, lists):
-    columns, facts = label_lists([GivenList(id, tokens) for id, tokens in lists], vocabulary(), 0.05, 0)
+    columns, facts = label_lists([ExternalList(id, tokens) for id, tokens in lists], vocabulary(), 0.05, 0)
     write_table(tmp_path / "labels.parquet", columns, LABELLED_LISTS, facts)
 
 
@@ -150,3 +150,29 @@ def test_tokens_given_again_do_not_change_a_label():
     assert rows[0]["interpretable"]
     # As text, in which NaN equals NaN.
     assert str({**rows[0], "id": ""}) == str({**rows[1], "id": ""})
+
+
+def test_the_script_writes_what_the_labeller_says(tmp_path):
+    known = vocabulary()
+    files = write_vocabulary(tmp_path / "vocabulary", known, known.vectors + np.float32(0.3), known.name_vectors)
+    lists = [("topical", topical(3, 1)), ("mixed", mixed(2)), ("empty", []), ("=1+1", HOSTILE)]
+    write_lines(tmp_path / "lists.jsonl", lists)
+    contents = []
+    for run in ("first", "second"):
+        job = SimpleNamespace(
+            input=Files({"lists": str(tmp_path / "lists.jsonl"), **{name: str(path) for name, path in files.items()}}),
+            output=SimpleNamespace(labels=str(tmp_path / run / "labels.parquet")),
+            params=SimpleNamespace(labeller="coherence", parameters={"level": 0.05}, seed=0, code="0f"),
+        )
+        script.main(job)
+        contents.append((tmp_path / run / "labels.parquet").read_bytes())
+    assert contents[0] == contents[1]
+    table = pq.ParquetFile(tmp_path / "first/labels.parquet").read()
+    assert table.schema.equals(LABELLED_LISTS)
+    assert table["id"].to_pylist() == [id for id, _ in lists]
+    assert table["labeller"].to_pylist() == ["coherence"] * len(lists)
+    assert table["interpretable"].to_pylist() == [True, False, None, None]
+    facts = read_metadata(tmp_path / "first/labels.parquet")
+    assert facts["lists_sha256"] == sha256_of(tmp_path / "lists.jsonl")
+    assert (facts["code"], facts["null"]) == ("0f", DRAWN)
+    assert {name: facts[name] for name in FACTS} == FACTS

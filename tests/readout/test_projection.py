@@ -1,10 +1,13 @@
-"""What is read as tokens: vectors as each read-out takes them, controls, and lists that one setting has from another.
+"""What is read as tokens: vectors as each read-out takes them, controls, and lists that equivalent settings share.
 
 The scripts run in this process, on weights with random numbers in them: no two scores are equal by accident.
 """
 
 import importlib
 import json
+from collections import defaultdict
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,15 +22,17 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from random_weights import normal, write_weights
-from svdlens.artefacts.table_schemas import read_metadata
+from svdlens.artefacts.table_schemas import CONTROLS as CONTROLS_SCHEMA
+from svdlens.artefacts.table_schemas import TOKENS, read_metadata, write_table
+from svdlens.models.token_table import read_token_texts, write_token_texts
 from svdlens.models.token_texts import read_vocabulary
 from svdlens.readout.control_directions import gaussian_directions, random_unit_directions, rotated_directions, seeded
-from svdlens.readout.projection import residual_vectors
+from svdlens.readout.projection import Reading, project_control, project_vectors, residual_vectors
 from svdlens.readout.readout_matrix import reading_gains, readout_matrix
-from svdlens.readout.token_table import token_columns, with_vocab_center
-from svdlens.readout.top_tokens import TopTokens
+from svdlens.readout.token_table import TopTokens, token_columns, with_vocab_center
+from svdlens.readout.top_tokens import ReadoutMatrix
 from svdlens.spec.controls import CONTROLS
-from svdlens.spec.settings import Setting, setting_from_names, svd_key, twin_setting
+from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.weights.weight_files import WeightFile
 from tiny import save_tokenizer
 from workflow import PROJECT, Files
@@ -42,18 +47,19 @@ MATRICES = {"ov": "attention", "qk": "attention", "mlp_in": "mlp", "mlp_out": "m
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights, tokenizer and provenance of a model, as the rules before the read-out leave them."""
-    place = tmp_path_factory.mktemp("results")
+    directory = tmp_path_factory.mktemp("results")
     for group, seed in (("attention", 0), ("mlp", 1)):
-        write_weights(place / f"{group}.safetensors", LAYERS, HEADS, WIDTH, 8, 96, seed)
+        write_weights(directory / f"{group}.safetensors", LAYERS, HEADS, WIDTH, 8, 96, seed)
     generator = np.random.default_rng(2)
     shapes = {"unembed.W_U": (WIDTH, VOCABULARY), "embed.W_E": (VOCABULARY, WIDTH), "ln_final.w": (WIDTH,)}
     # No mean is 0, so that every centring changes something.
     tensors = {name: torch.from_numpy(0.5 + generator.standard_normal(shape)).float() for name, shape in shapes.items()}
-    save_file(tensors, place / "unembed.safetensors")
-    save_tokenizer(VOCABULARY, place)
+    save_file(tensors, directory / "unembed.safetensors")
+    save_tokenizer(VOCABULARY, directory)
+    write_token_texts(directory / "tokens.parquet", read_vocabulary(directory), {})
     facts = {"model": "mine", "revision": None, "rotary": False, "files": {"model.safetensors": {"sha256": "00ff"}}}
-    (place / "provenance.json").write_text(json.dumps(facts))
-    return place
+    (directory / "provenance.json").write_text(json.dumps(facts))
+    return directory
 
 
 def svd_of(results: Path, matrix: str, setting: Setting) -> Path:
@@ -64,7 +70,7 @@ def svd_of(results: Path, matrix: str, setting: Setting) -> Path:
             wildcards=Files(key | {"matrix": matrix}),
             input=SimpleNamespace(weights=results / f"{MATRICES[matrix]}.safetensors"),
             output=SimpleNamespace(svd=path),
-            params=SimpleNamespace(directions=DIRECTIONS, weight_noise=0.01, seed=0),
+            params=SimpleNamespace(directions=DIRECTIONS),
             resources={},
             threads=1,
         )
@@ -72,43 +78,57 @@ def svd_of(results: Path, matrix: str, setting: Setting) -> Path:
     return path
 
 
-def outputs(directory: Path) -> dict[str, Path]:
-    return {name: directory / f"{name}.parquet" for name in ("tokens", *CONTROLS)}
-
-
-def project(
-    results: Path, matrix: str, setting: str, readouts: list[str], directory: Path, threads: int = 1
-) -> dict[str, Path]:
-    """project_directions for one of the nine settings: the paths of its tables."""
+def project(results: Path, matrix: str, setting: Setting, readouts: list[str], path: Path, threads: int = 1) -> Path:
+    """What project_directions writes for the lists that a setting needs, and equivalent settings share."""
     job = SimpleNamespace(
-        wildcards=SimpleNamespace(matrix=matrix, setting=setting),
+        wildcards=Files(list_key(setting, matrix, readouts) | {"matrix": matrix}),
         input=SimpleNamespace(
             provenance=results / "provenance.json",
             unembed=results / "unembed.safetensors",
-            weights=results / f"{MATRICES[matrix]}.safetensors",
-            svd=svd_of(results, matrix, NINE[setting]),
+            gains=results / f"{MATRICES[matrix]}.safetensors",
+            svd=svd_of(results, matrix, setting),
+            tokens=results / "tokens.parquet",
         ),
-        output=Files(outputs(directory)),
+        output=SimpleNamespace(lists=path),
         params=SimpleNamespace(
-            switches=CATALOGUE[setting], code="0", readouts=readouts, controls=CONTROLS, tokens=K, n_random=N_RANDOM,
-            seed=SEED,
+            code="0", readouts=readouts, controls=list(CONTROLS), tokens=K, n_random=N_RANDOM, seed=SEED
         ),
         resources={},
         threads=threads,
-    )  # fmt: skip
-    importlib.import_module("project_directions").main(job)
-    return outputs(directory)
-
-
-def derive(results: Path, matrix: str, setting: str, shift: bool, twin: dict[str, Path], directory: Path) -> dict:
-    job = SimpleNamespace(
-        wildcards=SimpleNamespace(matrix=matrix, setting=setting),
-        input=Files({**twin, "provenance": results / "provenance.json"}),
-        output=Files(outputs(directory)),
-        params=SimpleNamespace(switches=CATALOGUE[setting], code="0", shift=shift),
     )
-    importlib.import_module("derive_tokens").main(job)
-    return outputs(directory)
+    importlib.import_module("project_directions").main(job)
+    return path
+
+
+def view(lists: Path, setting: str, directory: Path, controls: tuple[str, ...] = tuple(CONTROLS)) -> dict[str, Path]:
+    """What view_tokens makes of the shared lists for one of the nine settings: the paths of its tables."""
+    job = SimpleNamespace(
+        wildcards=SimpleNamespace(setting=setting),
+        input=SimpleNamespace(lists=lists),
+        output=SimpleNamespace(
+            tokens=directory / "tokens.parquet", controls=[directory / f"{name}.parquet" for name in controls]
+        ),
+        params=SimpleNamespace(switches=CATALOGUE[setting], controls=list(controls), code="0"),
+    )
+    importlib.import_module("view_tokens").main(job)
+    return {"tokens": job.output.tokens, **dict(zip(controls, job.output.controls, strict=True))}
+
+
+def project_by_itself(results: Path, matrix: str, setting: Setting, readouts: list[str]) -> dict[str, pa.Table]:
+    """The tables of a setting from its own switches, all of them, and nothing shared."""
+    without = replace(setting, vocab_center=False)
+    unembed = WeightFile(results / "unembed.safetensors")
+    svd = load_file(svd_of(results, matrix, setting))
+    gains = reading_gains(WeightFile(results / f"{MATRICES[matrix]}.safetensors"), matrix)
+    vectors = {name: residual_vectors(svd, matrix, name, without, gains) for name in readouts}
+    matrices = {name: ReadoutMatrix(readout_matrix(unembed, without, name)) for name in readouts}
+    texts = read_token_texts(results / "tokens.parquet")
+    reading = Reading(matrix, tuple(svd["values"].shape), matrices, texts, K, 1)
+    tables = {"tokens": project_vectors(vectors, reading)}
+    tables |= {control: project_control(control, vectors, reading, N_RANDOM, SEED) for control in CONTROLS}
+    if setting.vocab_center:
+        tables = {name: with_vocab_center(columns) for name, columns in tables.items()}
+    return tables
 
 
 def read(path: Path) -> pa.Table:
@@ -131,68 +151,111 @@ def check_scores(table: pa.Table, directions: np.ndarray, matrix: np.ndarray) ->
     np.testing.assert_allclose(table["mean_score"].to_numpy(), scores.mean(axis=1), atol=1e-12 * np.abs(scores).max())
 
 
-# --- lists that one setting has from another
+# --- lists that equivalent settings share
+
+READOUT_LISTS = pytest.mark.parametrize("readouts", [["W_U"], ["W_E"], ["pinv_W_E", "W_U"]], ids=" ".join)
 
 
-@pytest.mark.parametrize("readouts", [["W_U"], ["W_E"], ["pinv_W_E", "W_U"]], ids=" ".join)
+@READOUT_LISTS
 @pytest.mark.parametrize("matrix", MATRICES)
-def test_what_is_derived_from_a_twin_is_what_would_be_projected(
+def test_a_view_is_what_the_setting_by_itself_would_project(
     matrix: str, readouts: list[str], results: Path, tmp_path: Path
 ) -> None:
-    """For each of the nine settings, all tables, to the byte. And nothing is projected twice through W_U: settings with
-    other twins have other lists. (Through W_E they need not: vectors that are centred do not see write_center.)
+    """For each of the nine settings and all of its tables, to the bit, from the file that it shares with others."""
+    shared: dict[str, Path] = {}
+    for name, setting in NINE.items():
+        key = "_".join(list_key(setting, matrix, readouts).values())
+        if key not in shared:
+            shared[key] = project(results, matrix, setting, readouts, tmp_path / f"{key}.parquet")
+        views = view(shared[key], name, tmp_path / name)
+        expected = project_by_itself(results, matrix, setting, readouts)
+        assert set(views) == set(expected)
+        for table, path in views.items():
+            schema = TOKENS if table == "tokens" else CONTROLS_SCHEMA
+            assert read(path).schema.equals(schema)
+            facts = read_metadata(path)
+            assert facts["setting"] == sorted(CATALOGUE[name]) and facts["model"] == "mine"
+            write_table(tmp_path / "expected.parquet", expected[table], schema, {})
+            assert read(path).equals(read(tmp_path / "expected.parquet")), (name, table)
+    # Fewer than the settings: vocab_center alone makes no other lists.
+    assert len(shared) <= 5
+
+
+@READOUT_LISTS
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_settings_share_lists_where_these_are_the_same(
+    matrix: str, readouts: list[str], results: Path, tmp_path: Path
+) -> None:
+    """Those with one key have the lists of each other, also where a switch is off in the key that is on in the setting.
+    Those with other keys have other lists, but through W_E: vectors that are centred do not see write_center.
     """
-    twins = {name: twin_setting(name, NINE, matrix, readouts) for name in NINE}
-    projected = {name: project(results, matrix, name, readouts, tmp_path / name) for name in NINE}
-    ids = {name: read(paths["tokens"])["token_ids"].to_pylist() for name, paths in projected.items()}
-    for name, twin in twins.items():
-        for other in NINE if readouts == ["W_U"] else []:
-            assert (ids[name] == ids[other]) == (twin == twins[other]), (name, other)
-        if twin == name:
-            continue
-        shift = NINE[name].vocab_center and not NINE[twin].vocab_center
-        derived = derive(results, matrix, name, shift, projected[twin], tmp_path / "derived")
-        for table, path in derived.items():
-            expected = projected[name][table]
-            assert read(path).equals(read(expected)), (name, twin, table)
-            assert path.read_bytes() == expected.read_bytes(), (name, twin, table)
+    ids = defaultdict(list)
+    for setting in NINE.values():
+        key = tuple(list_key(setting, matrix, readouts).values())
+        ids[key].append(project_by_itself(results, matrix, setting, readouts)["tokens"]["token_ids"].to_pylist())
+    for of_key in ids.values():
+        assert all(one == of_key[0] for one in of_key)
+    if readouts == ["W_U"]:
+        assert all(one[0] != other[0] for one, other in combinations(ids.values(), 2))
 
 
 @pytest.mark.parametrize("matrix", ["ov", "mlp_out"])
-def test_a_derived_list_is_that_of_an_unembedding_centred_over_the_vocabulary(
+def test_a_list_of_center_unembed_is_that_of_an_unembedding_centred_over_the_vocabulary(
     matrix: str, results: Path, tmp_path: Path
 ) -> None:
-    twin = project(results, matrix, "raw", ["W_U"], tmp_path / "raw")
-    derived = derive(results, matrix, "unembed", True, twin, tmp_path / "unembed")
+    lists = project(results, matrix, Setting(), ["W_U"], tmp_path / "lists.parquet")
+    raw, centred_tables = view(lists, "raw", tmp_path / "raw"), view(lists, "unembed", tmp_path / "unembed")
     W_U = load_file(results / "unembed.safetensors")["unembed.W_U"].numpy().astype(np.float64)
     centred = W_U - W_U.mean(axis=1, keepdims=True)
     svd = load_file(svd_of(results, matrix, Setting()))
     arrays = ["right"] if matrix == "mlp_out" else ["left", "right"]
     directions = np.concatenate([svd[array].numpy().reshape(-1, WIDTH) for array in arrays])
-    table = read(derived["tokens"])
+    table = read(centred_tables["tokens"])
     check_scores(table, directions, centred)
     assert table["mean_score"].to_numpy().tolist() == [0.0] * len(table)
-    assert np.abs(read(twin["tokens"])["mean_score"].to_numpy()).max() > 0.1
+    assert np.abs(read(raw["tokens"])["mean_score"].to_numpy()).max() > 0.1
+    check_scores(read(raw["tokens"]), directions, W_U)
     directions = random_unit_directions(N_RANDOM, WIDTH, seeded(SEED, matrix, "random_unit")).numpy()
-    check_scores(read(derived["random_unit"]), directions, centred)
-    assert read_metadata(derived["tokens"])["setting"] == ["center_unembed"]
+    check_scores(read(centred_tables["random_unit"]), directions, centred)
+    assert read_metadata(centred_tables["tokens"])["setting"] == ["center_unembed"]
     # Tokens are the texts of their ids, bytes that are no UTF-8 among them.
     texts = read_vocabulary(results)
     assert table["tokens"].to_pylist() == [[texts[id] for id in ids] for ids in table["token_ids"].to_pylist()]
     assert any(text.startswith("\\x") for text in table["tokens"][0].as_py())
 
 
+def test_the_shared_file_has_singular_directions_and_then_each_control(results: Path, tmp_path: Path) -> None:
+    table = read(project(results, "mlp_in", Setting(), ["W_E", "W_U"], tmp_path / "lists.parquet"))
+    assert table.schema.equals(CONTROLS_SCHEMA)
+    n = [LAYERS * DIRECTIONS, *([N_RANDOM] * len(CONTROLS))]
+    names = [None, *CONTROLS]
+    assert table["control"].to_pylist() == [name for name, rows in zip(names, n, strict=True) for _ in range(4 * rows)]
+    # No view has the rows of another, and together they have them all.
+    views = view(tmp_path / "lists.parquet", "raw", tmp_path)
+    pieces = [read(path).to_pylist() for path in views.values()]
+    assert [{"control": None} | row for piece in pieces for row in piece] == table.to_pylist()
+
+
+def test_of_some_controls_there_are_views_of_these_alone(results: Path, tmp_path: Path) -> None:
+    lists = project(results, "mlp_out", Setting(), ["W_U"], tmp_path / "lists.parquet")
+    views = view(lists, "raw", tmp_path / "raw", controls=("gaussian",))
+    assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == ["gaussian.parquet", "tokens.parquet"]
+    assert set(read(views["gaussian"])["control"].to_pylist()) == {"gaussian"}
+
+
 @given(n=st.integers(1, 5), k=st.integers(1, 6), seed=st.integers(0, 2**32 - 1), first=st.booleans())
 def test_vocab_center_takes_the_mean_from_scores_through_the_unembedding_and_leaves_all_else(n, k, seed, first):
     generator = np.random.default_rng(seed)
 
-    def found() -> dict[int, TopTokens]:
+    def random_lists() -> dict[int, TopTokens]:
         scores = 10 * generator.standard_normal((2, n, k)).astype(np.float32)
         ids, means = generator.integers(0, 9, (2, n, k)), generator.standard_normal((2, n))
         return {sign: TopTokens(*parts) for sign, *parts in zip((+1, -1), ids, scores, means, strict=True)}
 
     readouts = ["W_U", "W_E"] if first else ["pinv_W_E", "W_U"]
-    columns = token_columns({name: {"read": found()} for name in readouts}, list("abcdefghi"), "mlp_in", [0], [None])
+    columns = token_columns(
+        {name: {"read": random_lists()} for name in readouts}, list("abcdefghi"), "mlp_in", [0], [None]
+    )
     shifted = with_vocab_center(columns)
     assert list(shifted) == list(columns)
     for name, values in columns.items():
@@ -259,7 +322,8 @@ def test_a_model_without_norms_before_its_matrices_has_no_gains(results: Path, t
 
 def test_the_gain_of_a_reading_side_is_what_a_token_embedding_meets(results: Path, tmp_path: Path) -> None:
     """Scores through W_E are what the matrix as the model has it, gain and all, takes from each token's embedding."""
-    table = read(project(results, "mlp_in", "raw", ["W_E"], tmp_path)["tokens"])
+    lists = project(results, "mlp_in", Setting(), ["W_E"], tmp_path / "lists.parquet")
+    table = read(view(lists, "raw", tmp_path)["tokens"])
     mlp, unembed = load_file(results / "mlp.safetensors"), load_file(results / "unembed.safetensors")
     W_E = unembed["embed.W_E"].double().numpy()
     directions = []
@@ -309,7 +373,7 @@ def test_fewer_tokens_than_coordinates_have_a_pseudo_inverse_too(tmp_path: Path)
 def test_controls_are_read_through_the_same_readouts_as_the_vectors(matrix: str, results: Path, tmp_path: Path) -> None:
     """Every list of every control against float64, and the same directions through each read-out."""
     readouts = ["W_E", "W_U"]
-    paths = project(results, matrix, "raw", readouts, tmp_path)
+    paths = view(project(results, matrix, Setting(), readouts, tmp_path / "lists.parquet"), "raw", tmp_path)
     unembed = WeightFile(results / "unembed.safetensors")
     svd = load_file(svd_of(results, matrix, Setting()))
     gains = reading_gains(WeightFile(results / f"{MATRICES[matrix]}.safetensors"), matrix)
@@ -346,7 +410,8 @@ def test_controls_are_read_through_the_same_readouts_as_the_vectors(matrix: str,
 def test_each_kind_of_matrix_has_controls_of_its_own(results: Path, tmp_path: Path) -> None:
     ids = set()
     for matrix in MATRICES:
-        paths = project(results, matrix, "raw", ["W_U"], tmp_path / matrix)
+        lists = project(results, matrix, Setting(), ["W_U"], tmp_path / f"{matrix}.parquet")
+        paths = view(lists, "raw", tmp_path / matrix)
         ids |= {str(read(paths[control])["token_ids"].to_pylist()) for control in CONTROLS}
     assert len(ids) == len(MATRICES) * len(CONTROLS)
 
@@ -358,8 +423,8 @@ def test_tables_have_the_same_bytes_for_one_and_two_threads(matrix: str, results
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)  # as Snakemake does before a script starts, through the environment
-            paths = project(results, matrix, "raw", ["W_U", "W_E", "pinv_W_E"], tmp_path / str(threads), threads)
-            contents.append({name: path.read_bytes() for name, path in paths.items()})
+            path = tmp_path / f"{threads}.parquet"
+            contents.append(project(results, matrix, Setting(), ["W_U", "W_E", "pinv_W_E"], path, threads).read_bytes())
     finally:
         torch.set_num_threads(before)
     assert contents[0] == contents[1]

@@ -1,18 +1,37 @@
 """What is known of a vocabulary: written and read again, and the same bytes whatever the number of threads."""
 
+import importlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
+from shared_data import shared
+from svdlens.artefacts.table_schemas import CLASSES, TOKEN_FEATURES, TOKEN_TEXTS, read_metadata
+from svdlens.models.token_table import read_token_texts, write_token_texts
+from svdlens.models.token_texts import read_vocabulary
 from svdlens.vocabulary.list_similarity import UNKNOWN_WEIGHT
-from svdlens.vocabulary.sentence_embedding import SHA256, embed_texts, know_vocabulary
+from svdlens.vocabulary.sentence_embedding import SHA256, embed_texts, embed_vocabulary
 from svdlens.vocabulary.token_classes import ABOUT, classify_tokens
-from svdlens.vocabulary.token_features import KnownVocabulary, load_vocabulary, save_vocabulary
+from svdlens.vocabulary.token_features import (
+    TokenFeatures,
+    load_features,
+    load_vocabulary,
+    save_embeddings,
+    save_features,
+)
+from svdlens.vocabulary.token_frequency import log_ranks
 from svdlens.vocabulary.wordnet import load_lexicon
-from tiny_vocabulary import N_TOKENS, WIDTH, tiny_vocabulary
+from tiny import save_tokenizer
+from tiny_vocabulary import N_TOKENS, WIDTH, features_of, tiny_vocabulary, write_vocabulary
 
+PROJECT = Path(__file__).parents[2]
+LEXICON = PROJECT / "resources/lexicon"
+BUNDLED = PROJECT / "resources/models/wordnet-2layer"
 TEXTS = [
     *[" dog", " cat", "Horse", " cow", " sheep", " tree", " oak", " dogs", " red", " green", " blue", " yellow"],
     *[" running", " went", "ellig", "?", "...", "12", " 1990", " the", "\\xff", "<script>", "\n", "", "火", " Mary"],
@@ -21,63 +40,178 @@ TEXTS = [
 RANKS = np.log(1 + np.arange(len(TEXTS)))
 
 
-def saved(directory: Path, vocabulary: KnownVocabulary, embeddings: np.ndarray, of_names: np.ndarray) -> list[Path]:
-    paths = [directory / "tokens.safetensors", directory / "classes.parquet"]
-    save_vocabulary(*paths, embeddings, of_names, vocabulary.classes, vocabulary.log_ranks, vocabulary.facts)
-    return paths
+def check_equal(features: TokenFeatures, expected: TokenFeatures) -> None:
+    classes, of_expected = features.classes, expected.classes
+    assert (classes.names, classes.kinds) == (of_expected.names, of_expected.kinds)
+    for name in ("groups", "is_word"):
+        values, wanted = getattr(classes, name), getattr(of_expected, name)
+        assert values.dtype == wanted.dtype and np.array_equal(values, wanted), name
+    assert classes.membership.shape == of_expected.membership.shape
+    assert (classes.membership != of_expected.membership).nnz == 0
+    assert np.array_equal(features.log_ranks, expected.log_ranks)
+    assert features.token_frequency == expected.token_frequency
+
+
+# --- features
 
 
 @pytest.mark.parametrize("no_classes", [False, True])
-def test_what_is_written_is_read_again(no_classes, tmp_path):
+def test_features_that_are_written_are_read_again(no_classes: bool, tmp_path: Path) -> None:
+    features = features_of(tiny_vocabulary(no_classes=no_classes))
+    paths = [tmp_path / "features.parquet", tmp_path / "classes.parquet"]
+    save_features(*paths, features)
+    check_equal(load_features(*paths), features)
+
+    # The same bytes again, and no file beside the two.
+    first = [path.read_bytes() for path in paths]
+    save_features(*paths, features)
+    assert [path.read_bytes() for path in paths] == first
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+def test_a_vocabulary_without_tokens_has_features_all_the_same(tmp_path: Path) -> None:
+    classes = classify_tokens([], load_lexicon(), np.empty(0))
+    features = TokenFeatures(classes, np.empty(0), "none")
+    save_features(tmp_path / "features.parquet", tmp_path / "classes.parquet", features)
+    check_equal(load_features(tmp_path / "features.parquet", tmp_path / "classes.parquet"), features)
+
+
+def test_anyone_can_read_who_is_in_a_class(tmp_path: Path) -> None:
+    """Without scipy: `classes` of a token are numbers of rows of classes.parquet."""
+    features = features_of(tiny_vocabulary())
+    save_features(tmp_path / "features.parquet", tmp_path / "classes.parquet", features)
+    tokens, classes = (pq.ParquetFile(tmp_path / f"{name}.parquet").read() for name in ("features", "classes"))
+    assert tokens.schema.equals(TOKEN_FEATURES) and classes.schema.equals(CLASSES)
+    assert tokens["id"].to_pylist() == list(range(N_TOKENS))
+    members = features.classes.membership.toarray()
+    for id, numbers in enumerate(tokens["classes"].to_pylist()):
+        assert sorted(numbers) == np.flatnonzero(members[id]).tolist()
+    assert classes["kind"].to_pylist() == features.classes.kinds
+    assert read_metadata(tmp_path / "features.parquet")["token_frequency"] == features.token_frequency
+
+
+# --- embeddings
+
+
+@pytest.mark.parametrize("no_classes", [False, True])
+def test_a_vocabulary_is_read_from_its_files(no_classes: bool, tmp_path: Path) -> None:
     vocabulary = tiny_vocabulary(no_classes=no_classes)
     rng = np.random.default_rng(0)
     embeddings = rng.standard_normal((N_TOKENS, WIDTH)).astype(np.float32) + 3
-    of_names = rng.standard_normal((len(vocabulary.classes.names), WIDTH)).astype(np.float32)
-    paths = saved(tmp_path, vocabulary, embeddings, of_names)
-    found = load_vocabulary(*paths, vocabulary.texts)
-    assert found.texts == vocabulary.texts and found.facts == vocabulary.facts
-    assert np.array_equal(found.log_ranks, vocabulary.log_ranks)
-    assert (found.classes.names, found.classes.kinds) == (vocabulary.classes.names, vocabulary.classes.kinds)
-    for name in ("groups", "is_word"):
-        assert np.array_equal(getattr(found.classes, name), getattr(vocabulary.classes, name))
-    assert found.classes.membership.shape == vocabulary.classes.membership.shape
-    assert (found.classes.membership != vocabulary.classes.membership).nnz == 0
+    name_embeddings = rng.standard_normal((len(vocabulary.classes.names), WIDTH)).astype(np.float32)
+    files = write_vocabulary(tmp_path, vocabulary, embeddings, name_embeddings)
+    features = load_features(files["features"], files["classes"])
+    loaded = load_vocabulary(files["embeddings"], features, read_token_texts(files["tokens"]))
+    assert loaded.texts == vocabulary.texts and loaded.facts == vocabulary.facts
+    check_equal(features_of(loaded), features_of(vocabulary))
 
     # Vectors: without the mean of the tokens, at length 1, and those of no words shorter.
     moved = embeddings - embeddings.mean(axis=0)
     for id in (0, 500, N_TOKENS - 1):
         length = 1 if vocabulary.classes.is_word[id] else UNKNOWN_WEIGHT
-        assert found.vectors[id] == pytest.approx(moved[id] / np.linalg.norm(moved[id]) * length, abs=1e-5)
-    moved = of_names - embeddings.mean(axis=0)
-    assert found.name_vectors == pytest.approx(moved / np.linalg.norm(moved, axis=1, keepdims=True), abs=1e-5)
+        assert loaded.vectors[id] == pytest.approx(moved[id] / np.linalg.norm(moved[id]) * length, abs=1e-5)
+    moved = name_embeddings - embeddings.mean(axis=0)
+    assert loaded.name_vectors == pytest.approx(moved / np.linalg.norm(moved, axis=1, keepdims=True), abs=1e-5)
 
-    # The same bytes again, and no file beside the two.
-    first = [path.read_bytes() for path in paths]
-    assert [path.read_bytes() for path in saved(tmp_path, vocabulary, embeddings, of_names)] == first
-    assert sorted(tmp_path.iterdir()) == sorted(paths)
+    # The same bytes again, and no file beside the four.
+    first = {name: path.read_bytes() for name, path in files.items()}
+    write_vocabulary(tmp_path, vocabulary, embeddings, name_embeddings)
+    assert {name: path.read_bytes() for name, path in files.items()} == first
+    assert sorted(tmp_path.iterdir()) == sorted(files.values())
 
 
-def test_a_vocabulary_is_embedded_and_classified(tmp_path):
-    contents = []
-    for threads in (1, 2):
-        paths = tmp_path / f"{threads}.safetensors", tmp_path / f"{threads}.parquet"
-        know_vocabulary(TEXTS, (RANKS, "made up"), load_lexicon(), *paths, threads)
-        contents.append([path.read_bytes() for path in paths])
-    assert contents[0] == contents[1]
+def test_embeddings_are_written_whatever_their_layout_in_memory(tmp_path: Path) -> None:
+    """safetensors takes the memory as it lies: rows of a transposed array would come back as columns."""
+    embeddings = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+    for name, array in (("rows", embeddings), ("columns", np.asfortranarray(embeddings))):
+        save_embeddings(tmp_path / name, array, array[::2], "00ff")
+    assert (tmp_path / "rows").read_bytes() == (tmp_path / "columns").read_bytes()
+    assert np.array_equal(load_file(tmp_path / "columns")["name_embeddings"], embeddings[::2])
 
-    found = load_vocabulary(*paths, TEXTS)
+
+def test_a_vocabulary_is_embedded(tmp_path: Path) -> None:
     classes = classify_tokens(TEXTS, load_lexicon(), RANKS)
-    assert (found.classes.names, found.classes.kinds) == (classes.names, classes.kinds)
-    assert (found.classes.membership != classes.membership).nnz == 0
-    assert found.facts == {"minilm_sha256": SHA256, "token_frequency": "made up"}
-    assert np.array_equal(found.log_ranks, RANKS)
+    path = tmp_path / "embeddings.safetensors"
+    embed_vocabulary(TEXTS, classes, path, threads=1)
+    loaded = load_vocabulary(path, TokenFeatures(classes, RANKS, "made up"), TEXTS)
+    assert loaded.facts == {"minilm_sha256": SHA256, "token_frequency": "made up"}
     # Concepts are embedded by their name, without what tells how words came to them.
-    semantic = [place for place, kind in enumerate(classes.kinds) if kind == "semantic"]
-    names = [classes.names[place].removeprefix(ABOUT) for place in semantic]
+    semantic = [column for column, kind in enumerate(classes.kinds) if kind == "semantic"]
+    names = [classes.names[column].removeprefix(ABOUT) for column in semantic]
     assert len(names) > 3
-    arrays, embedded = load_file(paths[0]), embed_texts([*TEXTS, *names, "animal"], threads=1)
+    arrays, embedded = load_file(path), embed_texts([*TEXTS, *names, "animal"], threads=1)
     assert arrays["embeddings"] == pytest.approx(embedded[: len(TEXTS)], abs=1e-6)
     assert arrays["name_embeddings"][semantic] == pytest.approx(embedded[len(TEXTS) : -1], abs=1e-6)
     # So that a dog is more like an animal than a house is.
     animal = embedded[-1] - arrays["embeddings"].mean(axis=0)
-    assert found.vectors[TEXTS.index(" dog")] @ animal > found.vectors[TEXTS.index(" house")] @ animal
+    assert loaded.vectors[TEXTS.index(" dog")] @ animal > loaded.vectors[TEXTS.index(" house")] @ animal
+
+
+# --- the scripts
+
+
+def run_scripts(directory: Path, tokenizer: Path, threads: int) -> dict[str, Path]:
+    """decode_tokens, classify_tokens and embed_tokens, as the rules run them; what they make, by name."""
+    made = {name: directory / f"{name}.parquet" for name in ("tokens", "features", "classes")}
+    made["embeddings"] = directory / "embeddings.safetensors"
+    files = SimpleNamespace(**made, words=LEXICON / "words.parquet", token_counts=[])
+    params = SimpleNamespace(directory=str(tokenizer), code="0")
+    for script in ("decode_tokens", "classify_tokens", "embed_tokens"):
+        job = SimpleNamespace(input=files, output=files, params=params, threads=threads)
+        importlib.import_module(script).main(job)
+    return made
+
+
+@pytest.mark.slow
+def test_the_scripts_write_the_same_bytes_for_one_and_two_threads(tmp_path: Path) -> None:
+    tokenizer = tmp_path / "tokenizer"
+    tokenizer.mkdir()
+    save_tokenizer(2000, tokenizer)  # bytes, letters and their combinations, in several batches
+    made = [run_scripts(tmp_path / str(threads), tokenizer, threads) for threads in (1, 2)]
+    contents = [{name: path.read_bytes() for name, path in files.items()} for files in made]
+    assert contents[0] == contents[1]
+    assert not any(str(tmp_path).encode() in content for content in contents[0].values())
+
+    texts = read_vocabulary(tokenizer)
+    assert read_token_texts(made[0]["tokens"]) == texts
+    features = load_features(made[0]["features"], made[0]["classes"])
+    ranks, token_frequency = log_ranks(tokenizer, len(texts))
+    expected = TokenFeatures(classify_tokens(texts, load_lexicon(), ranks), ranks, token_frequency)
+    check_equal(features, expected)
+    arrays = load_file(made[0]["embeddings"])
+    assert arrays["embeddings"].shape[0] == len(texts)
+    assert arrays["name_embeddings"].shape[0] == len(features.classes.names)
+
+
+def test_counts_of_the_catalogue_are_taken_in_place_of_the_models_own(tmp_path: Path) -> None:
+    """token_counts of a model in config.yaml, as the rule hands it over."""
+    texts = read_vocabulary(BUNDLED)
+    counts = np.random.default_rng(0).permutation(len(texts))
+    pq.write_table(pa.table({"id": np.arange(len(texts)), "count": counts}), tmp_path / "counts.parquet")
+    write_token_texts(tmp_path / "tokens.parquet", texts, {})
+    features = []
+    for token_counts in ([], [str(tmp_path / "counts.parquet")]):
+        made = SimpleNamespace(features=tmp_path / "features.parquet", classes=tmp_path / "classes.parquet")
+        given = SimpleNamespace(
+            tokens=tmp_path / "tokens.parquet", words=LEXICON / "words.parquet", token_counts=token_counts
+        )
+        job = SimpleNamespace(input=given, output=made, params=SimpleNamespace(directory=str(BUNDLED)))
+        importlib.import_module("classify_tokens").main(job)
+        features.append(load_features(made.features, made.classes))
+    # The more often a token was counted, the lower its rank.
+    assert np.array_equal(np.argsort(features[1].log_ranks), np.argsort(-counts))
+    assert not np.array_equal(np.argsort(features[0].log_ranks), np.argsort(-counts))
+
+
+@pytest.mark.slow
+def test_tokens_of_gpt2_are_decoded_as_its_tokenizer_has_them(tmp_path: Path) -> None:
+    tokenizer = shared("gpt2-tokenizer")
+    job = SimpleNamespace(
+        output=SimpleNamespace(tokens=tmp_path / "tokens.parquet"),
+        params=SimpleNamespace(directory=str(tokenizer), code="0"),
+    )
+    importlib.import_module("decode_tokens").main(job)
+    table = pq.ParquetFile(tmp_path / "tokens.parquet").read()
+    assert table.schema.equals(TOKEN_TEXTS)
+    assert table["id"].to_pylist() == list(range(50257))
+    assert read_token_texts(tmp_path / "tokens.parquet") == read_vocabulary(tokenizer)

@@ -20,7 +20,7 @@ from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
 from svdlens.spec.architectures import ARCHITECTURES
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.readouts import READOUTS
-from svdlens.spec.settings import FLAGS, Setting, setting_from_names, svd_key, twin_setting
+from svdlens.spec.settings import FLAGS, LIST_SWITCHES, Setting, list_key, setting_from_names, svd_key
 from svdlens.svd.matrix_svd import decompose_dense, decompose_product
 from svdlens.weights.extraction import GROUPS, extract_weights
 from svdlens.weights.factors import factors, processed_weights, unembed
@@ -153,47 +153,67 @@ NINE = {name: setting_from_names(name, switches) for name, switches in CONFIG["s
     ids=str,
 )
 def test_nine_settings_share_few_lists_of_tokens(readouts: list[str], distinct: dict[str, int]) -> None:
-    """That lists of twins are in fact the same, and those of others not, is in test_projections.py."""
-    found = {matrix: {name: twin_setting(name, NINE, matrix, readouts) for name in NINE} for matrix in distinct}
-    assert {matrix: len(set(twins.values())) for matrix, twins in found.items()} == distinct
-    for twins in found.values():
-        assert not any(NINE[twin].vocab_center for twin in twins.values())
+    """That lists with one key are in fact the same, and those with others not, is in test_projection.py."""
+    keys = {matrix: {str(list_key(setting, matrix, readouts)) for setting in NINE.values()} for matrix in distinct}
+    assert {matrix: len(keys_of_matrix) for matrix, keys_of_matrix in keys.items()} == distinct
 
 
-def test_twins_of_the_nine_settings() -> None:
-    twins = {matrix: {name: twin_setting(name, NINE, matrix, ["W_U"]) for name in NINE} for matrix in MATRICES}
-    ov = {"unembed": "raw", "fold_unembed": "fold", "write_unembed": "write", "tl_default": "fold_write"}
-    assert twins["ov"] == {name: ov.get(name, name) for name in NINE}
+def sharing(matrix: str) -> list[set[str]]:
+    """The nine settings, those together that share their lists through W_U."""
+    names: dict[str, set[str]] = {}
+    for name, setting in NINE.items():
+        names.setdefault(str(list_key(setting, matrix, ["W_U"])), set()).add(name)
+    return list(names.values())
+
+
+def test_which_of_the_nine_settings_share_their_lists() -> None:
+    assert sharing("ov") == [
+        {"raw", "unembed"},
+        {"fold", "fold_unembed"},
+        {"write", "write_unembed"},
+        {"fold_write", "tl_default"},
+        {"post2022"},
+    ]
     # Writing weights are nothing to the matrices that read.
-    mlp_in = ov | {"write": "raw", "write_unembed": "raw", "fold_write": "fold", "tl_default": "fold"}
-    assert twins["mlp_in"] == twins["qk"] == {name: mlp_in.get(name, name) for name in NINE}
+    reading = [{"raw", "unembed", "write", "write_unembed"}, {"fold", "fold_unembed", "fold_write", "tl_default"}]
+    assert sharing("mlp_in") == sharing("qk") == [*reading, {"post2022"}]
     # Nor is the gain of the norm before it to the one that writes.
-    assert twins["mlp_out"] == {name: (ov | {"post2022": "raw"}).get(name, name) for name in NINE}
+    assert sharing("mlp_out") == [
+        {"raw", "unembed", "post2022"},
+        {"fold", "fold_unembed"},
+        {"write", "write_unembed"},
+        {"fold_write", "tl_default"},
+    ]
 
 
-some_settings = st.lists(st.builds(Setting, *[st.booleans()] * 6), min_size=1, max_size=8)
+settings = st.builds(Setting, *[st.booleans()] * 6)
+matrices = st.sampled_from(list(MATRIX_KINDS))
+some_readouts = st.lists(st.sampled_from(list(READOUTS)), min_size=1, unique=True)
 
 
-@given(
-    some=some_settings,
-    matrix=st.sampled_from(list(MATRIX_KINDS)),
-    readouts=st.lists(st.sampled_from(list(READOUTS)), min_size=1, unique=True),
-)
-def test_a_twin_is_its_own_twin_and_has_vocab_center_only_where_all_have_it(some, matrix, readouts):
-    """So a list is derived once at most, and a mean is taken from scores, never given back."""
-    settings = {f"setting {number}": setting for number, setting in enumerate(some)}
-    twins = {name: twin_setting(name, settings, matrix, readouts) for name in settings}
-    for name, twin in twins.items():
-        assert twins[twin] == twin
-        assert svd_key(settings[twin], matrix) == svd_key(settings[name], matrix)
-        if settings[twin].vocab_center:
-            assert all(settings[other].vocab_center for other in settings if twins[other] == twin)
-        assert twin_setting(name, {name: settings[name]}, matrix, readouts) == name  # alone
-    # vocab_center makes no class of its own, and the order of the read-outs is nothing to it.
-    for name, setting in settings.items():
-        other = settings | {"other": replace(setting, vocab_center=not setting.vocab_center)}
-        assert twin_setting("other", other, matrix, readouts) == twin_setting(name, other, matrix, readouts)
-        assert twin_setting(name, settings, matrix, readouts[::-1]) == twins[name]
+@given(settings, matrices, some_readouts)
+def test_switches_that_change_no_list_are_off_in_its_key(setting, matrix, readouts):
+    """The key is a setting itself: the one with the fewest switches that has these lists, and this SVD."""
+    key = list_key(setting, matrix, readouts)
+    assert list(key) == list(LIST_SWITCHES)
+    fewest = Setting(**{switch: value == "on" for switch, value in key.items()})
+    assert not fewest.vocab_center
+    assert all(getattr(setting, switch) for switch in key if getattr(fewest, switch))
+    assert list_key(fewest, matrix, readouts) == key
+    assert svd_key(fewest, matrix) == svd_key(setting, matrix)
+    # vocab_center makes no other lists, and the order of the read-outs is nothing to them.
+    assert list_key(replace(setting, vocab_center=not setting.vocab_center), matrix, readouts[::-1]) == key
+    # More read-outs never share more.
+    for readout in readouts:
+        fewer = list_key(setting, matrix, [readout])
+        assert all(key[switch] == "on" for switch, value in fewer.items() if value == "on")
+
+
+@given(settings, settings, matrices, some_readouts)
+def test_settings_with_one_key_agree_in_every_switch_that_matters(one, other, matrix, readouts):
+    relevant = {*MATRIX_KINDS[matrix].svd_switches, *(name for each in readouts for name in READOUTS[each].switches)}
+    agree = all(getattr(one, switch) == getattr(other, switch) for switch in relevant)
+    assert (list_key(one, matrix, readouts) == list_key(other, matrix, readouts)) == agree
 
 
 @pytest.mark.parametrize("matrix", MATRICES)

@@ -182,7 +182,7 @@ def concatenate_tables(
             for number, (name, value) in enumerate(constants.items()):
                 column = pa.DictionaryArray.from_arrays(pa.array([0] * len(table), pa.int16()), pa.array([value]))
                 table = table.add_column(number, name, column)
-            writer.write_table(table.select(whole.names).cast(whole))
+            writer.write_table(table.cast(whole))
 
 
 def sweep_schema(schema: pa.Schema) -> pa.Schema:

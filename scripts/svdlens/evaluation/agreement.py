@@ -34,18 +34,21 @@ def agreement_of_sweep(files: Sequence[Path], places: Sequence[tuple[str, str, s
     equivalent settings share, only pairs are taken whose second labels the setting, too.
     """
     pieces = []
-    order = list(dict.fromkeys(labeller for *_, labeller in places))
     for path, (model, setting, matrix, first) in zip(files, places, strict=True):
         rows = pq.ParquetFile(path).read().to_pandas()
-        beside = [second for *others, second in places if tuple(others) == (model, setting, matrix)]
-        rows = rows[rows["second"].isna() | rows["second"].isin(beside)]
-        pieces.append(rows.assign(model=model, setting=setting, number_of_first=order.index(first)))
+        # Labellers in the order of `places`.
+        numbers = {
+            second: number for number, (*others, second) in enumerate(places) if others == [model, setting, matrix]
+        }
+        rows = rows[rows["second"].isna() | rows["second"].isin(numbers)].assign(model=model, setting=setting)
+        number_of_second = rows["second"].map(numbers).astype(float).fillna(-1)
+        pieces.append(rows.assign(number_of_first=numbers[first], number_of_second=number_of_second))
     table = pd.concat(pieces, ignore_index=True)
     ranks = {
         "group": table.groupby(["model", "setting", "matrix", "readout"], sort=False, observed=True).ngroup(),
         "pair": table["second"].notna(),
         "first": table.pop("number_of_first"),
-        "second": table["second"].map({name: number for number, name in enumerate(order)}).astype(float).fillna(-1),
+        "second": table.pop("number_of_second"),
     }
     return table.iloc[np.lexsort(tuple(ranks.values())[::-1])]
 

@@ -70,6 +70,8 @@ def fractions_of_readouts(labels: pd.DataFrame, controls: pd.DataFrame | None, c
         fractions_of(rows, controls[controls["readout"] == readout], criterion).assign(readout=readout)
         for readout, rows in labels.groupby("readout", sort=False, observed=True)
     ]
+    # Of no rows there are the columns all the same.
+    pieces = pieces or [fractions_of(labels, controls, criterion).assign(readout=None)]
     return pd.concat(pieces, ignore_index=True)
 
 

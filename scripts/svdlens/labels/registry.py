@@ -5,6 +5,10 @@ A new labeller is a module beside this one and an entry here (docs/architecture.
     labeller_from_files(files, parameters, seed) -> Labeller     labels the token lists of a sweep (labels/labeller.py)
     own_labels(files, model, matrix) -> (columns, facts)         brings labels of lists of its own
 
+and one that labels lists from elsewhere has, in a module that may be another,
+
+    label_external_lists(lists, files, parameters, seed) -> (columns, facts)
+
 No rule, schema or figure knows a labeller by name: they read this table. Imports nothing heavy: the Snakefile reads it.
 """
 
@@ -21,8 +25,9 @@ class LabellerEntry:
     one sentence, for the documentation. files: the files that it needs beside the token lists, by name, as patterns
     of {model} and {matrix}. lists: for labels of lists of its own, the JSON lines with these lists, as such a pattern;
     None if it labels the lists of the sweep. labels_controls: whether it labels controls too; who brings lists of his
-    own cannot. labels_external_lists: whether `snakemake label_lists` can use it. criteria: when a labelled list counts
-    as interpretable, as text with keys of its configuration in braces; figures draw the first.
+    own cannot. external_module: where it labels lists from elsewhere for `snakemake label_lists`, None if it cannot.
+    criteria: when a labelled list counts as interpretable, as text with keys of its configuration in braces; figures
+    draw the first.
     matrices, settings: the only ones that it can label; empty for all. models_key: the key of its configuration that
     lists the only models that it can label.
     """
@@ -34,7 +39,7 @@ class LabellerEntry:
     files: Mapping[str, str] = field(default_factory=dict)
     lists: str | None = None
     labels_controls: bool = True
-    labels_external_lists: bool = False
+    external_module: str | None = None
     matrices: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     models_key: str | None = None
@@ -54,7 +59,7 @@ LABELLERS = {
                 "classes": "results/vocabulary/{model}/classes.parquet",
                 "embeddings": "results/vocabulary/{model}/embeddings.safetensors",
             },
-            labels_external_lists=True,
+            external_module="svdlens.labels.coherence.external_lists",
         ),
         LabellerEntry(
             name="published",

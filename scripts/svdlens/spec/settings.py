@@ -7,7 +7,7 @@ A setting is six switches. The three flags of TransformerLens stand for them:
     center_unembed          vocab_center
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from svdlens.errors import SvdlensError, did_you_mean
@@ -76,21 +76,3 @@ def list_key(setting: Setting, matrix: str, readouts: Iterable[str]) -> dict[str
     relevant = {*MATRIX_KINDS[matrix].svd_switches}
     relevant |= {switch for readout in readouts for switch in READOUTS[readout].switches}
     return {name: "on" if name in relevant and getattr(setting, name) else "off" for name in LIST_SWITCHES}
-
-
-def twin_setting(name: str, settings: Mapping[str, Setting], matrix: str, readouts: Iterable[str]) -> str:
-    """The one of `settings` whose tokens those of the setting called `name` are derived from; itself if from none.
-
-    Settings that agree in every switch that matters here, vocab_center aside, have the same token lists. The first of
-    them is the twin of all, if possible one without vocab_center.
-    """
-    relevant = {
-        *MATRIX_KINDS[matrix].svd_switches,
-        *(switch for readout in readouts for switch in READOUTS[readout].switches),
-    }
-
-    def lists_of(setting: Setting) -> list[bool]:
-        return [getattr(setting, switch) for switch in sorted(relevant)]
-
-    same = [other for other, setting in settings.items() if lists_of(setting) == lists_of(settings[name])]
-    return min(same, key=lambda other: settings[other].vocab_center)

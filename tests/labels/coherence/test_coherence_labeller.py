@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control, hypergeom
 
 from svdlens.labels.coherence.enrichment import EXTRA, FEWEST_SHARED
-from svdlens.labels.coherence.labeller import FORM_WEIGHT, Coherence
+from svdlens.labels.coherence.labeller import FORM_WEIGHT, Coherence, labeller_from_files
 from svdlens.labels.coherence.nulls import NULL_LISTS, shuffled_lists
+from svdlens.labels.labeller import SINGULAR, TokenLists
 from svdlens.vocabulary.list_similarity import FEWEST_TOKENS, LIST_LENGTH, first_distinct
-from svdlens.vocabulary.token_features import KnownVocabulary
+from svdlens.vocabulary.token_features import KnownVocabulary, load_vocabulary
 from svdlens.vocabulary.word_forms import ALL_FUNCTION_WORDS
 from tiny_vocabulary import (
     CLUSTERS,
@@ -21,9 +23,11 @@ from tiny_vocabulary import (
     NO_WORDS,
     PER_CLUSTER,
     clustered_lists,
+    features_of,
     random_lists,
     tiny_vocabulary,
     tokens_of,
+    write_vocabulary,
 )
 
 VOCABULARY = tiny_vocabulary()
@@ -35,7 +39,7 @@ EMPTY = np.empty((0, 20), int)
 def label(
     vocabulary: KnownVocabulary = VOCABULARY, level: float = LEVEL, seed: int = 0, **lists: np.ndarray
 ) -> dict[str, dict[str, Any]]:
-    return Coherence(vocabulary, level, seed).label(lists)
+    return Coherence(vocabulary, level, seed).label_ids(lists)
 
 
 def rows_of(columns: Mapping[str, Any]) -> list[str]:
@@ -62,7 +66,7 @@ def among_others(*planted: list[int] | np.ndarray, times: int = 20, n: int = 200
 @pytest.mark.parametrize("members,recall", [(8, 0.95), (11, 0.99)])
 def test_planted_lists_are_found_and_false_discoveries_are_few(members, recall, clusters):
     tokens = np.concatenate([clustered_lists(200, members, 3, clusters), random_lists(800, seed=4)])
-    rows = label(tokens=tokens, random_unit=random_lists(500, seed=5))["tokens"]
+    rows = label(singular=tokens, random_unit=random_lists(500, seed=5))[SINGULAR]
     found = np.array(rows["interpretable"], dtype=bool)
     assert found[:200].mean() >= recall
     assert found[200:].sum() / found.sum() <= LEVEL + 0.03
@@ -76,14 +80,14 @@ def test_lists_of_one_form_are_found(form):
     of_form = tokens_of(VOCABULARY, form)
     rng = np.random.default_rng(0)
     planted = [rng.permutation(of_form)[:14] for _ in range(30)]
-    rows = label(tokens=among_others(*planted, times=1, n=1000))["tokens"]
+    rows = label(singular=among_others(*planted, times=1, n=1000))[SINGULAR]
     found = [row for row in range(30) if rows["interpretable"][row]]
     assert len(found) >= 28
     assert {(rows["label"][row], rows["kind"][row]) for row in found} == {(form, kind)}
 
 
 def test_lists_without_structure_have_no_label():
-    rows = label(tokens=random_lists(1000, seed=0), random_unit=random_lists(300, seed=1))["tokens"]
+    rows = label(singular=random_lists(1000, seed=0), random_unit=random_lists(300, seed=1))[SINGULAR]
     assert np.mean(rows["interpretable"]) < 0.01
     for row in range(1000):
         if not rows["labelled"][row] and rows["kind"][row] == "none":
@@ -96,7 +100,7 @@ def test_lists_without_structure_have_no_label():
 
 def test_a_concept_names_a_list_and_the_evidence_is_of_it():
     tokens = np.concatenate([clustered_lists(40, 11, 7, WITH_CONCEPT), random_lists(200, seed=8)])
-    rows = label(tokens=tokens)["tokens"]
+    rows = label(singular=tokens)[SINGULAR]
     for row in range(40):
         name = f"concept {tokens[row, 0] // PER_CLUSTER}"
         of_concept = {VOCABULARY.texts[id] for id in tokens_of(VOCABULARY, name)}
@@ -108,7 +112,7 @@ def test_a_concept_names_a_list_and_the_evidence_is_of_it():
 
 def test_without_a_class_three_tokens_name_a_list():
     tokens = np.concatenate([clustered_lists(40, 11, 7, WITHOUT), random_lists(200, seed=8)])
-    rows = label(tokens=tokens)["tokens"]
+    rows = label(singular=tokens)[SINGULAR]
     named_by_tokens = [row for row in range(40) if " / " in rows["label"][row]]
     assert len(named_by_tokens) >= 36  # forms may name a few by chance
     for row in named_by_tokens:
@@ -127,7 +131,7 @@ def test_what_alike_function_words_share_is_grammar(function_words, kind):
     for place, word in enumerate(sorted(ALL_FUNCTION_WORDS)[:function_words]):
         texts[cluster * PER_CLUSTER + place] = f" {word.title()}"
     tokens = np.concatenate([clustered_lists(20, 13, 7, range(cluster, cluster + 1)), random_lists(200, seed=8)])
-    rows = label(VOCABULARY._replace(texts=texts), tokens=tokens)["tokens"]
+    rows = label(VOCABULARY._replace(texts=texts), singular=tokens)[SINGULAR]
     found = [row for row in range(20) if rows["interpretable"][row] and " / " in rows["label"][row]]
     assert len(found) >= 15
     assert {rows["kind"][row] for row in found} == {kind}
@@ -136,7 +140,7 @@ def test_what_alike_function_words_share_is_grammar(function_words, kind):
 def test_what_alike_tokens_that_are_no_words_share_is_their_spelling():
     without_concept = [cluster for cluster in NO_WORDS if cluster % 2]
     tokens = np.concatenate([clustered_lists(20, 13, 7, without_concept), random_lists(200, seed=8)])
-    rows = label(tokens=tokens)["tokens"]
+    rows = label(singular=tokens)[SINGULAR]
     found = [row for row in range(20) if rows["interpretable"][row] and " / " in rows["label"][row]]
     assert len(found) >= 15
     assert {rows["kind"][row] for row in found} == {"orthographic"}
@@ -146,7 +150,7 @@ def test_what_alike_tokens_that_are_no_words_share_is_their_spelling():
 def test_concepts_that_each_explain_a_third_are_counted(concepts):
     each = LIST_LENGTH // len(concepts)
     planted = [cluster * PER_CLUSTER + place for cluster in concepts for place in range(each)]
-    rows = label(tokens=among_others(planted))["tokens"]
+    rows = label(singular=among_others(planted))[SINGULAR]
     assert rows["interpretable"][0]
     assert rows["n_concepts"][0] == len(concepts)
     assert rows["label"][0] in [f"concept {cluster}" for cluster in concepts]
@@ -162,7 +166,7 @@ def test_lists_of_frequent_rare_or_glitch_tokens_are_kinds_of_their_own(name, ki
     planted = [np.random.default_rng(seed).permutation(of_class)[:n] for n in (11, 15) for seed in range(5)]
     # Beside clustered lists, so that some of the planted ones hang together and others do not.
     tokens = np.concatenate([among_others(*planted, times=1), clustered_lists(200, 11, 1)[:, :LIST_LENGTH]])
-    columns = label(tokens=tokens, random_unit=tokens[:50])
+    columns = label(singular=tokens, random_unit=tokens[:50])
     for rows in columns.values():
         for row in range(10):
             assert (rows["label"][row], rows["kind"][row]) == (name, kind)
@@ -184,7 +188,7 @@ def test_frequent_tokens_that_share_something_rarer_are_that():
     classes = VOCABULARY.classes._replace(membership=type(VOCABULARY.classes.membership)(members))
     vocabulary = VOCABULARY._replace(classes=classes)
     two, four = tokens_of(vocabulary, "concept 2"), tokens_of(vocabulary, "concept 4")
-    rows = label(vocabulary, tokens=among_others(two[:13], [*two[:7], *four[:7]]))["tokens"]
+    rows = label(vocabulary, singular=among_others(two[:13], [*two[:7], *four[:7]]))[SINGULAR]
     assert (rows["label"][0], rows["kind"][0], rows["interpretable"][0]) == ("concept 2", "semantic", True)
     assert (rows["kind"][20], rows["interpretable"][20]) == ("frequency", False)
 
@@ -222,7 +226,7 @@ def test_scores_are_sums_of_three_kinds_of_evidence_in_standard_deviations_of_th
     shuffled = shuffled_lists(first_distinct(tokens, groups), groups, NULL_LISTS, seed=5)
     assert shuffled.used.all()
     null = evidence_by_loops(shuffled.ids, tokens)
-    rows = label(tokens=tokens, seed=5)["tokens"]
+    rows = label(singular=tokens, seed=5)[SINGULAR]
     found = (evidence_by_loops(tokens, tokens) - null.mean(axis=0)) / null.std(axis=0)
     assert rows["score"] == pytest.approx(found @ [1.0, 1.0, FORM_WEIGHT], rel=1e-4, abs=1e-4)
 
@@ -233,8 +237,8 @@ def test_p_values_count_null_lists_and_random_directions_at_least_as_high():
     # The shuffled lists once more, as a control, so that their scores are told.
     shuffled = shuffled_lists(first_distinct(tokens, groups), groups, NULL_LISTS, seed=3)
     assert shuffled.used.all()
-    columns = label(tokens=tokens, random_unit=clustered_lists(70, 5, 4), shuffled=shuffled.ids, seed=3)
-    rows = columns["tokens"]
+    columns = label(singular=tokens, random_unit=clustered_lists(70, 5, 4), shuffled=shuffled.ids, seed=3)
+    rows = columns[SINGULAR]
     for of_null, name, q in (("shuffled", "p_value", "q_value"), ("random_unit", "p_direction", "q_direction")):
         null = columns[of_null]["score"].tolist()
         for of_table in columns.values():
@@ -250,32 +254,32 @@ def test_p_values_count_null_lists_and_random_directions_at_least_as_high():
 
 
 def test_the_level_is_a_limit_of_q():
-    lists = {"tokens": np.vstack([clustered_lists(60, 6, 1), random_lists(100, 2)]), "random_unit": random_lists(9, 3)}
+    lists = {SINGULAR: np.vstack([clustered_lists(60, 6, 1), random_lists(100, 2)]), "random_unit": random_lists(9, 3)}
     strict, lenient = (label(level=level, **lists) for level in (0.01, 0.3))
     for name in lists:
         assert np.array_equal(strict[name]["q_value"], lenient[name]["q_value"])
         for columns, level in ((strict, 0.01), (lenient, 0.3)):
             assert columns[name]["labelled"] == (columns[name]["q_value"] < level).tolist()
-    assert sum(strict["tokens"]["labelled"]) < sum(lenient["tokens"]["labelled"])
+    assert sum(strict[SINGULAR]["labelled"]) < sum(lenient[SINGULAR]["labelled"])
 
 
 def test_a_further_control_is_labelled_as_the_first_and_changes_no_label():
     """Both nulls come from the rows and from random_unit, so a list gets the same label under any control's name."""
     tokens, random, same = clustered_lists(100, 8, 1), random_lists(60, 2), clustered_lists(40, 6, 3)
-    alone = label(tokens=tokens, random_unit=random)
-    more = label(tokens=tokens, random_unit=random, rotated=same, gaussian=random)
-    assert list(more) == ["tokens", "random_unit", "rotated", "gaussian"]
-    for one, other in (("tokens", "tokens"), ("random_unit", "random_unit"), ("random_unit", "gaussian")):
+    alone = label(singular=tokens, random_unit=random)
+    more = label(singular=tokens, random_unit=random, rotated=same, gaussian=random)
+    assert list(more) == [SINGULAR, "random_unit", "rotated", "gaussian"]
+    for one, other in ((SINGULAR, SINGULAR), ("random_unit", "random_unit"), ("random_unit", "gaussian")):
         assert rows_of(alone[one]) == rows_of(more[other])
     assert np.mean(more["rotated"]["interpretable"]) > np.mean(more["gaussian"]["interpretable"])
 
 
 def test_controls_of_the_same_kind_as_the_rows_have_no_excess():
-    columns = label(tokens=clustered_lists(600, 6, 10), random_unit=clustered_lists(600, 6, 11))
-    share, of_controls = (np.mean(columns[name]["interpretable"]) for name in ("tokens", "random_unit"))
+    columns = label(singular=clustered_lists(600, 6, 10), random_unit=clustered_lists(600, 6, 11))
+    share, of_controls = (np.mean(columns[name]["interpretable"]) for name in (SINGULAR, "random_unit"))
     assert share > 0.1
     assert abs(share - of_controls) < 0.1
-    assert 0.01 <= np.mean(columns["tokens"]["p_direction"] <= 0.05) <= 0.09
+    assert 0.01 <= np.mean(columns[SINGULAR]["p_direction"] <= 0.05) <= 0.09
 
 
 def test_controls_of_tokens_that_no_row_has_get_finite_scores():
@@ -285,7 +289,7 @@ def test_controls_of_tokens_that_no_row_has_get_finite_scores():
     rows = np.stack([row[row < half][:20] for row in rows])
     controls = np.stack([row[row >= half][:20] for row in controls])
     controls[:10, :12] = clustered_lists(10, 12, 2, range(CLUSTERS // 2, CLUSTERS, 2))[:, :12]
-    columns = label(tokens=rows, random_unit=controls)
+    columns = label(singular=rows, random_unit=controls)
     for of_table in columns.values():
         assert np.isfinite(of_table["score"]).all()
     assert (columns["random_unit"]["p_value"][:10] == 1 / (1 + NULL_LISTS)).all()
@@ -298,11 +302,11 @@ def test_other_null_lists_may_take_the_place_of_shuffles():
     # Lists that are all alike: shuffles of them hang together as well as they do.
     tokens = clustered_lists(30, LIST_LENGTH, 1, range(2, 3))[:, :LIST_LENGTH]
     labeller = Coherence(VOCABULARY, LEVEL, 0)
-    by_shuffles, by_others = labeller.label({"tokens": tokens}), labeller.label({"tokens": tokens}, null)
-    assert not any(by_shuffles["tokens"]["interpretable"])
-    assert all(by_others["tokens"]["interpretable"])
-    assert set(by_others["tokens"]["label"]) == {"concept 2"}
-    assert np.array_equal(by_others["tokens"]["p_value"], np.full(30, 1 / 301))
+    by_shuffles, by_others = labeller.label_ids({SINGULAR: tokens}), labeller.label_ids({SINGULAR: tokens}, null)
+    assert not any(by_shuffles[SINGULAR]["interpretable"])
+    assert all(by_others[SINGULAR]["interpretable"])
+    assert set(by_others[SINGULAR]["label"]) == {"concept 2"}
+    assert np.array_equal(by_others[SINGULAR]["p_value"], np.full(30, 1 / 301))
 
 
 # --- what must not matter
@@ -318,28 +322,28 @@ def test_the_order_of_rows_does_not_matter(random):
     orders = [list(range(len(lists))) for lists in (tokens, controls)]
     for order in orders:
         random.shuffle(order)
-    before = label(tokens=tokens, random_unit=controls)
-    after = label(tokens=tokens[orders[0]], random_unit=controls[orders[1]])
+    before = label(singular=tokens, random_unit=controls)
+    after = label(singular=tokens[orders[0]], random_unit=controls[orders[1]])
     for name, order in zip(before, orders, strict=True):
         rows = rows_of(before[name])
         assert rows_of(after[name]) == [rows[place] for place in order]
 
 
 def test_the_same_seed_gives_the_same_labels_and_another_nearly_the_same():
-    lists = {"tokens": np.vstack([clustered_lists(50, 9, 1), random_lists(50, 2)]), "random_unit": random_lists(50, 3)}
+    lists = {SINGULAR: np.vstack([clustered_lists(50, 9, 1), random_lists(50, 2)]), "random_unit": random_lists(50, 3)}
     first, second, other = (label(seed=seed, **lists) for seed in (3, 3, 4))
     for name in lists:
         assert rows_of(first[name]) == rows_of(second[name])
-    assert not np.array_equal(first["tokens"]["p_value"], other["tokens"]["p_value"])
-    assert np.mean(np.array(first["tokens"]["interpretable"]) == other["tokens"]["interpretable"]) > 0.95
+    assert not np.array_equal(first[SINGULAR]["p_value"], other[SINGULAR]["p_value"])
+    assert np.mean(np.array(first[SINGULAR]["interpretable"]) == other[SINGULAR]["interpretable"]) > 0.95
 
 
 def test_tokens_after_the_first_fifteen_distinct_ones_and_repetitions_do_not_matter():
     tokens = np.vstack([clustered_lists(20, 9, 1), random_lists(100, 2)])
     repeated = np.repeat(tokens[:, :LIST_LENGTH], 2, axis=1)
-    assert rows_of(label(tokens=tokens)["tokens"]) == rows_of(label(tokens=repeated)["tokens"])
+    assert rows_of(label(singular=tokens)[SINGULAR]) == rows_of(label(singular=repeated)[SINGULAR])
     longer = np.hstack([tokens[:, :LIST_LENGTH], random_lists(len(tokens), 5)])
-    assert rows_of(label(tokens=tokens)["tokens"]) == rows_of(label(tokens=longer)["tokens"])
+    assert rows_of(label(singular=tokens)[SINGULAR]) == rows_of(label(singular=longer)[SINGULAR])
 
 
 # --- lists of which little or nothing can be said
@@ -357,8 +361,8 @@ def test_lists_of_too_few_tokens_abstain_and_count_for_nothing():
     # Also where these few are known as frequent tokens.
     few.append(np.resize(tokens_of(VOCABULARY, "frequent tokens")[: FEWEST_TOKENS - 1], 50))
     enough = np.resize(np.arange(FEWEST_TOKENS) + 7, 50)
-    columns = label(tokens=np.vstack([*few, enough, random_lists(20, 1)]), random_unit=np.vstack([*few, *few]))
-    rows = columns["tokens"]
+    columns = label(singular=np.vstack([*few, enough, random_lists(20, 1)]), random_unit=np.vstack([*few, *few]))
+    rows = columns[SINGULAR]
     assert [is_abstained(rows, row) for row in range(len(few))] == [True] * len(few)
     assert rows["status"][len(few) :] == ["ok"] * 21
     assert not np.isnan(rows["p_value"][len(few) :]).any()
@@ -371,28 +375,28 @@ def test_lists_of_too_few_tokens_abstain_and_count_for_nothing():
 
 @pytest.mark.parametrize("controls", [EMPTY, random_lists(3, 0)], ids=["no controls", "controls"])
 def test_a_table_without_rows_has_no_labels(controls):
-    columns = label(tokens=EMPTY, random_unit=controls)
-    for name, n in (("tokens", 0), ("random_unit", len(controls))):
+    columns = label(singular=EMPTY, random_unit=controls)
+    for name, n in ((SINGULAR, 0), ("random_unit", len(controls))):
         assert {len(values) for values in columns[name].values()} == {n}
         assert all(is_abstained(columns[name], row) for row in range(n))
 
 
 def test_without_random_directions_there_is_no_direction_null():
     tokens = clustered_lists(30, 9, 1)
-    for columns in (label(tokens=tokens), label(tokens=tokens, random_unit=EMPTY)):
-        assert np.isnan(columns["tokens"]["p_direction"]).all() and np.isnan(columns["tokens"]["q_direction"]).all()
-        assert not np.isnan(columns["tokens"]["q_value"]).any()
+    for columns in (label(singular=tokens), label(singular=tokens, random_unit=EMPTY)):
+        assert np.isnan(columns[SINGULAR]["p_direction"]).all() and np.isnan(columns[SINGULAR]["q_direction"]).all()
+        assert not np.isnan(columns[SINGULAR]["q_value"]).any()
 
 
 def test_a_table_of_lists_of_one_token_abstains():
-    rows = label(tokens=np.full((4, 20), 5), random_unit=random_lists(3, 0))["tokens"]
+    rows = label(singular=np.full((4, 20), 5), random_unit=random_lists(3, 0))[SINGULAR]
     assert all(is_abstained(rows, row) for row in range(4))
 
 
 @pytest.mark.parametrize("n", [1, 2, 50])
 def test_one_list_again_and_again_is_no_better_than_its_shuffles(n):
     for one in (clustered_lists(1, LIST_LENGTH, 1, range(2, 3)), random_lists(1, 2)):
-        rows = label(tokens=np.repeat(one[:, :LIST_LENGTH], n, axis=0), random_unit=random_lists(20, 3))["tokens"]
+        rows = label(singular=np.repeat(one[:, :LIST_LENGTH], n, axis=0), random_unit=random_lists(20, 3))[SINGULAR]
         assert rows["status"] == ["ok"] * n
         assert rows["interpretable"] == [False] * n
         assert np.isfinite(rows["score"]).all()
@@ -401,7 +405,7 @@ def test_one_list_again_and_again_is_no_better_than_its_shuffles(n):
 def test_a_vocabulary_without_classes_has_its_embeddings():
     vocabulary = tiny_vocabulary(no_classes=True)
     tokens = np.vstack([clustered_lists(50, 11, 1), random_lists(200, 2)])
-    rows = label(vocabulary, tokens=tokens, random_unit=random_lists(50, 3))["tokens"]
+    rows = label(vocabulary, singular=tokens, random_unit=random_lists(50, 3))[SINGULAR]
     assert np.mean(rows["interpretable"][:50]) > 0.95
     assert all(" / " in name for name, found in zip(rows["label"], rows["interpretable"], strict=True) if found)
 
@@ -409,7 +413,7 @@ def test_a_vocabulary_without_classes_has_its_embeddings():
 def test_a_vocabulary_of_tokens_without_embeddings_has_its_classes():
     vocabulary = VOCABULARY._replace(vectors=np.zeros_like(VOCABULARY.vectors))
     tokens = np.vstack([clustered_lists(50, 13, 1, WITH_CONCEPT), random_lists(200, 2)])
-    rows = label(vocabulary, tokens=tokens, random_unit=random_lists(50, 3))["tokens"]
+    rows = label(vocabulary, singular=tokens, random_unit=random_lists(50, 3))[SINGULAR]
     assert np.mean(rows["interpretable"][:50]) > 0.95
     assert {name.split()[0] for name in rows["label"][:50] if name} == {"concept"}
 
@@ -420,11 +424,43 @@ def test_of_tokens_of_which_nothing_is_known_nothing_is_found():
         vectors=np.zeros_like(vocabulary.vectors),
         classes=vocabulary.classes._replace(is_word=np.zeros(N_TOKENS, bool)),
     )
-    columns = label(vocabulary, tokens=random_lists(50, 1), random_unit=random_lists(20, 2))
+    columns = label(vocabulary, singular=random_lists(50, 1), random_unit=random_lists(20, 2))
     for rows in columns.values():
         assert rows["status"] == ["ok"] * len(rows["status"])
         assert not any(rows["interpretable"]) and set(rows["kind"]) == {"none"}
         assert (rows["p_value"] == 1).all() and (rows["p_direction"] == 1).all()
+
+
+# --- as a labeller of the sweep
+
+
+def test_lists_with_texts_are_labelled_by_their_ids_alone():
+    """The labeller knows the texts of its vocabulary, and looks at no others."""
+    lists = {SINGULAR: clustered_lists(60, 9, 1), "random_unit": random_lists(50, 2), "gaussian": random_lists(30, 3)}
+    anything = {
+        name: TokenLists(ids, pa.array([["anything"] * ids.shape[1]] * len(ids), pa.list_(pa.string())))
+        for name, ids in lists.items()
+    }
+    labeller = Coherence(VOCABULARY, LEVEL, 0)
+    by_ids, by_lists = labeller.label_ids(lists), labeller.label(anything)
+    assert list(by_lists) == list(lists)
+    for name in lists:
+        assert list(by_lists[name]) == list(by_ids[name])
+        assert rows_of(by_lists[name]) == rows_of(by_ids[name])
+    assert labeller.facts == VOCABULARY.facts
+
+
+def test_a_labeller_of_files_is_one_of_the_vocabulary_in_them(tmp_path):
+    embeddings, name_embeddings = VOCABULARY.vectors + np.float32(0.3), VOCABULARY.name_vectors
+    files = write_vocabulary(tmp_path, VOCABULARY, embeddings, name_embeddings)
+    vocabulary = load_vocabulary(files["embeddings"], features_of(VOCABULARY), VOCABULARY.texts)
+    lists = {SINGULAR: np.vstack([clustered_lists(60, 9, 1), random_lists(100, 2)]), "random_unit": random_lists(40, 3)}
+    for level, seed in ((0.01, 0), (0.3, 4)):
+        of_files = labeller_from_files(files, {"level": level}, seed)
+        expected = label(vocabulary, level, seed, **lists)
+        assert of_files.facts == vocabulary.facts
+        for name, columns in of_files.label_ids(lists).items():
+            assert rows_of(columns) == rows_of(expected[name])
 
 
 HOSTILE = ["<script>", "a,b", '"', "'", "\n", "\x00", "\\xff", "", " ", "שלום", "火", "😀", "\u202e", "{}", "%s"]
@@ -435,7 +471,7 @@ def test_hostile_tokens_are_evidence_as_they_are():
     texts = list(VOCABULARY.texts)
     texts[start : start + LIST_LENGTH] = HOSTILE
     tokens = among_others(np.arange(start, start + LIST_LENGTH))
-    rows = label(VOCABULARY._replace(texts=texts), tokens=tokens)["tokens"]
+    rows = label(VOCABULARY._replace(texts=texts), singular=tokens)[SINGULAR]
     assert rows["interpretable"][0]
     assert set(rows["evidence"][0]) <= set(HOSTILE)
     assert set(rows["label"][0].split(" / ")) <= {text.strip() for text in HOSTILE}

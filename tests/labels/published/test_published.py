@@ -23,11 +23,14 @@ from hypothesis.extra import numpy as hnp
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from label_published import main as label
+import label_directions
+import list_published
+import view_labels
 from shared_data import shared
-from svdlens.artefacts.table_schemas import LABELS, read_metadata, write_table
+from svdlens.artefacts.table_schemas import CONTROL_LABELS, LABELS, read_metadata, write_table
 from svdlens.errors import SvdlensError
 from svdlens.evaluation.fractions import fractions_of_readouts
+from svdlens.labels.external_lists import read_lists
 from svdlens.labels.published.answers import (
     LAYERS,
     MATRICES,
@@ -41,7 +44,7 @@ from svdlens.labels.published.answers import (
     read_array,
 )
 from svdlens.labels.published.fetch import COMMIT, fetch_published
-from workflow import Workflow
+from workflow import Files, Workflow
 
 pytest_plugins = ["workflow_fixtures"]
 
@@ -113,16 +116,16 @@ def table_of(answers: list[Any], matrix: str, path: Path) -> pd.DataFrame:
 def test_the_shares_of_gpt2_small_are_those_of_the_post(matrix: str, small: Path, tmp_path: Path) -> None:
     rows = table_of(read_answers(small, "gpt2-small", matrix), matrix, tmp_path / "labels.parquet")
     assert len(rows) == 12 * 30
-    for rule, expected in SHARES[matrix].items():
-        fractions = fractions_of_readouts(rows, None, rule)
+    for criterion, expected in SHARES[matrix].items():
+        fractions = fractions_of_readouts(rows, None, criterion)
         overall = fractions.query("group == 'all' and side == 'all' and kind == 'all' and unit == 'row'").iloc[0]
         assert overall["n"] == 360
         assert overall["fraction"] == pytest.approx(expected, abs=0.0005)
         assert overall["low"] < overall["fraction"] < overall["high"]
         controls = ["control_fraction", "excess", "excess_low", "excess_high"]
-        assert fractions[controls].isna().all(axis=None)
+        assert fractions[controls].isna().all(axis=None) and set(fractions["control_n"]) == {0}
         assert set(fractions["kind"]) == (
-            {"all"} if rule in "PV" else {"all", "semantic", "grammatical", "orthographic"}
+            {"all"} if criterion in "PV" else {"all", "semantic", "grammatical", "orthographic"}
         )
 
 
@@ -478,46 +481,86 @@ def test_a_wrong_address_is_named(server: Server, tmp_path: Path, monkeypatch: p
     assert not target.exists()
 
 
-# --- the rules
+# --- the scripts, and the workflow
 
 
-def test_labels_and_lists_of_one_matrix(tmp_path: Path) -> None:
+@pytest.fixture
+def fetched(tmp_path: Path) -> Path:
+    """provenance.json of the made-up answers about gpt2-medium."""
     source = make_files(tmp_path / "source", "gpt2-medium")
     fetch_published("gpt2-medium", tmp_path / "published", pins(source, "gpt2-medium"), source)
-    tables = []
-    for run in ("first", "second"):
-        output = SimpleNamespace(labels=tmp_path / run / "labels.parquet", lists=tmp_path / run / "lists.jsonl")
-        names = SimpleNamespace(model="gpt2-medium", matrix="mlp_out")
-        paths = SimpleNamespace(provenance=tmp_path / "published" / "provenance.json")
-        label(SimpleNamespace(wildcards=names, input=paths, output=output, params=SimpleNamespace(code="0")))
-        tables.append(output.labels.read_bytes())
-    assert tables[0] == tables[1]
-    facts = read_metadata(output.labels)
-    assert (facts["model"], facts["preset"], facts["sign"], facts["commit"]) == (
+    return tmp_path / "published/provenance.json"
+
+
+def label_published(fetched: Path, path: Path) -> Path:
+    """What label_directions, the script of every labeller, writes."""
+    wildcards = Files({"model": "gpt2-medium", "matrix": "mlp_out", "labeller": "published", "read_gain": "off"})
+    params = SimpleNamespace(
+        parameters={}, choice={"sides": None, "signs": None, "directions": None}, seed=0, code="0f"
+    )
+    output = SimpleNamespace(labels=path)
+    label_directions.main(
+        SimpleNamespace(wildcards=wildcards, input=Files({"answers": str(fetched)}), output=output, params=params)
+    )
+    return path
+
+
+def test_labels_of_one_matrix(fetched: Path, tmp_path: Path) -> None:
+    first, second = (label_published(fetched, tmp_path / run / "labels.parquet") for run in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    facts = read_metadata(first)
+    assert (facts["model"], facts["preset"], facts["sign"], facts["commit"], facts["code"]) == (
         "gpt2-medium",
         "post2022",
         "unknown",
         COMMIT,
+        "0f",
     )
     assert facts["repository"] == "github.com/BerenMillidge/svd_directions"
-    assert facts["sha256"] == pins(source, "gpt2-medium")
-    rows = pq.ParquetFile(output.labels).read().to_pandas()
+    assert facts["sha256"] == pins(fetched.parent, "gpt2-medium")
+    table = pq.ParquetFile(first).read()
+    assert table.schema.equals(CONTROL_LABELS)
+    rows = table.to_pandas()
+    assert rows["control"].isna().all()
     assert rows["label"].iloc[::2].tolist() == ["fire"] * 24
     assert rows["label"].iloc[1::2].isna().all()
     assert rows["interpretable"].tolist() == [True, False] * 24
     assert rows["verified"].all()
     assert rows[["score", "p_value", "q_value", "n_concepts"]].isna().all(axis=None)
     assert all(len(evidence) == 0 for evidence in rows["evidence"])
-    lines = [json.loads(line) for line in output.lists.read_text().splitlines()]
+
+    view = SimpleNamespace(
+        input=SimpleNamespace(labels=str(first)),
+        output=SimpleNamespace(labels=tmp_path / "view.parquet"),
+        params=SimpleNamespace(switches=["read_gain"]),
+    )
+    view_labels.main(view)
+    viewed = pq.ParquetFile(tmp_path / "view.parquet").read()
+    assert viewed.schema.equals(LABELS)
+    assert viewed.to_pylist() == table.drop_columns("control").to_pylist()
+    # The setting is that of the answers, not of whoever shares the file.
+    assert read_metadata(tmp_path / "view.parquet") == facts
+
+
+def test_lists_of_one_matrix(fetched: Path, tmp_path: Path) -> None:
+    path = tmp_path / "lists.jsonl"
+    names = SimpleNamespace(model="gpt2-medium", matrix="mlp_out")
+    files = SimpleNamespace(input=SimpleNamespace(answers=str(fetched)), output=SimpleNamespace(lists=path))
+    list_published.main(SimpleNamespace(wildcards=names, input=files.input, output=files.output))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["id"] for line in lines] == [f"L{layer}_I{index}" for layer in range(24) for index in range(2)]
     assert lines[3] == {"id": "L1_I1", "tokens": list("abcdefghijklmno")}
+    # Which is what label_lists takes.
+    assert [(one.id, one.tokens) for one in read_lists(path)] == [(line["id"], line["tokens"]) for line in lines]
 
 
 def test_the_workflow_labels_what_was_published_without_a_model(tiny: Workflow) -> None:
     # Neither the sweep nor the disk has this model.
     make_files(tiny.directory / "answers", "gpt2-medium", checkout=True)
     targets = [f"results/labels/model=gpt2-medium/setting=post2022/{matrix}.published.parquet" for matrix in MATRICES]
+    targets += [f"results/lists/published_gpt2-medium_{matrix}.jsonl" for matrix in MATRICES]
     run = tiny.finish(*targets, config={"labellers": {"published": {"path": "answers"}}})
-    assert run.counts == {"fetch_published": 1, "label_published": 2}
+    assert run.counts == {"fetch_published": 1, "label_directions": 2, "view_labels": 2, "list_published": 2}
     assert all((tiny.directory / target).is_file() for target in targets)
     assert "no pin" in (tiny.results / "logs/fetch_published/gpt2-medium.log").read_text()
     for matrix in MATRICES:
