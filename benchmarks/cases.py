@@ -2,7 +2,7 @@
 
 A case is a function of a shape and a contender ("ours" or a peer) that makes the input and returns the work, and by how
 much its time is to be divided. Weights are random numbers in float32, as a checkpoint has them: none of this depends on
-their values, but for the routes that a bound decides on, which real weights take as well (docs/design.md).
+their values, but for the routes that a bound decides on, which real weights take as well (docs/decomposition.md).
 """
 
 import os

@@ -27,7 +27,7 @@ from svdlens.artefacts.atomic_files import write_text  # noqa: E402
 from svdlens.explorer.build import Source, build_explorer  # noqa: E402
 
 RAW = (("raw", 0),)
-# Settings that have the same lists have the same number; MLP-in would have fewer (docs/design.md, Settings).
+# Settings that have the same lists have the same number; MLP-in would have fewer (docs/settings.md).
 NINE = (
     ("raw", 0), ("fold", 1), ("write", 2), ("unembed", 0), ("fold_write", 3),
     ("fold_unembed", 1), ("write_unembed", 2), ("tl_default", 3), ("post2022", 4),

@@ -4,4 +4,4 @@ Pure functions, data in and data out: no Snakemake, no command line, no global c
 """
 
 SCHEMA_VERSION = 3
-"""Version of the paths and columns of everything under results/ (docs/design.md)."""
+"""Version of the paths and columns of everything under results/ (docs/artefacts.md)."""

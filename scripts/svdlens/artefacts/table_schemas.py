@@ -1,4 +1,4 @@
-"""Schemas of the tables (docs/design.md, artefact contract) and how they are written."""
+"""Schemas of the tables (docs/artefacts.md) and how they are written."""
 
 import json
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Fractions interpretable, with their intervals and controls (table fractions of docs/design.md)."""
+"""Fractions interpretable, with their intervals and controls (table fractions of docs/evaluation.md)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

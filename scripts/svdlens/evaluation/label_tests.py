@@ -156,7 +156,7 @@ def false_positives(control_labels: pd.DataFrame, level: float) -> Score:
     """The interpretable share of the rows of a control with status ok, beside the nominal `level` of the labeller.
 
     Read-outs have clusters of their own: lists of random directions can be interpretable with good reason, and then
-    the share is above the level without a fault of the labeller (docs/design.md, two nulls).
+    the share is above the level without a fault of the labeller (docs/labels.md).
     """
     rows = control_labels[control_labels["status"] == "ok"]
     hits = (rows["interpretable"].eq(True).fillna(False) & ~rows["kind"].isin(NOT_INTERPRETABLE)).to_numpy(dtype=float)

@@ -1,4 +1,4 @@
-"""Shards: how the explorer's data lie in .js files that a page opened from disk may load (docs/design.md, Explorer).
+"""Shards: how the explorer's data lie in .js files that a page opened from disk may load (docs/explorer.md).
 
 A shard is a call of `svdlens.shards.add(name, header, payload)`. Its columns are integers split into planes of bytes,
 so that deflate finds the planes that hardly change, and the deflated bytes are written 15 bits to a UTF-16 character:

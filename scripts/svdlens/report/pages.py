@@ -18,7 +18,7 @@ FRACTION_TEXT = (
 )
 SCORE_TEXT = (
     "How labels do in tests: value, its 95 % interval, what chance gives, and what labels give that are shuffled among "
-    "the lists. Each test is described in docs/design.md."
+    "the lists. Each test is described in docs/evaluation.md."
 )
 AGREEMENT_TEXT = (
     "How far two labellers agree about the same lists: Cohen's kappa with its 95 % interval, and how each of them goes "

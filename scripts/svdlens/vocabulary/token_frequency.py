@@ -1,6 +1,6 @@
 """How frequent each token of a vocabulary is: known from counts, or guessed from its tokenizer.
 
-The rank is a covariate of labels (docs/design.md): lists of frequent and of rare tokens look alike for no reason of
+The rank is a covariate of labels (docs/labels.md): lists of frequent and of rare tokens look alike for no reason of
 meaning.
 """
 

@@ -1,6 +1,6 @@
 """p-values of scores against null lists, and q-values.
 
-Two nulls, two questions (docs/design.md):
+Two nulls, two questions (docs/labels.md):
 
     list null       lists shuffled from the tokens of the same model, matrix and read-out: does a list hang together at
                     all? `interpretable` rests on it: q_value below the level.
