@@ -18,9 +18,9 @@ from svdlens.evaluation.scores_table import (
     scores_of_controls,
     scores_of_rows,
 )
-from svdlens.evaluation.token_label_fit import text_key
 from svdlens.vocabulary.sentence_embedding import SHA256
 from svdlens.vocabulary.token_features import save_vocabulary
+from svdlens.vocabulary.word_forms import text_key
 from tiny_vocabulary import CLUSTERS, N_TOKENS, PER_CLUSTER, clustered_lists, random_lists, tiny_vocabulary
 
 KNOWN = tiny_vocabulary()

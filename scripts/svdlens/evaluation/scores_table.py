@@ -31,7 +31,7 @@ class Judged(NamedTuple):
     judge: Judge
 
 
-def distinct_labels(paths: Iterable[str]) -> list[str]:
+def distinct_labels(paths: Iterable[Path | str]) -> list[str]:
     """The labels to score in labels tables, each once."""
     found: set[str] = set()
     for path in paths:

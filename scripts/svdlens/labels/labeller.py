@@ -1,7 +1,7 @@
 """What a labeller is."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -9,6 +9,7 @@ from jaxtyping import Int
 Columns = dict[str, object]
 
 
+@runtime_checkable
 class Labeller(Protocol):
     """Token lists in, records out."""
 
