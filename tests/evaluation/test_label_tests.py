@@ -24,7 +24,8 @@ from svdlens.evaluation.label_tests import (
     surfaces_of,
 )
 from svdlens.evaluation.scored_lists import LabelledLists, Vocabulary, lists_of_tables, prepare, shuffled_labels
-from svdlens.evaluation.token_label_fit import EmbeddingJudge, named_in, text_key
+from svdlens.evaluation.token_label_fit import EmbeddingJudge, named_in
+from svdlens.vocabulary.word_forms import text_key
 
 CLUSTERS, PER_CLUSTER, WIDTH, LAYERS = 30, 60, 32, 6
 N_TOKENS = CLUSTERS * PER_CLUSTER

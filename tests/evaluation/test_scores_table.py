@@ -31,8 +31,8 @@ from svdlens.evaluation.scores_table import (
     scores_of_controls,
     scores_of_rows,
 )
-from svdlens.evaluation.token_label_fit import text_key
 from svdlens.vocabulary.sentence_embedding import SHA256, embed_texts
+from svdlens.vocabulary.word_forms import text_key
 from tiny_vocabulary import (
     CLUSTERS,
     N_TOKENS,

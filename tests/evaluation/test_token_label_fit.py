@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from svdlens.evaluation.label_tests import score_labels
 from svdlens.evaluation.scored_lists import LabelledLists, Vocabulary
-from svdlens.evaluation.token_label_fit import TIE_SHARE, ClassJudge, EmbeddingJudge, text_key
+from svdlens.evaluation.token_label_fit import TIE_SHARE, ClassJudge, EmbeddingJudge
 from svdlens.vocabulary.token_classes import TokenClasses
+from svdlens.vocabulary.word_forms import text_key
 from tiny_vocabulary import CLUSTERS, clustered_lists, tiny_vocabulary, tokens_of
 
 N_TOKENS = 50

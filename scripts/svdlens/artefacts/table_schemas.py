@@ -138,7 +138,7 @@ def with_metadata(table: pa.Table, facts: dict[str, object]) -> pa.Table:
     return table.replace_schema_metadata({"svdlens": text})
 
 
-def read_metadata(path: Path) -> dict[str, object]:
+def read_metadata(path: Path | str) -> dict[str, object]:
     """The facts that `with_metadata` put into the file."""
     return json.loads(pq.read_schema(path).metadata[b"svdlens"])
 

@@ -8,8 +8,9 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from svdlens.errors import SvdlensError
-from svdlens.evaluation.token_label_fit import known_groups, padded_rows, text_key
+from svdlens.evaluation.token_label_fit import known_groups, padded_rows
 from svdlens.vocabulary.list_similarity import LIST_LENGTH
+from svdlens.vocabulary.word_forms import text_key
 
 
 class Vocabulary(NamedTuple):

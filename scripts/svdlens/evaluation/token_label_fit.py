@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from svdlens.errors import SvdlensError
 from svdlens.vocabulary.token_classes import TokenClasses
+from svdlens.vocabulary.word_forms import text_key
 
 AT_ONCE = 1 << 15
 """Embeddings that are gathered at once, 48 MiB of MiniLM's."""
@@ -138,17 +139,12 @@ class ClassJudge:
         return fits
 
 
-def text_key(text: str) -> str:
-    """Texts with the same key are one token as far as meaning goes: case and surrounding spaces do not count."""
-    return text.strip().lower()
-
-
 def known_groups(keys: Sequence[Sequence[str]], group_of_key: Mapping[str, int]) -> Int[np.ndarray, "n most"]:
     """The groups of each row's keys, each once, without those of no token; -1 after them."""
     return padded_rows([list(dict.fromkeys(group_of_key[key] for key in row if key in group_of_key)) for row in keys])
 
 
-def padded_rows(rows: Sequence[Sequence[int]]) -> Int[np.ndarray, "n most"]:
+def padded_rows(rows: Sequence[Sequence[int] | Int[np.ndarray, " _"]]) -> Int[np.ndarray, "n most"]:
     """Rows of different lengths as one array, -1 after the end of each."""
     most = max(map(len, rows), default=0)
     return np.array([[*row, *[-1] * (most - len(row))] for row in rows], dtype=np.int64).reshape(len(rows), most)

@@ -46,7 +46,7 @@ def vocabulary_of(lists: Iterable[Int[np.ndarray, "n k"]], texts: Mapping[int, s
     return Vocabulary(ids, [texts[id] for id in ids.tolist()], number)
 
 
-def postings_of(frames: Sequence[Sequence[Int[np.ndarray, "n k"]]], n_tokens: int) -> Postings:
+def postings_of(frames: Sequence[Sequence[Int[np.ndarray, "_ k"]]], n_tokens: int) -> Postings:
     """The postings of token numbers `frames[frame][table]` [rows, k]; rows are counted through all frames."""
     n_rows = sum(tables[0].shape[0] for tables in frames)
     n_tables = max(len(tables) for tables in frames)

@@ -1,7 +1,7 @@
 """What a labeller is, to the jobs that call it. registry.py says which there are."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ class TokenLists(NamedTuple):
     texts: pa.ListArray
 
 
+@runtime_checkable
 class Labeller(Protocol):
     """Labels the token lists of one kind of matrix in a model, through one read-out."""
 

@@ -7,7 +7,7 @@ what a curve looks like, and tests no law (Clauset, Shalizi & Newman 2009).
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
 FEWEST = 3  # values; through two, any law passes
 
@@ -34,7 +34,7 @@ def fit_power_law(values: Float[np.ndarray, " n"]) -> Fit:
     return fit_line(np.log1p(np.arange(len(values))), values)
 
 
-def fit_line(x: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]) -> Fit:
+def fit_line(x: Num[np.ndarray, " n"], values: Float[np.ndarray, " n"]) -> Fit:
     """The straight line through the natural logarithms of `values` over `x`; NaN for fewer than FEWEST values.
 
     Where all values are equal the rate is 0, and there is no variance that a law could explain: `r2` is NaN.

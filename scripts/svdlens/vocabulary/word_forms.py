@@ -81,6 +81,11 @@ GLITCH_TOKENS_TEXT = """
 GLITCH_TOKENS = frozenset(GLITCH_TOKENS_TEXT.split())
 
 
+def text_key(text: str) -> str:
+    """Texts with the same key are one token as far as meaning goes: case and surrounding spaces do not count."""
+    return text.strip().lower()
+
+
 def form_classes(token: str, bases: list[Base]) -> list[tuple[str, str]]:
     """(kind, name) of each class that a token is in; `bases` are the dictionary forms of its lower-case text."""
     text = CONTINUATION.sub("", token.strip())

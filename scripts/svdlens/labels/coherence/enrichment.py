@@ -79,7 +79,7 @@ def enrichment(lists: DistinctLists, membership: scipy.sparse.csr_matrix, popula
     return Shared(counts, scipy.sparse.csr_matrix((strengths, counts.indices, counts.indptr), shape=counts.shape))
 
 
-def log_tails(size: int, totals: Int[np.ndarray, " m"], drawn: int) -> Float[np.ndarray, "m drawn+1"]:
+def log_tails(size: int, totals: Int[np.ndarray, " m"], drawn: int) -> Float[np.ndarray, "m {drawn+1}"]:
     """log10 of P(at least k of `drawn` tokens are in a class), hypergeometric, for k from 0 and classes with `totals`
     of the `size` tokens of a population, EXTRA tokens being added to it.
 

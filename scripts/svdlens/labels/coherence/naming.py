@@ -196,7 +196,7 @@ def entries(
     matrix: scipy.sparse.csr_matrix, rows: Int[np.ndarray, " m"], columns: Int[np.ndarray, " m"]
 ) -> Float[np.ndarray, " m"]:
     """The entries at these places; 0 where the column is -1."""
-    if not matrix.shape[1]:  # a vocabulary without classes
+    if not (len(rows) and matrix.shape[1]):  # no list, or a vocabulary without classes
         return np.zeros(len(rows))
     return np.where(columns >= 0, np.asarray(matrix[rows, np.maximum(columns, 0)]).ravel(), 0.0)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from made_up_sweep import Shape, write_sweep
-from svdlens.explorer import build_explorer
+from svdlens.explorer.build import build_explorer
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 TESTS = sorted((PROJECT / "tests/explorer_js").glob("*.test.js"))
 MODELS = {
     "a model": Shape(layers=2, heads=2, directions=4, matrices=("ov", "mlp_in")),
