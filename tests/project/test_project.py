@@ -9,11 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from svdlens.labels.label_table import Choice
-from svdlens.labels.published.answers import LAYERS
-from svdlens.spec.architectures import ARCHITECTURES
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
-
 PROJECT = Path(__file__).parents[2]
 
 
@@ -69,44 +64,6 @@ def test_readme_tables_are_up_to_date():
     spec.loader.exec_module(module)
     text = (PROJECT / "README.md").read_text("utf-8")
     assert module.updated(text) == text, "run: python docs/update_readme.py"
-
-
-def test_the_schema_knows_the_architectures_and_matrices_of_the_code():
-    text = (PROJECT / "rules/config.schema.yaml").read_text("utf-8")
-    model = yaml.safe_load(text)["properties"]["models"]["additionalProperties"]["properties"]
-    assert model["architecture"]["enum"] == list(ARCHITECTURES)
-    assert set(model["readouts"]["items"]["enum"]) == {
-        readout for architecture in ARCHITECTURES.values() for readout in architecture.readouts
-    }
-    lists = re.findall(r"enum: \[(ov, .*)\]", text)
-    assert len(lists) == 4 and all(set(matrices.split(", ")) == set(MATRIX_KINDS) for matrices in lists)
-
-
-def test_the_schema_knows_the_labellers_and_what_they_can_label():
-    schema = yaml.safe_load((PROJECT / "rules/config.schema.yaml").read_text("utf-8"))["properties"]
-    labellers = schema["labellers"]["properties"]
-    assert set(schema["sweep"]["properties"]["labellers"]["items"]["enum"]) == set(labellers)
-    chosen = labellers["coherence"]["properties"]
-    assert {"level", "matrices", *Choice._fields} == set(chosen)
-    assert set(chosen["sides"]["items"]["enum"]) == set(SIDES)
-    assert set(chosen["signs"]["items"]["enum"]) == {+1, -1}
-    assert labellers["published"]["properties"]["models"]["items"]["enum"] == list(LAYERS)
-
-
-def test_every_key_of_the_configuration_is_described():
-    schema = yaml.safe_load((PROJECT / "rules/config.schema.yaml").read_text("utf-8"))
-
-    def visit(place: str, node: dict) -> None:
-        if "properties" in node:
-            assert node["additionalProperties"] is False, f"{place} is open"
-        for name, child in node.get("properties", {}).items():
-            assert child.get("description"), f"{place}.{name} has no description"
-            visit(f"{place}.{name}", child)
-        for key in ("additionalProperties", "items"):
-            if isinstance(node.get(key), dict):
-                visit(f"{place}.{key}", node[key])
-
-    visit("config", schema)
 
 
 def test_modules_stay_small():
