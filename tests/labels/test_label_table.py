@@ -19,6 +19,7 @@ from svdlens.artefacts.table_schemas import (
     LABELS,
     columns_of,
     read_metadata,
+    sweep_schema,
     write_table,
 )
 from svdlens.labels.coherence.labeller import Coherence
@@ -258,3 +259,36 @@ def test_the_view_of_a_setting_has_the_labels_of_its_singular_directions(job: Si
         assert table.to_pylist() == expected and 0 < len(expected) < len(shared)
         facts = read_metadata(view.output.labels)
         assert facts == read_metadata(job.output.labels) | {"setting": sorted(switches)}
+
+
+def test_labels_and_those_of_controls_are_collected_apart(job: SimpleNamespace, tmp_path: Path) -> None:
+    """Both of the whole sweep, from the views and from the files that equivalent settings share."""
+    importlib.import_module("label_directions").main(job)
+    places = [("mine", "post2022", "ov", "coherence"), ("mine", "unembed", "ov", "coherence")]
+    view = SimpleNamespace(
+        input=SimpleNamespace(labels=job.output.labels),
+        output=SimpleNamespace(labels=tmp_path / "view.parquet"),
+        params=SimpleNamespace(switches=[]),
+    )
+    importlib.import_module("view_labels").main(view)
+    tables = {}
+    for name, path in (("labels", view.output.labels), ("control_labels", job.output.labels)):
+        collect = SimpleNamespace(
+            input=SimpleNamespace(labels=[str(path)] * 2),
+            output=Files({name: str(tmp_path / f"{name}.parquet")}),
+            params=SimpleNamespace(places=places, code="0"),
+        )
+        importlib.import_module(f"collect_{name}").main(collect)
+        tables[name] = pq.ParquetFile(tmp_path / f"{name}.parquet").read()
+    assert tables["labels"].schema.equals(sweep_schema(LABELS))
+    assert tables["control_labels"].schema.equals(sweep_schema(CONTROL_LABELS))
+    shared = pq.ParquetFile(job.output.labels).read().to_pylist()
+    for name, table in tables.items():
+        rows = [row for row in shared if (row["control"] is None) == (name == "labels")]
+        expected = [
+            {"model": "mine", "setting": setting, **{key: row[key] for key in table.column_names[2:]}}
+            for _, setting, *_ in places
+            for row in rows
+        ]
+        assert table.to_pylist() == expected and len(rows) > 0
+    assert set(tables["control_labels"]["control"].to_pylist()) == {"random_unit", "gaussian"}

@@ -20,7 +20,7 @@ HELPERS_VERSION = 1
 SAYS = {"log", "logger", "logging"}
 """Names whose methods only tell something."""
 
-COMMENT = re.compile(rb"^[ \t]*#.*$|^[ \t]*\n", re.MULTILINE)
+COMMENT = re.compile(rb"^[ \t]*(#.*)?\n", re.MULTILINE)
 Span = tuple[int, int]
 """First and last byte of a piece of source, the last excluded."""
 
@@ -42,7 +42,7 @@ class CodeHashes:
 
     def __call__(self, script: str, *modules: str) -> str:
         """Hash of scripts/{script}.py, and of `modules` that it imports by name at run time (a labeller, a figure)."""
-        start = read_module((self.scripts / f"{script}.py").read_bytes(), self.package)
+        start = read_module(self.scripts / f"{script}.py", self.package)
         pending, needed = [*start.imports, *modules], dict[str, bytes]()
         while pending:
             name = pending.pop()
@@ -62,7 +62,7 @@ class CodeHashes:
         if name not in self.modules:
             base = self.scripts.joinpath(*name.split("."))
             path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
-            self.modules[name] = read_module(path.read_bytes(), self.package) if path.exists() else None
+            self.modules[name] = read_module(path, self.package) if path.exists() else None
         return self.modules[name]
 
 
@@ -70,12 +70,17 @@ def is_unhashed(name: str) -> bool:
     return any(name == helper or name.startswith(f"{helper}.") for helper in UNHASHED)
 
 
-def read_module(source: bytes, package: str) -> Module:
-    """What the source of a module computes and imports. Raises SyntaxError where it is no Python."""
-    tree = ast.parse(source)
+def read_module(path: Path, package: str) -> Module:
+    """What a module computes and imports. Raises SyntaxError where it is no Python, or imports by dots alone."""
+    source = path.read_bytes()
+    tree = ast.parse(source, str(path))
     starts = line_starts(source)
     silent, imports = [], set[str]()
     for statement in statements(tree.body):
+        if isinstance(statement, ast.ImportFrom) and statement.level:
+            raise SyntaxError(
+                f"{path}, line {statement.lineno}: relative import. Write `from {package}...`, which a hash follows."
+            )
         if isinstance(statement, ast.Import | ast.ImportFrom):
             imports.update(imported_modules(statement, package))
         elif changes_nothing(statement):
