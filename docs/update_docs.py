@@ -189,7 +189,7 @@ def labellers() -> str:
         matrices = code(entry.matrices) if entry.matrices else "all"
         settings = code(entry.settings) if entry.settings else "all"
         lists = "its own" if entry.lists else "those of the sweep"
-        also = ["controls"] * entry.labels_controls + ["lists from elsewhere"] * entry.labels_external_lists
+        also = ["controls"] * entry.labels_controls + ["lists from elsewhere"] * (entry.external_module is not None)
         criteria = code(text.replace("{level}", "level") for text in entry.criteria)
         rows.append([f"`{name}`", entry.what, lists, matrices, settings, ", ".join(also), criteria])
     heads = ["labeller", "what it is", "lists", "matrices", "settings", "labels also", "criteria (figures: the first)"]
