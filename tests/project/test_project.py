@@ -57,14 +57,6 @@ def test_what_is_imported_is_declared():
     assert needed - declared() == set()
 
 
-def test_readme_tables_are_up_to_date():
-    spec = importlib.util.spec_from_file_location("update_readme", PROJECT / "docs/update_readme.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    text = (PROJECT / "README.md").read_text("utf-8")
-    assert module.updated(text) == text, "run: python docs/update_readme.py"
-
-
 def test_modules_stay_small():
     long = {
         path.name: lines
