@@ -275,11 +275,11 @@ def test_labels_and_those_of_controls_are_collected_apart(job: SimpleNamespace, 
     for name, path in (("labels", view.output.labels), ("control_labels", job.output.labels)):
         collect = SimpleNamespace(
             input=SimpleNamespace(labels=[str(path)] * 2),
-            output=Files({name: str(tmp_path / f"{name}.parquet")}),
+            output=Files({name: str(tmp_path / f"tables/{name}.parquet")}),
             params=SimpleNamespace(places=places, code="0"),
         )
         importlib.import_module(f"collect_{name}").main(collect)
-        tables[name] = pq.ParquetFile(tmp_path / f"{name}.parquet").read()
+        tables[name] = pq.ParquetFile(tmp_path / f"tables/{name}.parquet").read()
     assert tables["labels"].schema.equals(sweep_schema(LABELS))
     assert tables["control_labels"].schema.equals(sweep_schema(CONTROL_LABELS))
     shared = pq.ParquetFile(job.output.labels).read().to_pylist()
