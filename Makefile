@@ -1,10 +1,13 @@
 # make run            the whole pipeline on the models that need no download
 # make sweep-bundled  the same in all nine settings
-# make test           every test
+# make test           every test (a quarter of an hour)
+# make test-unit      those that are quick: no Snakemake, no browser (a minute)
+# make test-workflow  those that start Snakemake
+# make test-browser   those that need Chromium
 # make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
 # make docs           the documentation as a site that opens from disk, site/index.html; its generated tables first
-# make lint           style, types and the workflow's own checks
+# make lint           style and types (what Snakemake's linter says is a test)
 # make lint-js        types of the explorer's scripts, which is part of it (needs npm)
 # make models         train the bundled models again (hours; needs Debian's wordnet-base)
 # make lock           new versions of every package
@@ -14,7 +17,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/demo
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled test bench label-quality docs lint lint-js models lock
+.PHONY: run sweep-bundled test test-unit test-workflow test-browser bench label-quality docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
 run: .venv/installed
@@ -25,8 +28,19 @@ sweep-bundled: .venv/installed
 	@$(SNAKEMAKE) --configfile profiles/demo/sweep.yaml profiles/demo/nine_settings.yaml
 	@echo; echo "Tables: results/tables/*.parquet    Figures: results/figures/*.png"
 
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+
 test: .venv/installed
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(PYTEST)
+
+test-unit: .venv/installed
+	$(PYTEST) -m "not workflow and not browser and not slow"
+
+test-workflow: .venv/installed
+	$(PYTEST) -m workflow
+
+test-browser: .venv/installed
+	$(PYTEST) -m browser
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/bench.py
@@ -43,7 +57,6 @@ lint: .venv/installed lint-js
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
-	$(BIN)/snakemake --lint
 	$(BIN)/mypy scripts/svdlens
 
 lint-js:

@@ -1,4 +1,8 @@
-"""Says how many tests ran with the reference data and how many were skipped for want of it; profile of hypothesis."""
+"""Tiers of tests; how many ran with the reference data and how many were skipped for want of it; profile of hypothesis.
+
+Tiers by marker: `workflow` starts Snakemake, `browser` needs Chromium, `slow` takes more than a few seconds for another
+reason. All others are the unit tier, `make test-unit`.
+"""
 
 import os
 
@@ -14,6 +18,16 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("svdlens")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        runs = "workflow_fixtures" in getattr(item.module, "pytest_plugins", [])
+        if item.path.parent.name == "workflow" or (runs and "tiny" in item.fixturenames):
+            item.add_marker(pytest.mark.workflow)
+        if "browser" in item.fixturenames:
+            item.add_marker(pytest.mark.browser)
+
 
 # Fixtures that asked for reference data, as (where they are, name): all tests with such a fixture need the data.
 FIXTURES: set[tuple[str, str]] = set()

@@ -1,7 +1,8 @@
 """Runs of the real workflow on a tiny model: `python -m snakemake` in a process of its own, on a copy of the project.
 
 A copy, so that tests can edit modules, and because nothing may depend on where the project lies. The fixtures are in
-workflow_fixtures.py.
+workflow_fixtures.py. Every run has a place with `project` and `run` in it, so that what a run takes from the project
+(the lexicon) has the same relative path in a copy of the run.
 """
 
 import contextlib
@@ -17,6 +18,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -29,8 +32,22 @@ SWEEP = {
     "sweep": {"models": ["tiny"], "settings": ["raw"], "matrices": ["ov", "mlp_in", "mlp_out"]},
     "random_directions": 50,
     # One figure of each kind of input; all of them in test_a_report_can_be_made.
-    "figures": {"select": ["token_table", "spectra", "fraction_by_block", "fraction_by_model"]},
+    "figures": {"select": ["token_table", "spectra", "fraction_by_layer", "fraction_by_model"]},
 }
+# What follows from a change, as rules of this sweep: a rule too few is a stale result, a rule too many hours of work.
+AFTER_FRACTIONS = {
+    "collect_fractions",
+    "plot_fraction_by_layer",
+    "plot_fraction_by_model",
+    "make_report_pages",
+    "build_explorer",
+}
+OF_LABELS = {"view_labels", "collect_labels", "collect_control_labels", "compare_labellers", "collect_agreement"}
+AFTER_LABELS = OF_LABELS | {"embed_labels", "score_labels", "collect_scores"} | AFTER_FRACTIONS
+AFTER_LISTS = {"view_tokens", "collect_tokens", "plot_token_table", "label_directions"} | AFTER_LABELS
+AFTER_SPECTRA = {"collect_spectra", "plot_spectra", "build_explorer"}
+AFTER_SVD = {"tabulate_spectra", "project_directions"} | AFTER_SPECTRA | AFTER_LISTS
+AFTER_WEIGHTS = {"decompose_matrices", "measure_stability"} | AFTER_SVD
 JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", re.MULTILINE)
 
 
@@ -43,6 +60,11 @@ class Files(dict):
 class Job(NamedTuple):
     rule: str
     description: str  # input, output, reason and so on, as Snakemake prints them
+
+    def paths(self, key: str) -> list[str]:
+        """Of `input` or `output`."""
+        found = re.search(rf"^    {key}: (.*)$", self.description, re.MULTILINE)
+        return found[1].split(", ") if found else []
 
 
 @dataclass(frozen=True)
@@ -78,7 +100,8 @@ class Workflow:
         """`config` is put on top of tiny.yaml."""
         configs = [str(self.directory / "tiny.yaml")]
         if config is not None:
-            configs.append(str(self.directory / "changed.yaml"))
+            # Of each process its own: the workers of pytest-xdist share finished runs.
+            configs.append(str(self.directory / f"changed_{os.getpid()}.yaml"))
             Path(configs[-1]).write_text(yaml.safe_dump(config))
         where = ["--snakefile", str(self.project / "Snakefile"), "--directory", str(self.directory)]
         return [sys.executable, "-m", "snakemake", *where, *arguments, "--configfile", *configs]
@@ -124,10 +147,29 @@ def copy_project(target: Path) -> Path:
     return target
 
 
-def new_workflow(project: Path, directory: Path, config: dict[str, Any] = SWEEP) -> Workflow:
-    make_tiny_gpt2(directory / "source")
-    (directory / "tiny.yaml").write_text(yaml.safe_dump(config))
-    return Workflow(project, directory)
+def new_workflow(project: Path, place: Path, config: dict[str, Any] = SWEEP) -> Workflow:
+    """place/run with a tiny model, nothing computed yet, and place/project, a link unless it is there already."""
+    workflow = Workflow(place / "project", place / "run")
+    make_tiny_gpt2(workflow.directory / "source")
+    (workflow.directory / "tiny.yaml").write_text(yaml.safe_dump(config))
+    if not workflow.project.exists():
+        workflow.project.symlink_to(project)
+    return workflow
+
+
+def copy_run(workflow: Workflow, place: Path, leave_out: str = "logs", own_project: bool = False) -> Workflow:
+    """A copy of a run at place/run; a test that edits the project takes a copy of that as well.
+
+    Snakemake knows the copy's files by their paths, relative, and by their times, which are kept.
+    """
+    copy = Workflow(place / "project", place / "run")
+    ignore = shutil.ignore_patterns(leave_out, "changed_*.yaml")
+    shutil.copytree(workflow.directory, copy.directory, ignore=ignore)
+    if own_project:
+        shutil.copytree(workflow.project, copy.project)
+    else:
+        copy.project.symlink_to(workflow.project)
+    return copy
 
 
 def messages(run: Run) -> list[str]:
@@ -136,6 +178,11 @@ def messages(run: Run) -> list[str]:
     said = [line for line in lines if line.startswith("svdlens: ")]
     # A problem with the whole workflow is under Snakemake's heading for the place that found it.
     return said + [after for line, after in pairwise(lines) if line.startswith("WorkflowError in ")]
+
+
+def read_table(path: Path) -> pa.Table:
+    """The file alone: nothing from the names of its directories."""
+    return pq.ParquetFile(path).read()
 
 
 def hidden_files(directory: Path) -> list[Path]:

@@ -15,6 +15,8 @@ from safetensors.numpy import load_file, save_file
 from shared_data import shared
 from tiny import tiny_weights
 
+pytestmark = pytest.mark.workflow
+
 PROJECT = Path(__file__).parents[2]
 LAYERS, WIDTH, HEADS, VOCABULARY, POSITIONS = 12, 768, 12, 50257, 1024
 # Published with the issue that these weights came with: raw weights, layer 11, heads 0 to 11.
@@ -59,14 +61,12 @@ def sweep(tmp_path_factory) -> Path:
     return place / "results"
 
 
-@pytest.mark.slow
 def test_top_values_of_layer_11(sweep):
     spectra = pd.read_parquet(sweep / "spectra/model=gpt2-shaped/setting=raw/ov.parquet")
     top = spectra.query("layer == 11 and index == 0").sort_values("head")["value"]
     assert top.round(1).tolist() == pytest.approx(TOP_VALUES, abs=0.051)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("setting", ["raw", "post2022"])
 def test_every_value_agrees_with_numpy(sweep, setting):
     """Dense float64 product of the factors as the checkpoint has them, without any of our code."""
@@ -86,7 +86,6 @@ def test_every_value_agrees_with_numpy(sweep, setting):
             np.testing.assert_allclose(found, expected, rtol=1e-6, atol=0)
 
 
-@pytest.mark.slow
 def test_how_many_of_the_top_30_values_are_isolated(sweep):
     """Published for all twelve layers of raw gpt2-small: 44 % are 1 % away from both neighbours. Here are two layers.
 

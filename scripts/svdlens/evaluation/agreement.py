@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from svdlens.artefacts.table_schemas import AGREEMENT
 from svdlens.errors import SvdlensError
-from svdlens.evaluation.fractions import CONFIDENCE, NOT_INTERPRETABLE
+from svdlens.evaluation.intervals import CONFIDENCE
+from svdlens.labels.labeller import NOT_INTERPRETABLE
 
 KEYS = ("matrix", "layer", "head", "index", "side", "sign", "readout", "id")
 """A row of two labels tables is the same where those that both tables have agree."""

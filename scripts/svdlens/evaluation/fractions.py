@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from svdlens.evaluation.intervals import wilson_interval
+from svdlens.labels.labeller import NOT_INTERPRETABLE
 from svdlens.spec.controls import RANDOM_UNIT
 
-CONFIDENCE = 0.95
 GROUPS = {"all": [], "layer": ["layer"], "head": ["layer", "head"], "index": ["index"]}
 KINDS = ("all", "semantic", "grammatical", "orthographic")
-# Frequency and glitch lists can be coherent, and are still not interpretable.
-NOT_INTERPRETABLE = ("frequency", "glitch")
 # The criteria of Millidge & Black (2022) by the column that each counts: what the labeller says by itself, what the
 # verifier says, and both.
 CRITERIA = {"P": "labelled", "V": "verified", "B": "interpretable"}
@@ -109,18 +107,6 @@ def fractions_of(labels: pd.DataFrame, controls: pd.DataFrame | None, criterion:
         if name not in table:
             table[name] = np.nan
     return with_intervals(table).assign(criterion=criterion)
-
-
-def wilson_interval(k: pd.Series, n: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Interval of k / n at the level CONFIDENCE (Wilson 1927).
-
-    As statsmodels' proportion_confint, which is the oracle in the tests and takes a second to import.
-    """
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    centre = (k + z**2 / 2) / (n + z**2)
-    half = z * np.sqrt(k * (n - k) / n + z**2 / 4) / (n + z**2)
-    # Rounding must not lead out of what a fraction can be.
-    return (centre - half).clip(lower=0.0), (centre + half).clip(upper=1.0)
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:

@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from svdlens.evaluation.fractions import CONFIDENCE, NOT_INTERPRETABLE, wilson_interval
+from svdlens.evaluation.intervals import CONFIDENCE, wilson_interval
 from svdlens.evaluation.scored_lists import LabelledLists, Prepared, Vocabulary, prepare, shuffled_labels
 from svdlens.evaluation.token_label_fit import Judge
+from svdlens.labels.labeller import NOT_INTERPRETABLE
 from svdlens.vocabulary.list_similarity import FEWEST_TOKENS
 
 INTRUSION_MEMBERS = 4

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 from safetensors import safe_open
 
-from svdlens.evaluation.fractions import NOT_INTERPRETABLE
 from svdlens.evaluation.label_tests import false_positives, score_labels
 from svdlens.evaluation.scored_lists import Vocabulary, lists_of_tables
 from svdlens.evaluation.token_label_fit import ClassJudge, EmbeddingJudge, Judge
 from svdlens.labels.external_lists import find_tokens, read_lists
+from svdlens.labels.labeller import NOT_INTERPRETABLE
 from svdlens.models.token_table import read_token_texts
 from svdlens.spec.controls import RANDOM_UNIT
 from svdlens.vocabulary.list_similarity import token_vectors

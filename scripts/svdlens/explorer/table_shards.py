@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
-from svdlens.evaluation.fractions import NOT_INTERPRETABLE
 from svdlens.explorer.read_tables import Frame, Labels, Lists, codes, integers
 from svdlens.explorer.search_index import Vocabulary, parts_of, postings_of, reading_order
 from svdlens.explorer.shard_format import Column, number_codes, write_shard
+from svdlens.labels.labeller import NOT_INTERPRETABLE
 
 DIGITS = 3  # of scores and of most other numbers
 VALUE_DIGITS = 4  # of singular values, neighbours of which are often close

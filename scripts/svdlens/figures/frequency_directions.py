@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from svdlens.evaluation.fractions import NOT_INTERPRETABLE
 from svdlens.figures.fraction_rows import PLACE, Swept, in_sweep, with_shares
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.label_rows import count_rows, read_setting
@@ -28,6 +27,7 @@ from svdlens.figures.panels import (
     unit_axis,
 )
 from svdlens.figures.style import COLOURS, matrix_name, ordered_matrices, whole_number_ticks
+from svdlens.labels.labeller import NOT_INTERPRETABLE
 from svdlens.spec.controls import RANDOM_UNIT
 
 SORTS = {"frequent": COLOURS[1], "rare": COLOURS[4], "glitch": KIND_COLOURS["glitch"]}

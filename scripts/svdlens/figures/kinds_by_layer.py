@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from svdlens.evaluation.fractions import NOT_INTERPRETABLE
 from svdlens.figures.fraction_rows import Swept, in_sweep, with_shares
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.label_rows import SHOWN_KINDS, controls_of_labelled, count_rows, count_shares, read_setting
@@ -23,6 +22,7 @@ from svdlens.figures.panels import (
     unit_axis,
 )
 from svdlens.figures.style import matrix_name, ordered_matrices, whole_number_ticks
+from svdlens.labels.labeller import NOT_INTERPRETABLE
 from svdlens.spec.controls import RANDOM_UNIT
 
 KEYS = ["model", "setting", "matrix", "readout", "partly_labelled", "layer"]

@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 
 from svdlens.artefacts.provenance import labeller_networks
-from svdlens.evaluation.fractions import KINDS, NOT_INTERPRETABLE, counted_rows
+from svdlens.evaluation.fractions import KINDS, counted_rows
 from svdlens.figures.fraction_rows import PLACE, first_readout, with_shares
 from svdlens.figures.interface import Inputs, Options
 from svdlens.figures.selection import as_text
+from svdlens.labels.labeller import NOT_INTERPRETABLE
 
 COLUMNS = [
     "matrix", "layer", "head", "index", "side", "sign", "readout", "labeller", "kind", "labelled", "verified",

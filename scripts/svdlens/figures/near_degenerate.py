@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from svdlens.evaluation.fractions import wilson_interval
+from svdlens.evaluation.intervals import wilson_interval
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import panel_figure
 from svdlens.figures.selection import as_text, whole_numbers

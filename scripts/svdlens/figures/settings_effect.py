@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from svdlens.evaluation.fractions import CONFIDENCE
+from svdlens.evaluation.intervals import CONFIDENCE
 from svdlens.figures.fraction_rows import CONTROL_SHARES, Swept, fraction_choice, fraction_rows, read_fractions
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import (

@@ -13,6 +13,9 @@ Columns = dict[str, object]
 SINGULAR = "singular"
 """The lists of singular directions, among those of controls, which go by the controls' names."""
 
+NOT_INTERPRETABLE = ("frequency", "glitch")
+"""Kinds of lists that can be coherent and are still not interpretable."""
+
 
 class TokenLists(NamedTuple):
     """Token lists, one for each direction and sign: ids [n, k], best first, and the texts of these tokens likewise."""

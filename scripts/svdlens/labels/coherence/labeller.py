@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from svdlens.labels.coherence.enrichment import Population, Shared, enrichment, population_of, strongest
-from svdlens.labels.coherence.naming import NOT_INTERPRETABLE, Description, common_tokens, describe, is_kind
+from svdlens.labels.coherence.naming import Description, common_tokens, describe, is_kind
 from svdlens.labels.coherence.nulls import NULL_LISTS, p_values, q_values, q_values_of_controls, shuffled_lists
-from svdlens.labels.labeller import SINGULAR, Columns, TokenLists
+from svdlens.labels.labeller import NOT_INTERPRETABLE, SINGULAR, Columns, TokenLists
 from svdlens.models.token_table import read_token_texts
 from svdlens.readout.token_table import DistinctLists
 from svdlens.spec.controls import RANDOM_UNIT

@@ -7,6 +7,7 @@ import scipy.sparse
 from jaxtyping import Bool, Float, Int
 
 from svdlens.labels.coherence.enrichment import Shared, count_tokens, strongest
+from svdlens.labels.labeller import NOT_INTERPRETABLE
 from svdlens.readout.token_table import DistinctLists
 from svdlens.vocabulary.list_similarity import FEWEST_TOKENS, LIST_LENGTH, ROWS_AT_ONCE, closeness
 from svdlens.vocabulary.token_classes import TokenClasses
@@ -17,7 +18,6 @@ EXPLAINS = 1 / 3
 """Share of the tokens of a list that a class must hold to explain it."""
 FREQUENCY_SHARE = 2 / 3
 MEANINGFUL = ("semantic", "grammatical", "orthographic")
-NOT_INTERPRETABLE = ("frequency", "glitch")
 NAME_TOKENS = 3
 MOST_CONCEPTS = 3
 MOST_NAMES = 8
