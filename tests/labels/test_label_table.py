@@ -181,8 +181,8 @@ def test_each_readout_is_labelled_by_itself() -> None:
     labeller, tokens = Coherence(VOCABULARY, 0.05, seed=1), shared_lists()
     both = rows_of(label_table(tokens, "coherence", labeller, FEATURES, Choice()))
     for readout in ("W_E", "W_U"):
-        of_readout = tokens.filter(pc.field("readout") == readout)
-        alone = rows_of(label_table(of_readout, "coherence", labeller, FEATURES, Choice()))
+        through_readout = tokens.filter(pc.field("readout") == readout)
+        alone = rows_of(label_table(through_readout, "coherence", labeller, FEATURES, Choice()))
         assert len(alone) == len(tokens) / 2
         # As text, in which NaN equals NaN.
         assert str([row for row in both if row["readout"] == readout]) == str(alone)
@@ -275,11 +275,11 @@ def test_labels_and_those_of_controls_are_collected_apart(job: SimpleNamespace, 
     for name, path in (("labels", view.output.labels), ("control_labels", job.output.labels)):
         collect = SimpleNamespace(
             input=SimpleNamespace(labels=[str(path)] * 2),
-            output=Files({name: str(tmp_path / f"{name}.parquet")}),
+            output=Files({name: str(tmp_path / f"tables/{name}.parquet")}),
             params=SimpleNamespace(places=places, code="0"),
         )
         importlib.import_module(f"collect_{name}").main(collect)
-        tables[name] = pq.ParquetFile(tmp_path / f"{name}.parquet").read()
+        tables[name] = pq.ParquetFile(tmp_path / f"tables/{name}.parquet").read()
     assert tables["labels"].schema.equals(sweep_schema(LABELS))
     assert tables["control_labels"].schema.equals(sweep_schema(CONTROL_LABELS))
     shared = pq.ParquetFile(job.output.labels).read().to_pylist()
