@@ -36,12 +36,12 @@ def measure(case: str, shape: str, who: str) -> dict[str, float]:
 def compare(case: str, shape: str) -> list[dict[str, object]]:
     """One row for each peer of a case."""
     names = ["ours", *CASES[case].peers]
-    found = {name: [] for name in names}
+    measured = {name: [] for name in names}
     for _ in range(CASES[case].rounds):
         for name in names:
-            found[name].append(measure(case, shape, name))
-    seconds = {name: statistics.median(one["seconds"] for one in found[name]) for name in names}
-    memory = {name: max(one["rss_mb"] for one in found[name]) for name in names}
+            measured[name].append(measure(case, shape, name))
+    seconds = {name: statistics.median(one["seconds"] for one in measured[name]) for name in names}
+    memory = {name: max(one["rss_mb"] for one in measured[name]) for name in names}
     return [
         dict(
             zip(

@@ -112,19 +112,22 @@ def calibration(vocabulary: KnownVocabulary, model: BundledModel, seeds: range =
         "list null": [p_of_shuffles(vocabulary, seed) for seed in seeds],
         "direction null": [p_of_directions(model, seed) for seed in seeds],
     }
-    for name, of_seeds in nulls.items():
-        shares = [float(np.mean(p <= 0.05)) for p in of_seeds]
+    for name, p_of_seeds in nulls.items():
+        shares = [float(np.mean(p <= 0.05)) for p in p_of_seeds]
         # p is k / 1001; half a step lower it is as uniform as one of 1,001 values can be.
-        tests = [kstest(p - 0.5 / (1 + NULL_LISTS), "uniform") for p in of_seeds]
+        tests = [kstest(p - 0.5 / (1 + NULL_LISTS), "uniform") for p in p_of_seeds]
         # The null is a sample too: by the test for two samples just 1 % of seeds should be below 0.01.
-        of_two = [kstwo.sf(test.statistic, FURTHER * NULL_LISTS // (FURTHER + NULL_LISTS)) for test in tests]
+        two_sample_p = [kstwo.sf(test.statistic, FURTHER * NULL_LISTS // (FURTHER + NULL_LISTS)) for test in tests]
         n, mean = FURTHER * len(seeds), f"mean of {len(seeds)} seeds"
         measured += [
             Measured(f"{name}: share of p <= 0.05", shares[0], FURTHER, 0.03, 0.07),
             Measured(f"{name}: Kolmogorov-Smirnov p", tests[0].pvalue, FURTHER, 0.01),
             Measured(f"{name}: share of p <= 0.05, {mean}", float(np.mean(shares)), n, 0.03, 0.07),
             Measured(
-                f"{name}: smallest two-sample Kolmogorov-Smirnov p of {len(seeds)}", min(of_two), n, 0.01 / len(seeds)
+                f"{name}: smallest two-sample Kolmogorov-Smirnov p of {len(seeds)}",
+                min(two_sample_p),
+                n,
+                0.01 / len(seeds),
             ),
         ]
     return measured
@@ -164,12 +167,12 @@ def discoveries(vocabulary: KnownVocabulary) -> list[Measured]:
     """Of lists with 11, 8 and 6 planted words: how many are found, how many others are, and whether names are right."""
     measured = []
     for m, recall in ((11, 0.95), (8, 0.8), (6, -np.inf)):
-        found, false, right, interpretable = [], [], [], []
+        recalls, false, right, interpretable = [], [], [], []
         for seed in SEEDS:
             tokens, groups = mixture(vocabulary, m, seed)
             rows = Coherence(vocabulary, LEVEL, seed).label_ids({SINGULAR: tokens})[SINGULAR]
             passed = rows["q_value"] < LEVEL
-            found.append(passed[:N_PLANTED].mean())
+            recalls.append(passed[:N_PLANTED].mean())
             false.append(passed[N_PLANTED:].sum() / max(passed.sum(), 1))
             interpretable.append(np.mean(rows["interpretable"][:N_PLANTED]))
             right += [
@@ -179,7 +182,7 @@ def discoveries(vocabulary: KnownVocabulary) -> list[Measured]:
             ]
         n = N_PLANTED * len(SEEDS)
         measured += [
-            Measured(f"{m} planted: recall", float(np.mean(found)), n, recall),
+            Measured(f"{m} planted: recall", float(np.mean(recalls)), n, recall),
             Measured(f"{m} planted: interpretable", float(np.mean(interpretable)), n),
             Measured(
                 f"{m} planted: false discoveries",
@@ -308,12 +311,12 @@ def everything(tokenizer: Path, answers: Path) -> Iterator[Measured]:
 
 def main() -> None:
     shared = Path(os.environ.get("SVDLENS_SHARED") or PROJECT.parent / "shared")
-    places = [shared / "gpt2-tokenizer", shared / "published"]
-    for place in places:
-        if not place.is_dir():
-            sys.exit(f"{place} is not there. Say with SVDLENS_SHARED where gpt2-tokenizer and published are.")
+    directories = [shared / "gpt2-tokenizer", shared / "published"]
+    for directory in directories:
+        if not directory.is_dir():
+            sys.exit(f"{directory} is not there. Say with SVDLENS_SHARED where gpt2-tokenizer and published are.")
     measured = []
-    for one in everything(*places):
+    for one in everything(*directories):
         measured.append(one)
         print(f"{one.quantity:60} {one.value:10.4g}  {one.limit}{'' if one.is_kept else '  MISSED'}", flush=True)
     rows = [(one.quantity, one.value, one.limit, one.n) for one in measured]

@@ -127,7 +127,7 @@ def test_schemas_keep_model_and_setting_to_the_path(name: str) -> None:
         is_category = field.name in categories or (field.name == "group" and name == "FRACTIONS")
         assert (field.type == CATEGORY) == is_category, field.name
     if {"layer", "head", "index"} & set(schema.names):
-        assert {schema.field(place).type for place in ("layer", "head", "index")} == {pa.int16()}
+        assert {schema.field(column).type for column in ("layer", "head", "index")} == {pa.int16()}
 
 
 def test_hive_columns_come_from_the_path_alone(tmp_path: Path) -> None:
@@ -155,15 +155,15 @@ def test_token_lists_are_in_order(tmp_path: Path) -> None:
     write_table(tmp_path / "a.parquet", rows["columns"], TOKENS, FACTS)
     table = read(tmp_path / "a.parquet").to_pylist()
     expected = []
-    places = [(0, None), (1, 3)]
+    layers_and_heads = [(0, None), (1, 3)]
     for readout, side, matrix, index, sign in product(("W_U", "W_E"), ("read", "write"), (0, 1), range(3), (+1, -1)):
         top = rows["top"][readout][side][sign]
         ids, scores, mean_score = (part[3 * matrix + index].tolist() for part in top)
         expected.append(
             {
                 "matrix": "ov",
-                "layer": places[matrix][0],
-                "head": places[matrix][1],
+                "layer": layers_and_heads[matrix][0],
+                "head": layers_and_heads[matrix][1],
                 "index": index,
                 "side": side,
                 "sign": sign,
@@ -278,9 +278,9 @@ def test_concatenation_equals_that_of_pandas(tmp_path: Path) -> None:
 
     expected = pd.concat(frames, ignore_index=True)[whole.column_names]
     categories = ["model", "setting", "matrix"]
-    found = whole.to_pandas()
+    frame = whole.to_pandas()
     pd.testing.assert_frame_equal(
-        found.astype(dict.fromkeys(categories, str)), expected.astype(dict.fromkeys(categories, str)), check_dtype=False
+        frame.astype(dict.fromkeys(categories, str)), expected.astype(dict.fromkeys(categories, str)), check_dtype=False
     )
 
     facts = read_metadata(tmp_path / "whole.parquet")

@@ -53,18 +53,18 @@ def quietly(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0):
 @settings(max_examples=25)
 def test_numbers_are_those_of_statsmodels_and_scipy(one, other):
     first, second = labels(one), labels(other)
-    found = quietly(first, second)
+    record = quietly(first, second)
     a, b = (of["interpretable"].to_numpy(dtype=bool) for of in (first, second))
     counts = [(a & b).sum(), (a & ~b).sum(), (~a & b).sum(), (~a & ~b).sum()]
-    assert [found[cell] for cell in CELLS] == counts and found["n"] == found["n_joined"] == len(first)
-    assert found["kappa"] == pytest.approx(cohens_kappa(np.reshape(counts, (2, 2))).kappa)
+    assert [record[cell] for cell in CELLS] == counts and record["n"] == record["n_joined"] == len(first)
+    assert record["kappa"] == pytest.approx(cohens_kappa(np.reshape(counts, (2, 2))).kappa)
     for name, table, decision, reference in (("first", first, a, b), ("second", second, b, a)):
         score, log_rank = table["score"], table["mean_log_rank"]
-        assert found[f"{name}_auc"] == pytest.approx(area(score, reference))
-        assert found[f"{name}_spearman"] == pytest.approx(spearmanr(score, log_rank).statistic)
-        assert found[f"{name}_log_rank_interpretable"] == pytest.approx(log_rank[decision].mean())
-        assert found[f"{name}_log_rank_not"] == pytest.approx(log_rank[~decision].mean())
-        assert found[f"{name}_log_rank_auc"] == pytest.approx(area(log_rank, decision))
+        assert record[f"{name}_auc"] == pytest.approx(area(score, reference))
+        assert record[f"{name}_spearman"] == pytest.approx(spearmanr(score, log_rank).statistic)
+        assert record[f"{name}_log_rank_interpretable"] == pytest.approx(log_rank[decision].mean())
+        assert record[f"{name}_log_rank_not"] == pytest.approx(log_rank[~decision].mean())
+        assert record[f"{name}_log_rank_auc"] == pytest.approx(area(log_rank, decision))
 
 
 def area(scores, positive) -> float:
@@ -74,12 +74,12 @@ def area(scores, positive) -> float:
 
 def test_the_interval_of_kappa_is_near_that_of_large_samples():
     first, second = labels(1, layers=20), labels(2, layers=20)
-    found = quietly(first, second)
-    expected = cohens_kappa(np.reshape([found[cell] for cell in CELLS], (2, 2)))
-    assert found["kappa_low"] == pytest.approx(expected.kappa_low, abs=0.01)
-    assert found["kappa_high"] == pytest.approx(expected.kappa_upp, abs=0.01)
-    assert quietly(first, second) == found
-    assert quietly(first, second, seed=1)["kappa_low"] != found["kappa_low"]
+    record = quietly(first, second)
+    expected = cohens_kappa(np.reshape([record[cell] for cell in CELLS], (2, 2)))
+    assert record["kappa_low"] == pytest.approx(expected.kappa_low, abs=0.01)
+    assert record["kappa_high"] == pytest.approx(expected.kappa_upp, abs=0.01)
+    assert quietly(first, second) == record
+    assert quietly(first, second, seed=1)["kappa_low"] != record["kappa_low"]
 
 
 @given(st.randoms(use_true_random=False))
@@ -89,8 +89,8 @@ def test_the_order_of_rows_does_not_matter(random):
     orders = [list(range(len(first))) for _ in range(2)]
     for order in orders:
         random.shuffle(order)
-    found = quietly(first.iloc[orders[0]], second.iloc[orders[1]])
-    assert found == pytest.approx(quietly(first, second))
+    record = quietly(first.iloc[orders[0]], second.iloc[orders[1]])
+    assert record == pytest.approx(quietly(first, second))
 
 
 def test_the_other_way_round_says_the_same():
@@ -101,9 +101,9 @@ def test_the_other_way_round_says_the_same():
 
 
 def test_a_labeller_agrees_with_itself():
-    found = quietly(labels(1), labels(1))
-    assert (found["kappa"], found["kappa_low"], found["kappa_high"]) == (1, 1, 1)
-    assert (found["only_first"], found["only_second"], found["first_auc"]) == (0, 0, 1)
+    record = quietly(labels(1), labels(1))
+    assert (record["kappa"], record["kappa_low"], record["kappa_high"]) == (1, 1, 1)
+    assert (record["only_first"], record["only_second"], record["first_auc"]) == (0, 0, 1)
 
 
 @pytest.mark.parametrize("heads", [2, None])
@@ -129,17 +129,17 @@ def test_rows_that_one_leaves_open_do_not_count():
     second.loc[:9, "status"] = "abstained"
     second.loc[10:19, "interpretable"] = None
     first.loc[20:29, ["status", "interpretable"]] = ["failed", None]
-    found = quietly(first, second)
+    record = quietly(first, second)
     alone = quietly(first.iloc[30:], second.iloc[30:])
-    assert (found["n_joined"], found["n"]) == (len(first), len(first) - 30)
-    assert {**found, "n_joined": alone["n_joined"]} == alone
+    assert (record["n_joined"], record["n"]) == (len(first), len(first) - 30)
+    assert {**record, "n_joined": alone["n_joined"]} == alone
 
 
 def test_lists_of_frequent_tokens_are_not_interpretable():
     first, second = labels(1), labels(1)
     second.loc[second["kind"] == "semantic", "kind"] = "frequency"
-    found = quietly(first, second)
-    assert (found["both"], found["only_second"]) == (0, 0) and found["only_first"] > 0
+    record = quietly(first, second)
+    assert (record["both"], record["only_second"]) == (0, 0) and record["only_first"] > 0
 
 
 def test_one_labellers_log_ranks_serve_for_both():
@@ -155,12 +155,12 @@ def test_one_labellers_log_ranks_serve_for_both():
 
 def test_scores_that_are_not_there():
     second = labels(2).assign(score=None)
-    found = quietly(labels(1), second)
-    assert found["second_auc"] is None and found["second_spearman"] is None and found["first_auc"] is not None
+    record = quietly(labels(1), second)
+    assert record["second_auc"] is None and record["second_spearman"] is None and record["first_auc"] is not None
     some = labels(2)
     some.loc[::3, "score"] = np.nan
-    found, rest = quietly(labels(1), some), some["score"].notna()
-    assert found["second_auc"] == pytest.approx(
+    record, rest = quietly(labels(1), some), some["score"].notna()
+    assert record["second_auc"] == pytest.approx(
         area(some["score"][rest], labels(1)["interpretable"][rest].astype(bool))
     )
 
@@ -184,30 +184,30 @@ def test_what_cannot_be_said_is_none(case):
         first, second = first.iloc[:1], second.iloc[:1]
     else:
         first = first.assign(score=0.5)
-    found = quietly(first, second)
-    assert set(found) == set(AGREEMENT.names) - {"model", "setting", "matrix", "readout", "first", "second"}
-    assert all(value is None or np.isfinite(value) for value in found.values())
-    nothing = {name for name, value in found.items() if value is None}
+    record = quietly(first, second)
+    assert set(record) == set(AGREEMENT.names) - {"model", "setting", "matrix", "readout", "first", "second"}
+    assert all(value is None or np.isfinite(value) for value in record.values())
+    nothing = {name for name, value in record.items() if value is None}
     if case in ("disjoint", "empty", "abstains"):
-        assert found["n"] == 0 and [found[cell] for cell in CELLS] == [0] * 4
-        assert nothing == set(found) - {"n_joined", "n", *CELLS}
+        assert record["n"] == 0 and [record[cell] for cell in CELLS] == [0] * 4
+        assert nothing == set(record) - {"n_joined", "n", *CELLS}
     elif case == "one class":
-        assert found["kappa"] == 0 and {"first_auc", "second_log_rank_auc", "second_log_rank_not"} == nothing
+        assert record["kappa"] == 0 and {"first_auc", "second_log_rank_auc", "second_log_rank_not"} == nothing
     elif case == "both one class":
         assert {"kappa", "kappa_low", "kappa_high", "first_auc", "second_auc"} < nothing
     elif case == "one row":
-        assert {"kappa", "first_auc", "first_spearman"} < nothing and found["n"] == 1
+        assert {"kappa", "first_auc", "first_spearman"} < nothing and record["n"] == 1
     else:
-        assert nothing == {"first_spearman"} and found["first_auc"] == 0.5
+        assert nothing == {"first_spearman"} and record["first_auc"] == 0.5
 
 
 def test_frequency_alone_can_explain_everything():
     first = labels(1)
     first["interpretable"] = (first["mean_log_rank"] < 5).astype(object)
-    found = quietly(first.assign(score=-first["mean_log_rank"]), labels(2))
-    assert found["first_log_rank_auc"] == 0  # the more frequent the tokens, the more interpretable
-    assert found["first_spearman"] == pytest.approx(-1)
-    assert found["first_log_rank_interpretable"] < 5 <= found["first_log_rank_not"]
+    record = quietly(first.assign(score=-first["mean_log_rank"]), labels(2))
+    assert record["first_log_rank_auc"] == 0  # the more frequent the tokens, the more interpretable
+    assert record["first_spearman"] == pytest.approx(-1)
+    assert record["first_log_rank_interpretable"] < 5 <= record["first_log_rank_not"]
 
 
 def test_rows_with_the_same_keys_are_named():
@@ -232,19 +232,19 @@ def test_a_labeller_by_itself_has_its_frequency_and_nothing_else():
     table = labels(1)
     table.loc[:9, "status"] = "abstained"
     table.loc[10:19, "interpretable"] = None
-    found, rest = alone(table), table.iloc[20:]
+    record, rest = alone(table), table.iloc[20:]
     log_rank, decision = rest["mean_log_rank"], rest["interpretable"].astype(bool)
-    assert (found["n_joined"], found["n"]) == (len(table), len(rest))
-    assert found["first_log_rank_auc"] == pytest.approx(area(log_rank, decision))
-    assert found["first_spearman"] == pytest.approx(spearmanr(rest["score"], log_rank).statistic)
-    means = found["first_log_rank_interpretable"], found["first_log_rank_not"]
+    assert (record["n_joined"], record["n"]) == (len(table), len(rest))
+    assert record["first_log_rank_auc"] == pytest.approx(area(log_rank, decision))
+    assert record["first_spearman"] == pytest.approx(spearmanr(rest["score"], log_rank).statistic)
+    means = record["first_log_rank_interpretable"], record["first_log_rank_not"]
     assert means == pytest.approx((log_rank[decision].mean(), log_rank[~decision].mean()))
     with_itself = quietly(table, table)
-    for name in set(found) - {"n_joined"}:
+    for name in set(record) - {"n_joined"}:
         # What would be said of everything that is compared with itself is left out.
-        assert found[name] is None or found[name] == with_itself[name]
-    said = {name for name, value in found.items() if value is not None}
-    assert said == {"n_joined", "n"} | {name for name in found if name.startswith("first_") and name != "first_auc"}
+        assert record[name] is None or record[name] == with_itself[name]
+    said = {name for name, value in record.items() if value is not None}
+    assert said == {"n_joined", "n"} | {name for name in record if name.startswith("first_") and name != "first_auc"}
     silent = alone(table.assign(mean_log_rank=np.nan, score=None))
     assert {name for name, value in silent.items() if value is not None} == {"n_joined", "n"}
 

@@ -117,8 +117,8 @@ class Membership:
     def fit(self, labels, evidence, ids):
         for label, row in zip(labels, ids, strict=True):
             self.asked.setdefault(label, set()).update(row.tolist())
-        of_labels = np.array([int(label.split()[-1]) for label in labels])
-        return (ids // PER_CLUSTER == of_labels[:, None]).astype(float)
+        label_clusters = np.array([int(label.split()[-1]) for label in labels])
+        return (ids // PER_CLUSTER == label_clusters[:, None]).astype(float)
 
 
 def test_right_labels_are_far_above_chance():
@@ -130,10 +130,10 @@ def test_right_labels_are_far_above_chance():
 
 def test_wrong_labels_are_at_chance():
     for seed in range(3):
-        of_intrusion, of_retrieval, of_held_out = three_tests(with_wrong_labels(planted_lists(seed)), JUDGE, seed)
-        assert of_intrusion.low <= of_intrusion.chance <= of_intrusion.high
-        assert of_held_out.low <= of_held_out.chance <= of_held_out.high
-        assert of_retrieval.low <= of_retrieval.chance  # and not above: its negatives were chosen to be hard
+        intrusion, retrieval, held_out = three_tests(with_wrong_labels(planted_lists(seed)), JUDGE, seed)
+        assert intrusion.low <= intrusion.chance <= intrusion.high
+        assert held_out.low <= held_out.chance <= held_out.high
+        assert retrieval.low <= retrieval.chance  # and not above: its negatives were chosen to be hard
 
 
 def test_better_lists_score_higher():
@@ -181,12 +181,10 @@ def test_the_fit_is_that_of_a_loop_and_no_token_votes_for_itself(seed):
 
 
 def test_lists_named_after_their_own_tokens_are_at_chance():
-    of_intrusion, of_retrieval, of_held_out = three_tests(
-        incoherent_lists(), EmbeddingJudge(EMBEDDINGS, named(), TEXTS)
-    )
-    assert of_intrusion.low <= of_intrusion.chance <= of_intrusion.high
-    assert of_retrieval.low <= of_retrieval.chance
-    assert of_held_out.low <= of_held_out.chance <= of_held_out.high
+    intrusion, retrieval, held_out = three_tests(incoherent_lists(), EmbeddingJudge(EMBEDDINGS, named(), TEXTS))
+    assert intrusion.low <= intrusion.chance <= intrusion.high
+    assert retrieval.low <= retrieval.chance
+    assert held_out.low <= held_out.chance <= held_out.high
 
 
 TEXTS = VOCABULARY.texts
@@ -281,9 +279,9 @@ def test_intruders_are_like_the_tokens_whose_place_they_take():
             assert abs(len(one.strip()) - len(other.strip())) <= INTRUDER_LENGTH
             assert VOCABULARY.groups[intruder] not in VOCABULARY.groups[prepared.lists.ids[at]]
             assert text_key(other) not in map(text_key, prepared.evidence[row])
-            of_layer = prepared.first[prepared.lists.layers == prepared.lists.layers[at]]
-            assert intruder in of_layer
-            distances = np.abs(VOCABULARY.log_ranks[of_layer] - VOCABULARY.log_ranks[target])
+            layer_ids = prepared.first[prepared.lists.layers == prepared.lists.layers[at]]
+            assert intruder in layer_ids
+            distances = np.abs(VOCABULARY.log_ranks[layer_ids] - VOCABULARY.log_ranks[target])
             nearer.append((distances < abs(VOCABULARY.log_ranks[intruder] - VOCABULARY.log_ranks[target])).mean())
     assert np.mean(nearer) < 0.1  # of tokens drawn at random it would be half
 

@@ -47,10 +47,10 @@ def test_the_fit_is_that_of_a_loop(seed):
         [f"class {rng.integers(5)}", " CLASS 3 ", "no class", "class 3 / class 4"][rng.integers(4)] for _ in "abcdef"
     ]
     ids = rng.integers(0, N_TOKENS, (6, 7))
-    found = judge.fit(labels, [[]] * 6, ids)
-    for label, row, of_row in zip(labels, ids, found, strict=True):
+    fits = judge.fit(labels, [[]] * 6, ids)
+    for label, row, row_fits in zip(labels, ids, fits, strict=True):
         same = [ids for name, ids in members if name == text_key(label)]
-        for id, fit in zip(row, of_row, strict=True):
+        for id, fit in zip(row, row_fits, strict=True):
             opinion = other.opinions[id]
             if not same:
                 assert fit == opinion or (np.isnan(fit) and np.isnan(opinion))

@@ -45,12 +45,12 @@ class Shape:
 def token_texts(n: int) -> list[str]:
     """The hostile ones first, then words that nobody uses."""
     words = []
-    for place in range(n):
-        syllables, rest = "", place
+    for number in range(n):
+        syllables, rest = "", number
         while rest or not syllables:
             rest, digit = divmod(rest, len(SYLLABLES))
             syllables += SYLLABLES[digit]
-        words.append(("" if place % 3 == 0 else " ") + syllables)
+        words.append(("" if number % 3 == 0 else " ") + syllables)
     return [*HOSTILE[:n], *words[len(HOSTILE) :]]
 
 
@@ -62,11 +62,11 @@ def distinct_ids(n: int, k: int, vocabulary: int, generator: np.random.Generator
     for start in range(0, n, 4096):
         rows = slice(start, min(start + 4096, n))
         uniform = (np.arange(k) + generator.random((rows.stop - start, k))) / k
-        places = np.minimum(np.searchsorted(edges, uniform), vocabulary - 1)
+        positions = np.minimum(np.searchsorted(edges, uniform), vocabulary - 1)
         # One in each of k parts of the vocabulary; neighbours that fell on one token move on, and back at the end.
-        places = np.maximum.accumulate(places - np.arange(k), axis=1) + np.arange(k)
-        places = np.minimum(places, vocabulary - k + np.arange(k))
-        ids[rows] = generator.permuted(places, axis=1)
+        positions = np.maximum.accumulate(positions - np.arange(k), axis=1) + np.arange(k)
+        positions = np.minimum(positions, vocabulary - k + np.arange(k))
+        ids[rows] = generator.permuted(positions, axis=1)
     return ids
 
 
@@ -75,12 +75,14 @@ def list_column(values: np.ndarray, type: pa.DataType) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, pa.array(values.reshape(-1), type))
 
 
-def keys_of(shape: Shape, matrix: str, sides: Sequence[str], places: Sequence[tuple], directions: int) -> dict:
+def keys_of(
+    shape: Shape, matrix: str, sides: Sequence[str], layers_and_heads: Sequence[tuple], directions: int
+) -> dict:
     """Key columns in the order of project_directions: read-out, side, matrix, direction, sign."""
-    n = len(shape.readouts) * len(sides) * len(places) * directions * 2
-    grid = np.indices((len(shape.readouts), len(sides), len(places), directions, 2)).reshape(5, -1)
-    layer = np.array([-1 if layer is None else layer for layer, _ in places])[grid[2]]
-    head = np.array([-1 if head is None else head for _, head in places])[grid[2]]
+    n = len(shape.readouts) * len(sides) * len(layers_and_heads) * directions * 2
+    grid = np.indices((len(shape.readouts), len(sides), len(layers_and_heads), directions, 2)).reshape(5, -1)
+    layer = np.array([-1 if layer is None else layer for layer, _ in layers_and_heads])[grid[2]]
+    head = np.array([-1 if head is None else head for _, head in layers_and_heads])[grid[2]]
     return {
         "matrix": pa.array([matrix] * n).dictionary_encode().cast(TOKENS.field("matrix").type),
         "layer": pa.array(layer, pa.int16(), mask=layer < 0),
@@ -108,7 +110,7 @@ def label_columns(keys: dict, ids: np.ndarray, texts: pa.Array, labeller: str, g
     kind = np.where(labelled, generator.choice(len(kinds) - 1, n, p=[0.6, 0.2, 0.14, 0.05, 0.01]) + 1, 0)
     first = np.asarray(texts.take(pa.array(ids[:, 0])).to_pylist(), dtype=object)
     second = np.asarray(texts.take(pa.array(ids[:, 1])).to_pylist(), dtype=object)
-    named = [NAMES[place % len(NAMES)] if place % 3 else None for place in generator.integers(0, 99, n)]
+    named = [NAMES[number % len(NAMES)] if number % 3 else None for number in generator.integers(0, 99, n)]
     pairs = [f"{a.strip()} / {b.strip()}" for a, b in zip(first, second, strict=True)]
     label = [(name or pair) if yes else None for name, pair, yes in zip(named, pairs, labelled, strict=True)]
     p = np.where(labelled, 1 + generator.integers(0, 20, n), 1 + generator.integers(20, 1001, n)) / 1001
@@ -122,7 +124,7 @@ def label_columns(keys: dict, ids: np.ndarray, texts: pa.Array, labeller: str, g
         **keys,
         "labeller": [labeller] * n,
         "label": label,
-        "kind": [kinds[place] for place in kind],
+        "kind": [kinds[number] for number in kind],
         "labelled": labelled,
         "verified": [None] * n,
         "interpretable": labelled & (kind < 4),
@@ -138,13 +140,13 @@ def label_columns(keys: dict, ids: np.ndarray, texts: pa.Array, labeller: str, g
     }
 
 
-def spectra_columns(shape: Shape, matrix: str, places: Sequence[tuple], generator) -> dict:
-    n, stored = len(places), np.tile(np.arange(shape.rank) < shape.directions, len(places))
+def spectra_columns(shape: Shape, matrix: str, layers_and_heads: Sequence[tuple], generator) -> dict:
+    n, stored = len(layers_and_heads), np.tile(np.arange(shape.rank) < shape.directions, len(layers_and_heads))
     values = np.sort(np.exp(generator.normal(0, 1, (n, shape.rank))), axis=1)[:, ::-1]
     gaps = np.concatenate([values[:, :-1] - values[:, 1:], values[:, -1:]], axis=1) / values
     clusters = np.concatenate([np.zeros((n, 1), int), np.cumsum(gaps[:, :-1] >= 0.03, axis=1)], axis=1)
-    layer = np.repeat([layer for layer, _ in places], shape.rank)
-    head = np.repeat([-1 if head is None else head for _, head in places], shape.rank)
+    layer = np.repeat([layer for layer, _ in layers_and_heads], shape.rank)
+    head = np.repeat([-1 if head is None else head for _, head in layers_and_heads], shape.rank)
 
     def kept(numbers: np.ndarray) -> np.ndarray:
         return np.where(stored, numbers, np.nan)
@@ -178,8 +180,8 @@ def write_sweep(
         texts = pa.array(token_texts(shape.vocabulary))
         for matrix in shape.matrices:
             heads: Sequence[int | None] = range(shape.heads) if matrix in ("ov", "qk") else [None]
-            places = [(layer, head) for layer in range(shape.layers) for head in heads]
-            keys = keys_of(shape, matrix, SIDES[matrix], places, shape.directions)
+            layers_and_heads = [(layer, head) for layer in range(shape.layers) for head in heads]
+            keys = keys_of(shape, matrix, SIDES[matrix], layers_and_heads, shape.directions)
             control_keys = keys_of(shape, matrix, ("all",), [(None, None)], controls)
             base = distinct_ids(len(keys["sign"]), shape.tokens, shape.vocabulary, np.random.default_rng(7))
             for setting, table in shape.tables:
@@ -196,26 +198,27 @@ def write_sweep(
 
                 source = Source(model, setting, at("tokens"), at("spectra"), at("controls", end=".random_unit"), {}, {})
                 write_table(source.tokens, token_columns(keys, ids, texts, shift, generator), TOKENS, facts)
-                write_table(source.spectra, spectra_columns(shape, matrix, places, generator), SPECTRA, facts)
+                write_table(source.spectra, spectra_columns(shape, matrix, layers_and_heads, generator), SPECTRA, facts)
                 control = token_columns(control_keys, control_ids, texts, shift, generator)
                 control |= {"control": ["random_unit"] * len(control_ids)}
                 write_table(source.random, control, CONTROLS, facts)
                 for labeller in labellers if matrix in labels_of else []:
                     facts |= {"labeller_network": False, "token_frequency": "counts"}
                     said = label_columns(keys, ids, texts, labeller, generator)
-                    of_random = label_columns(control_keys, control_ids, texts, labeller, generator)
-                    of_random["control"] = ["random_unit"] * len(control_ids)
+                    control_labels = label_columns(control_keys, control_ids, texts, labeller, generator)
+                    control_labels["control"] = ["random_unit"] * len(control_ids)
                     paths = at("labels", end=f".{labeller}"), at("controls", end=f".random_unit.{labeller}")
                     write_table(paths[0], said, LABELS, facts)
-                    write_table(paths[1], of_random, CONTROL_LABELS, facts)
+                    write_table(paths[1], control_labels, CONTROL_LABELS, facts)
                     source.labels[labeller], source.random_labels[labeller] = paths
                     counted = ["layer", "head", "index", "side", "sign", "readout", "kind", "interpretable", "status"]
                     frames = [
-                        pd.DataFrame({name: np.asarray(one[name]) for name in counted}) for one in (said, of_random)
+                        pd.DataFrame({name: np.asarray(one[name]) for name in counted})
+                        for one in (said, control_labels)
                     ]
                     constants = {"model": model, "setting": setting, "matrix": matrix, "labeller": labeller}
-                    found = fractions_of_readouts(*frames, "q_value < 0.05").assign(**constants)
-                    fractions.append(found)
+                    table_of_labeller = fractions_of_readouts(*frames, "q_value < 0.05").assign(**constants)
+                    fractions.append(table_of_labeller)
                 sources.append(source)
     table = pd.concat(fractions, ignore_index=True) if fractions else pd.DataFrame(columns=FRACTIONS.names)
     columns = {name: table[name] for name in FRACTIONS.names}

@@ -362,8 +362,8 @@ def outside(group: Group, texts: tuple[str, ...]) -> Int64[np.ndarray, " others"
     own = inside(group)
     ids = [id for id, word in ordinary(texts).items() if word not in own]
     if group.form:
-        of_form = re.compile(group.form).fullmatch
-        ids = [id for id in ids if not of_form(texts[id])]
+        has_form = re.compile(group.form).fullmatch
+        ids = [id for id in ids if not has_form(texts[id])]
     return np.array(ids, dtype=np.int64)
 
 
@@ -381,11 +381,11 @@ def nearest(
     """For each of `words`, the N_NEAREST `candidates` (all, if fewer) whose rank is nearest to its own."""
     rank = rank.astype(np.float64)  # differences of unsigned numbers would wrap
     ids = candidates[np.argsort(rank[candidates], kind="stable")]
-    found = {}
-    for word, place in zip(words.tolist(), np.searchsorted(rank[ids], rank[words]).tolist(), strict=True):
-        window = ids[max(place - N_NEAREST, 0) : place + N_NEAREST]
-        found[word] = window[np.argsort(np.abs(rank[window] - rank[word]), kind="stable")[:N_NEAREST]]
-    return found
+    nearest_ids = {}
+    for word, position in zip(words.tolist(), np.searchsorted(rank[ids], rank[words]).tolist(), strict=True):
+        window = ids[max(position - N_NEAREST, 0) : position + N_NEAREST]
+        nearest_ids[word] = window[np.argsort(np.abs(rank[window] - rank[word]), kind="stable")[:N_NEAREST]]
+    return nearest_ids
 
 
 def draw(

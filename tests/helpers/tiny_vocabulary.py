@@ -26,11 +26,11 @@ def tiny_vocabulary(seed: int = 0, no_classes: bool = False) -> KnownVocabulary:
     spread = rng.standard_normal((CLUSTERS, PER_CLUSTER, WIDTH))
     log_ranks = np.log(1 + rng.permutation(N_TOKENS))
     by_rank = np.argsort(log_ranks)
-    cluster, place = np.divmod(np.arange(N_TOKENS), PER_CLUSTER)
+    cluster, member = np.divmod(np.arange(N_TOKENS), PER_CLUSTER)
     members = {
         **{("semantic", f"concept {one}"): np.flatnonzero(cluster == one) for one in range(0, CLUSTERS, 2)},
-        **{("grammatical", f"form {one}"): np.flatnonzero(place % FORMS == one) for one in range(0, FORMS, 2)},
-        **{("orthographic", f"form {one}"): np.flatnonzero(place % FORMS == one) for one in range(1, FORMS, 2)},
+        **{("grammatical", f"form {one}"): np.flatnonzero(member % FORMS == one) for one in range(0, FORMS, 2)},
+        **{("orthographic", f"form {one}"): np.flatnonzero(member % FORMS == one) for one in range(1, FORMS, 2)},
         ("frequency", "frequent tokens"): np.sort(by_rank[:FREQUENT]),
         ("frequency", "rare tokens"): np.sort(by_rank[-RARE:]),
         ("glitch", "glitches"): np.sort(rng.permutation(N_TOKENS)[:GLITCHES]),

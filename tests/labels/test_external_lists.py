@@ -118,9 +118,9 @@ def test_many_lists_are_shuffled():
     lists += [(f"topical{topic}", topical(topic, topic)) for topic in range(TOPICS)]
     rows, facts = label(lists)
     assert facts["null"] == SHUFFLED
-    found = np.array([row["interpretable"] for row in rows])
-    assert found[FEWEST_TO_SHUFFLE:].mean() > 0.9
-    assert found[:FEWEST_TO_SHUFFLE].mean() < 0.05
+    interpretable = np.array([row["interpretable"] for row in rows])
+    assert interpretable[FEWEST_TO_SHUFFLE:].mean() > 0.9
+    assert interpretable[:FEWEST_TO_SHUFFLE].mean() < 0.05
     assert [row["id"] for row in rows] == [id for id, _ in lists]
 
 

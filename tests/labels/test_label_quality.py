@@ -29,8 +29,8 @@ def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> KnownVocabulary:
 
 def check(measured: list[label_quality.Measured], limits: dict[str, str]) -> None:
     """Values are within their limits; `limits` are those that were asked for, lest one gets lost or laxer."""
-    found = {one.quantity: one.limit for one in measured}
-    assert limits.items() <= found.items()
+    kept_limits = {one.quantity: one.limit for one in measured}
+    assert limits.items() <= kept_limits.items()
     missed = [f"{one.quantity} is {one.value:.4g}, not {one.limit}" for one in measured if not one.is_kept]
     assert not missed
 
@@ -85,15 +85,15 @@ def test_every_published_token_is_one_of_gpt2s(vocabulary: KnownVocabulary) -> N
 def test_plain_coherence_is_the_mean_over_all_pairs(vocabulary: KnownVocabulary) -> None:
     tokens = label_quality.mixture(vocabulary, 8, seed=0)[0][:20]
     lists = first_distinct(tokens, vocabulary.classes.groups)
-    found = label_quality.mean_cosine(lists, vocabulary)
+    means = label_quality.mean_cosine(lists, vocabulary)
     for row in range(20):
         vectors = vocabulary.vectors[lists.ids[row][lists.used[row]]].astype(float)
         cosines = [
             one @ other / np.linalg.norm(one) / np.linalg.norm(other)
-            for place, one in enumerate(vectors)
-            for other in vectors[:place]
+            for number, one in enumerate(vectors)
+            for other in vectors[:number]
         ]
-        assert found[row] == pytest.approx(np.mean(cosines), abs=1e-5)
+        assert means[row] == pytest.approx(np.mean(cosines), abs=1e-5)
 
 
 @pytest.mark.parametrize(

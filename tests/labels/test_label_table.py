@@ -181,8 +181,8 @@ def test_each_readout_is_labelled_by_itself() -> None:
     labeller, tokens = Coherence(VOCABULARY, 0.05, seed=1), shared_lists()
     both = rows_of(label_table(tokens, "coherence", labeller, FEATURES, Choice()))
     for readout in ("W_E", "W_U"):
-        of_readout = tokens.filter(pc.field("readout") == readout)
-        alone = rows_of(label_table(of_readout, "coherence", labeller, FEATURES, Choice()))
+        through_readout = tokens.filter(pc.field("readout") == readout)
+        alone = rows_of(label_table(through_readout, "coherence", labeller, FEATURES, Choice()))
         assert len(alone) == len(tokens) / 2
         # As text, in which NaN equals NaN.
         assert str([row for row in both if row["readout"] == readout]) == str(alone)

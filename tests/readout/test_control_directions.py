@@ -97,18 +97,18 @@ def test_gaussian_directions_are_singular_vectors_of_the_matrices_that_the_seed_
     seed=seeds,
 )
 def test_rotations_stay_in_the_subspace_of_their_matrix_and_are_spread_evenly(sides, matrices, k, spare, n, seed):
-    vectors, found = rotations(sides, matrices, k, k + spare, n, seed)
-    assert found.directions.shape == (n, k + spare)
-    places = list(zip(found.sides, found.matrices, strict=True))
-    assert len(places) == n
+    vectors, rotated = rotations(sides, matrices, k, k + spare, n, seed)
+    assert rotated.directions.shape == (n, k + spare)
+    subspace_of_rows = list(zip(rotated.sides, rotated.matrices, strict=True))
+    assert len(subspace_of_rows) == n
     everywhere = [(side, matrix) for side in vectors for matrix in range(matrices)]
-    # One place after the other, and none with more than one row more than another.
-    assert places == sorted(places, key=everywhere.index)
-    counts = [places.count(place) for place in everywhere]
+    # One subspace after the other, and none with more than one row more than another.
+    assert subspace_of_rows == sorted(subspace_of_rows, key=everywhere.index)
+    counts = [subspace_of_rows.count(subspace) for subspace in everywhere]
     assert max(counts) - min(counts) <= 1
-    for place, count in zip(everywhere, counts, strict=True):
-        rows = found.directions[[row for row, other in enumerate(places) if other == place]].numpy()
-        basis = vectors[place[0]][place[1]].numpy()
+    for subspace, count in zip(everywhere, counts, strict=True):
+        rows = rotated.directions[[row for row, other in enumerate(subspace_of_rows) if other == subspace]].numpy()
+        basis = vectors[subspace[0]][subspace[1]].numpy()
         np.testing.assert_allclose(rows @ basis.T @ basis, rows, rtol=0, atol=1e-12)
         # Row by row from one rotation, then from the next.
         for start in range(0, count, k):
@@ -126,14 +126,14 @@ def test_where_there_are_more_matrices_than_rotations_some_are_drawn() -> None:
 def test_rotations_are_uniform_and_another_one_for_every_matrix() -> None:
     """In coordinates of the subspace: a first row is no more likely to be one vector than another."""
     k, n = 5, 5000
-    vectors, found = rotations(1, 2, k, 8, n)
+    vectors, rotated = rotations(1, 2, k, 8, n)
     inside = [
-        found.directions[matrix * n // 2 : (matrix + 1) * n // 2].numpy() @ vectors["read"][matrix].numpy().T
+        rotated.directions[matrix * n // 2 : (matrix + 1) * n // 2].numpy() @ vectors["read"][matrix].numpy().T
         for matrix in range(2)
     ]
     for coordinates in inside:
-        for place in range(k):
-            check_uniform(coordinates[place::k])
+        for row in range(k):
+            check_uniform(coordinates[row::k])
     assert np.abs(inside[0][:k] - inside[1][:k]).max() > 0.1
     # Rotations and reflections: all orthogonal matrices.
     signs = [np.sign(np.linalg.det(inside[0][start : start + k])) for start in range(0, n // 2, k)]

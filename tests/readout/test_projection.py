@@ -193,8 +193,8 @@ def test_settings_share_lists_where_these_are_the_same(
     for setting in NINE.values():
         key = tuple(list_key(setting, matrix, readouts).values())
         ids[key].append(project_by_itself(results, matrix, setting, readouts)["tokens"]["token_ids"].to_pylist())
-    for of_key in ids.values():
-        assert all(one == of_key[0] for one in of_key)
+    for lists in ids.values():
+        assert all(one == lists[0] for one in lists)
     if readouts == ["W_U"]:
         assert all(one[0] != other[0] for one, other in combinations(ids.values(), 2))
 
@@ -287,14 +287,14 @@ def test_only_reading_sides_through_the_embedding_are_multiplied_by_the_gain(
     norm = "ln1" if matrix in ("ov", "qk") else "ln2"
     svd = load_file(svd_of(results, matrix, Setting()))
     gains = reading_gains(WeightFile(results / f"{MATRICES[matrix]}.safetensors"), matrix)
-    found = residual_vectors(svd, matrix, readout, Setting(read_gain=read_gain), gains)
+    vectors_by_side = residual_vectors(svd, matrix, readout, Setting(read_gain=read_gain), gains)
     sides = {
         "ov": {"read": "left", "write": "right"},
         "qk": {"query": "left", "key": "right"},
         "mlp_in": {"read": "left"},
         "mlp_out": {"write": "right"},
     }[matrix]
-    assert list(found) == list(sides)
+    assert list(vectors_by_side) == list(sides)
     heads = HEADS if matrix in ("ov", "qk") else 1
     for side, array in sides.items():
         vectors = svd[array].reshape(LAYERS, heads, DIRECTIONS, WIDTH).double()
@@ -306,8 +306,8 @@ def test_only_reading_sides_through_the_embedding_are_multiplied_by_the_gain(
                 for layer in range(LAYERS)
             ]
         )
-        assert found[side].dtype == torch.float64
-        assert torch.equal(found[side], expected.flatten(0, 1)), side
+        assert vectors_by_side[side].dtype == torch.float64
+        assert torch.equal(vectors_by_side[side], expected.flatten(0, 1)), side
 
 
 def test_a_model_without_norms_before_its_matrices_has_no_gains(results: Path, tmp_path: Path) -> None:
@@ -316,8 +316,8 @@ def test_a_model_without_norms_before_its_matrices_has_no_gains(results: Path, t
     save_file({name: tensor for name, tensor in tensors.items() if ".ln" not in name}, tmp_path / "mlp.safetensors")
     gains = reading_gains(WeightFile(tmp_path / "mlp.safetensors"), "mlp_in")
     assert gains is None
-    found = residual_vectors(svd, "mlp_in", "W_E", Setting(), gains)
-    assert torch.equal(found["read"], svd["left"].double())
+    vectors = residual_vectors(svd, "mlp_in", "W_E", Setting(), gains)
+    assert torch.equal(vectors["read"], svd["left"].double())
 
 
 def test_the_gain_of_a_reading_side_is_what_a_token_embedding_meets(results: Path, tmp_path: Path) -> None:
@@ -335,9 +335,9 @@ def test_the_gain_of_a_reading_side_is_what_a_token_embedding_meets(results: Pat
         directions.append(((W_E * gain) @ W_in @ right.T / values[:DIRECTIONS]).T)
     scores = np.repeat(np.concatenate(directions), 2, axis=0)
     scores[1::2] *= -1
-    found = np.stack(table["scores"].to_numpy())
+    read_scores = np.stack(table["scores"].to_numpy())
     expected = -np.sort(-scores, axis=1)[:, :K]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(scores).max())
+    np.testing.assert_allclose(read_scores, expected, rtol=0, atol=1e-5 * np.abs(scores).max())
 
 
 # --- read-outs
@@ -349,21 +349,21 @@ def test_the_pseudo_inverse_of_the_embedding_is_that_of_numpy(write_center: bool
     W_E = unembed["embed.W_E"].numpy()
     if write_center:  # of rank d_model - 1
         W_E = W_E - W_E.mean(axis=1, keepdims=True)
-    found = readout_matrix(unembed, Setting(write_center=write_center), "pinv_W_E").numpy()
+    inverse = readout_matrix(unembed, Setting(write_center=write_center), "pinv_W_E").numpy()
     expected = np.linalg.pinv(W_E, rcond=1e-10)
-    assert found.shape == (WIDTH, VOCABULARY)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
+    assert inverse.shape == (WIDTH, VOCABULARY)
+    np.testing.assert_allclose(inverse, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
     # Scores are the combination of embeddings that gives the direction back, if there is one.
     direction = normal(0, WIDTH)
     back = direction - direction.mean() if write_center else direction
-    np.testing.assert_allclose(direction @ found @ W_E, back, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(direction @ inverse @ W_E, back, rtol=0, atol=1e-10)
 
 
 def test_fewer_tokens_than_coordinates_have_a_pseudo_inverse_too(tmp_path: Path) -> None:
     W_E = normal(0, 5, 8).astype(np.float32)
     save_file({"embed.W_E": torch.from_numpy(W_E)}, tmp_path / "unembed.safetensors")
-    found = readout_matrix(WeightFile(tmp_path / "unembed.safetensors"), Setting(), "pinv_W_E").numpy()
-    np.testing.assert_allclose(found, np.linalg.pinv(W_E.astype(np.float64)), rtol=0, atol=1e-12)
+    inverse = readout_matrix(WeightFile(tmp_path / "unembed.safetensors"), Setting(), "pinv_W_E").numpy()
+    np.testing.assert_allclose(inverse, np.linalg.pinv(W_E.astype(np.float64)), rtol=0, atol=1e-12)
 
 
 # --- controls
@@ -395,16 +395,16 @@ def test_controls_are_read_through_the_same_readouts_as_the_vectors(matrix: str,
             assert columns["matrix"] == [matrix] * 2 * N_RANDOM
             assert columns["index"] == [index for index in range(N_RANDOM) for _ in range(2)]
             assert columns["sign"] == [+1, -1] * N_RANDOM
-            places = [table[name].to_pylist() for name in ("side", "layer", "head")]
+            sides_layers_heads = [table[name].to_pylist() for name in ("side", "layer", "head")]
             if control != "rotated":
-                assert places == [[one] * 2 * N_RANDOM for one in ("all", None, None)]
+                assert sides_layers_heads == [[one] * 2 * N_RANDOM for one in ("all", None, None)]
                 continue
             # Matrices are counted layer by layer, in a layer head by head.
             heads = HEADS if matrix in ("ov", "qk") else 1
             where = [(side, n // heads, n % heads) for side, n in zip(rotated.sides, rotated.matrices, strict=True)]
-            assert places[0] == [side for side, _, _ in where for _ in range(2)]
-            assert places[1] == [layer for _, layer, _ in where for _ in range(2)]
-            assert places[2] == [head if heads > 1 else None for _, _, head in where for _ in range(2)]
+            assert sides_layers_heads[0] == [side for side, _, _ in where for _ in range(2)]
+            assert sides_layers_heads[1] == [layer for _, layer, _ in where for _ in range(2)]
+            assert sides_layers_heads[2] == [head if heads > 1 else None for _, _, head in where for _ in range(2)]
 
 
 def test_each_kind_of_matrix_has_controls_of_its_own(results: Path, tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ def read(directions: np.ndarray, matrix: np.ndarray, k: int, route: str = "float
     return top_tokens(torch.from_numpy(directions), ReadoutMatrix(torch.from_numpy(matrix)), k, precision=route)
 
 
-def as_bytes(found: dict[int, TopTokens]) -> dict[int, tuple[bytes, bytes]]:
-    return {sign: (tokens.ids.tobytes(), tokens.scores.tobytes()) for sign, tokens in found.items()}
+def as_bytes(top: dict[int, TopTokens]) -> dict[int, tuple[bytes, bytes]]:
+    return {sign: (tokens.ids.tobytes(), tokens.scores.tobytes()) for sign, tokens in top.items()}
 
 
 def best(scores: np.ndarray, k: int) -> np.ndarray:
@@ -51,9 +51,9 @@ def test_lists_are_an_argsort_with_ties_by_lowest_id(data, route, n, d_model, vo
     small = st.integers(-2, 2)
     directions = data.draw(hnp.arrays(np.float64, (n, d_model), elements=small))
     W_U = data.draw(hnp.arrays(np.float64, (d_model, vocabulary), elements=small))
-    found = read(directions, W_U, k, route)
-    assert list(found) == [+1, -1]
-    for sign, tokens in found.items():
+    top = read(directions, W_U, k, route)
+    assert list(top) == [+1, -1]
+    for sign, tokens in top.items():
         scores = sign * (directions @ W_U)
         expected = best(scores, k)
         assert tokens.ids.shape == (n, min(k, vocabulary))
@@ -76,9 +76,9 @@ def test_whole_vocabularies_against_float64(route, n, d_model, k, scale, seed):
     generator = np.random.default_rng(seed)
     directions = generator.standard_normal((n, d_model)) * 10.0**scale
     W_U = generator.standard_normal((d_model, 400)).astype(np.float32)
-    found = read(directions, W_U, k, route)
+    top = read(directions, W_U, k, route)
     scores = np.array([[np.dot(row, column) for column in W_U.T.astype(np.float64)] for row in directions])
-    for sign, tokens in found.items():
+    for sign, tokens in top.items():
         chosen = np.take_along_axis(sign * scores, tokens.ids, axis=1)
         # As sets and in order, but for scores that differ in their last bits alone.
         expected = -np.sort(-sign * scores, axis=1)[:, :k]
@@ -105,8 +105,8 @@ def crowded() -> tuple[torch.Tensor, ReadoutMatrix]:
     """Directions [37, 96] and a matrix [96, 1200] in which every column stands four times, in scattered places."""
     generator = np.random.default_rng(0)
     columns = generator.standard_normal((96, 300))
-    places = generator.permutation(np.tile(np.arange(300), 4))
-    matrix = torch.from_numpy(columns[:, places])
+    order = generator.permutation(np.tile(np.arange(300), 4))
+    matrix = torch.from_numpy(columns[:, order])
     return torch.from_numpy(generator.standard_normal((37, 96))), ReadoutMatrix(matrix)
 
 
@@ -148,8 +148,8 @@ def test_any_route_tile_and_threads_give_the_same_bytes(case: str, request, monk
                 torch.set_num_threads(threads)
                 for tile in (1, row, 7 * row, 36 * row, 1000 * row):
                     monkeypatch.setattr(readout, "TILE_BYTES", tile)
-                    found = top_tokens(directions, matrix, 50, threads, route)
-                    assert as_bytes(found) == expected, (route, threads, tile)
+                    top = top_tokens(directions, matrix, 50, threads, route)
+                    assert as_bytes(top) == expected, (route, threads, tile)
     finally:
         torch.set_num_threads(before)
 
@@ -168,19 +168,19 @@ def test_a_direction_is_read_the_same_alone_and_among_others(case: str, route: s
 
 def test_the_other_sign_is_the_opposite_direction(crowded: tuple[torch.Tensor, ReadoutMatrix]) -> None:
     directions, matrix = crowded
-    found, opposite = top_tokens(directions, matrix, 40), top_tokens(-directions, matrix, 40)
+    top, opposite = top_tokens(directions, matrix, 40), top_tokens(-directions, matrix, 40)
     for sign in (+1, -1):
-        np.testing.assert_array_equal(found[sign].ids, opposite[-sign].ids)
-        np.testing.assert_array_equal(found[sign].scores, opposite[-sign].scores)
+        np.testing.assert_array_equal(top[sign].ids, opposite[-sign].ids)
+        np.testing.assert_array_equal(top[sign].scores, opposite[-sign].scores)
 
 
 def test_float32_inputs_are_scored_in_float64() -> None:
     """Two columns whose float32 scores would be equal: 2^24 + 1 is no float32."""
     direction = np.array([[2.0**24, 1.0]], dtype=np.float32)
     W_U = np.array([[1.0, 1.0, 1.0], [0.0, 1.0, -1.0]], dtype=np.float32)
-    found = read(direction, W_U, 3)
-    assert found[+1].ids.tolist() == [[1, 0, 2]]
-    assert found[-1].ids.tolist() == [[2, 0, 1]]
+    top = read(direction, W_U, 3)
+    assert top[+1].ids.tolist() == [[1, 0, 2]]
+    assert top[-1].ids.tolist() == [[2, 0, 1]]
 
 
 # --- the bound
@@ -228,9 +228,9 @@ def test_a_bound_that_cannot_decide_is_not_believed(caplog: pytest.LogCaptureFix
     directions = generator.standard_normal((3, 64))
     W_U = np.repeat(generator.standard_normal((64, 1)), 300, axis=1) * (1 + 1e-9 * generator.permutation(300))
     with caplog.at_level("INFO"):
-        found = read(directions, W_U, 5, "bfloat16")
+        top = read(directions, W_U, 5, "bfloat16")
     assert "3 of 3 directions were done in float64" in caplog.text
-    for sign, tokens in found.items():
+    for sign, tokens in top.items():
         np.testing.assert_array_equal(tokens.ids, best(sign * (directions @ W_U), 5))
 
 
@@ -241,8 +241,8 @@ def test_a_bound_that_cannot_decide_is_not_believed(caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize("route", ROUTES)
 def test_k_is_cut_to_the_vocabulary(k: int, route: str) -> None:
     generator = np.random.default_rng(0)
-    found = read(generator.standard_normal((3, 4)), generator.standard_normal((4, 5)), k, route)
-    for tokens in found.values():
+    top = read(generator.standard_normal((3, 4)), generator.standard_normal((4, 5)), k, route)
+    for tokens in top.values():
         assert tokens.ids.shape == tokens.scores.shape == (3, 5)
         assert all(sorted(ids) == [0, 1, 2, 3, 4] for ids in tokens.ids.tolist())
 
@@ -253,8 +253,8 @@ def test_a_zero_direction_has_the_first_tokens(route: str) -> None:
     generator = np.random.default_rng(0)
     directions, W_U = generator.standard_normal((3, 8)), generator.standard_normal((8, 900))
     directions[1] = 0
-    found = read(directions, W_U, 20, route)
-    for sign, tokens in found.items():
+    top = read(directions, W_U, 20, route)
+    for sign, tokens in top.items():
         assert tokens.ids[1].tolist() == list(range(20))
         assert (tokens.scores[1] == 0).all()
         np.testing.assert_array_equal(tokens.ids[[0, 2]], best(sign * (directions @ W_U), 20)[[0, 2]])
@@ -297,6 +297,6 @@ def test_real_attention_against_numpy() -> None:
         directions = np.concatenate([left.T[:8], right[:8]]).astype(np.float32)
         scores = directions.astype(np.float64) @ W_U.astype(np.float64)
         for route in ("float32", "bfloat16"):
-            found = top_tokens(torch.from_numpy(directions), matrix, 50, precision=route)
-            for sign, tokens in found.items():
+            top = top_tokens(torch.from_numpy(directions), matrix, 50, precision=route)
+            for sign, tokens in top.items():
                 np.testing.assert_array_equal(tokens.ids, best(sign * scores, 50))

@@ -64,10 +64,10 @@ def test_products_of_heads_against_numpy(data, tmp_path_factory, d_model, heads,
     weights = write_weights(path, 2, heads, d_model, d_head, 3, seed)
     raw = {name: tensor.astype(np.float64) for name, tensor in load_file(path).items()}
     for matrix, transposed in (("ov", False), ("qk", True)):
-        found = each_matrix(arrays_of(weights, task(matrix)), matrix)
-        assert len(found) == 2 * heads
-        for place, one in enumerate(found):
-            layer, head = divmod(place, heads)
+        svds = each_matrix(arrays_of(weights, task(matrix)), matrix)
+        assert len(svds) == 2 * heads
+        for number, one in enumerate(svds):
+            layer, head = divmod(number, heads)
             first = raw[f"blocks.{layer}.attn.W_{'Q' if transposed else 'V'}"][head]
             second = raw[f"blocks.{layer}.attn.W_{'K' if transposed else 'O'}"][head]
             dense = first @ (second.T if transposed else second)
@@ -81,8 +81,8 @@ def test_mlps_against_numpy(tmp_path_factory, d_model, d_mlp, seed):
     weights = write_weights(path, 1, 1, d_model, 1, d_mlp, seed)
     raw = {name: tensor.astype(np.float64) for name, tensor in load_file(path).items()}
     for matrix, name in (("mlp_in", "W_in"), ("mlp_out", "W_out")):
-        [found] = each_matrix(arrays_of(weights, task(matrix)), matrix)
-        check_svd(found, raw[f"blocks.0.mlp.{name}"], min(d_model, d_mlp), relative=1e-6)
+        [svd] = each_matrix(arrays_of(weights, task(matrix)), matrix)
+        check_svd(svd, raw[f"blocks.0.mlp.{name}"], min(d_model, d_mlp), relative=1e-6)
 
 
 def test_the_arrays_are_what_the_functions_for_one_matrix_find(tmp_path: Path) -> None:
@@ -166,14 +166,14 @@ def test_the_script_applies_its_switches(tmp_path: Path) -> None:
     W_O = raw["blocks.0.attn.W_O"] - raw["blocks.0.attn.W_O"].mean(axis=2, keepdims=True)
     expected = np.linalg.svd(W_V @ W_O, compute_uv=False)[:, :5]
     switches = ("read_gain", "read_center", "write_center")
-    found = load_file(run_script(tmp_path / "weights.safetensors", "ov", tmp_path, 1, switches))
-    np.testing.assert_allclose(found["values"][0], expected, rtol=1e-6, atol=0)
+    svd = load_file(run_script(tmp_path / "weights.safetensors", "ov", tmp_path, 1, switches))
+    np.testing.assert_allclose(svd["values"][0], expected, rtol=1e-6, atol=0)
     # A centred MLP has one value of exactly 0: nothing is written along the ones vector.
     W_out = raw["blocks.0.mlp.W_out"] - raw["blocks.0.mlp.W_out"].mean(axis=1, keepdims=True)
     expected = np.linalg.svd(W_out, compute_uv=False)
-    found = load_file(run_script(tmp_path / "weights.safetensors", "mlp_out", tmp_path, 1, ("write_center",)))
-    np.testing.assert_allclose(found["values"][0, :-1], expected[:-1], rtol=1e-6, atol=0)
-    assert found["values"][0, -1] <= 1e-7 * expected[0]
+    svd = load_file(run_script(tmp_path / "weights.safetensors", "mlp_out", tmp_path, 1, ("write_center",)))
+    np.testing.assert_allclose(svd["values"][0, :-1], expected[:-1], rtol=1e-6, atol=0)
+    assert svd["values"][0, -1] <= 1e-7 * expected[0]
 
 
 # --- weights that cannot be decomposed
@@ -213,8 +213,8 @@ def test_products_beyond_float16_are_fine_and_beyond_float32_are_refused(tmp_pat
             dense = [raw[f"blocks.0.attn.W_{name}"].astype(np.float64) for name in "VO"]
             expected = np.linalg.svd(dense[0] @ dense[1], compute_uv=False)[:, :4]
             assert expected.max() > np.finfo(np.float16).max
-            found = load_file(run_script(path, "ov", tmp_path))["values"][0]
-            np.testing.assert_allclose(found, expected, rtol=1e-6)
+            values = load_file(run_script(path, "ov", tmp_path))["values"][0]
+            np.testing.assert_allclose(values, expected, rtol=1e-6)
         else:
             with pytest.raises(
                 SvdlensError, match=r"^ov of layer 0 has a singular value of \S+e\+5\d, and float32 ends.*checkpoint"
@@ -284,8 +284,8 @@ def test_qk_of_gpt2_small(tmp_path: Path) -> None:
     }
     tensors["blocks.0.ln1.w"] = torch.from_numpy(raw["ln_1.weight"].copy())
     save_file(tensors, tmp_path / "attention.safetensors")
-    found = each_matrix(arrays_of(WeightFile(tmp_path / "attention.safetensors"), task("qk"), threads=2), "qk")
-    for head, one in enumerate(found):
+    svds = each_matrix(arrays_of(WeightFile(tmp_path / "attention.safetensors"), task("qk"), threads=2), "qk")
+    for head, one in enumerate(svds):
         columns = slice(64 * head, 64 * (head + 1))
         dense = query[:, columns].astype(np.float64) @ key[:, columns].astype(np.float64).T
         check_svd(one, dense, 64, relative=1e-6)

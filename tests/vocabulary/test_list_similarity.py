@@ -38,18 +38,18 @@ distinct_lists = st.lists(
 @given(st.lists(st.lists(st.integers(0, 30), min_size=20, max_size=20), max_size=8))
 def test_first_distinct_is_what_a_loop_finds(lists):
     groups = np.arange(31) // 2  # each token has a variant
-    found = first_distinct(np.array(lists, dtype=np.int32).reshape(-1, 20), groups)
-    assert found.ids.shape == found.used.shape == (len(lists), LIST_LENGTH)
-    assert found.ids.dtype == np.int32
+    distinct = first_distinct(np.array(lists, dtype=np.int32).reshape(-1, 20), groups)
+    assert distinct.ids.shape == distinct.used.shape == (len(lists), LIST_LENGTH)
+    assert distinct.ids.dtype == np.int32
     for row, tokens in enumerate(lists):
         expected: list[int] = []
         for token in tokens:
             if all(token // 2 != other // 2 for other in expected):
                 expected.append(token)
         expected = expected[:LIST_LENGTH]
-        assert found.ids[row][found.used[row]].tolist() == expected
+        assert distinct.ids[row][distinct.used[row]].tolist() == expected
         # Without gaps: the first places are used, and the others are not.
-        assert found.used[row].tolist() == [True] * len(expected) + [False] * (LIST_LENGTH - len(expected))
+        assert distinct.used[row].tolist() == [True] * len(expected) + [False] * (LIST_LENGTH - len(expected))
 
 
 def test_more_lists_than_are_taken_at_once_are_each_what_they_are_alone():
@@ -65,10 +65,10 @@ def test_more_lists_than_are_taken_at_once_are_each_what_they_are_alone():
 
 @pytest.mark.parametrize("length", [1, 3, LIST_LENGTH, 100])
 def test_lists_of_any_length_and_lists_of_one_token_again_and_again(length):
-    found = first_distinct(np.full((2, length), 7), np.arange(10))
-    assert found.ids[:, 0].tolist() == [7, 7]
-    assert found.used.sum(axis=1).tolist() == [1, 1]
-    assert not similarity(found, vectors_of(0)).any()
+    distinct = first_distinct(np.full((2, length), 7), np.arange(10))
+    assert distinct.ids[:, 0].tolist() == [7, 7]
+    assert distinct.used.sum(axis=1).tolist() == [1, 1]
+    assert not similarity(distinct, vectors_of(0)).any()
 
 
 # --- closeness
@@ -82,10 +82,10 @@ def test_closeness_is_that_of_a_loop(rows, seed):
     assert close.shape == (len(rows), LIST_LENGTH)
     for row, tokens in enumerate(rows):
         expected = np.zeros(LIST_LENGTH)
-        for place, token in enumerate(tokens):
+        for number, token in enumerate(tokens):
             others = [other for other in tokens if other != token]
             squares = [max(0.0, float(vectors[token] @ vectors[other])) ** 2 for other in others]
-            expected[place] = np.mean(squares) if squares else 0.0
+            expected[number] = np.mean(squares) if squares else 0.0
         assert close[row] == pytest.approx(expected, rel=1e-4, abs=1e-5)
         assert alike[row] == pytest.approx(expected[: len(tokens)].mean() if tokens else 0.0, rel=1e-4, abs=1e-5)
 

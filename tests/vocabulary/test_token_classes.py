@@ -128,13 +128,13 @@ def test_classes_of_a_vocabulary_are_those_of_a_loop_over_its_tokens():
         return len({classes.groups[id] for id in ids}) >= FEWEST_WORDS and len(ids) <= len(texts) // 2
 
     wanted = {frozenset(ids) for ids in [*expected.values(), *concepts.values()] if is_kept(ids)}
-    found = list(map(frozenset, members_of(classes)))
-    assert set(found) == wanted and len(found) == len(wanted)
+    class_members = list(map(frozenset, members_of(classes)))
+    assert set(class_members) == wanted and len(class_members) == len(wanted)
     names_of_concept: dict[frozenset[int], set[str]] = defaultdict(set)
     for row, ids in concepts.items():
         concept = lexicon().concepts[row]
         names_of_concept[frozenset(ids)].add(concept.name if concept.kind == "hypernym" else ABOUT + concept.name)
-    for kind, name, ids in zip(classes.kinds, classes.names, found, strict=True):
+    for kind, name, ids in zip(classes.kinds, classes.names, class_members, strict=True):
         if kind == "semantic":
             assert name in names_of_concept[ids]
         else:
@@ -164,11 +164,11 @@ def test_the_order_of_ids_changes_no_class():
 def test_function_words_are_in_no_concept():
     texts, _, classes = bundled()
     semantic = np.flatnonzero(np.array(classes.kinds) == "semantic")
-    of_concepts = np.asarray(classes.membership[:, semantic].sum(axis=1)).ravel()
+    n_concepts = np.asarray(classes.membership[:, semantic].sum(axis=1)).ravel()
     for id, text in enumerate(texts):
         if text.strip().lower() in ALL_FUNCTION_WORDS:
-            assert of_concepts[id] == 0, text
-    assert (of_concepts > 0).mean() > 0.5
+            assert n_concepts[id] == 0, text
+    assert (n_concepts > 0).mean() > 0.5
 
 
 def test_the_most_frequent_and_the_rarest_tokens_go_by_their_ranks():

@@ -41,13 +41,13 @@ RANKS = np.log(1 + np.arange(len(TEXTS)))
 
 
 def check_equal(features: TokenFeatures, expected: TokenFeatures) -> None:
-    classes, of_expected = features.classes, expected.classes
-    assert (classes.names, classes.kinds) == (of_expected.names, of_expected.kinds)
+    classes, expected_classes = features.classes, expected.classes
+    assert (classes.names, classes.kinds) == (expected_classes.names, expected_classes.kinds)
     for name in ("groups", "is_word"):
-        values, wanted = getattr(classes, name), getattr(of_expected, name)
+        values, wanted = getattr(classes, name), getattr(expected_classes, name)
         assert values.dtype == wanted.dtype and np.array_equal(values, wanted), name
-    assert classes.membership.shape == of_expected.membership.shape
-    assert (classes.membership != of_expected.membership).nnz == 0
+    assert classes.membership.shape == expected_classes.membership.shape
+    assert (classes.membership != expected_classes.membership).nnz == 0
     assert np.array_equal(features.log_ranks, expected.log_ranks)
     assert features.token_frequency == expected.token_frequency
 

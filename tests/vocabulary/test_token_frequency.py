@@ -97,13 +97,13 @@ def test_merges_as_texts_and_as_pairs_say_the_same(tmp_path):
     tiny_tokenizer(400).save(str(tmp_path / "tokenizer.json"))
     content = json.loads((tmp_path / "tokenizer.json").read_text())
     pairs = [pair if isinstance(pair, list) else pair.split(" ") for pair in content["model"]["merges"]]
-    found = []
+    both = []
     for merges in (pairs, [" ".join(pair) for pair in pairs]):
         content["model"]["merges"] = merges
         (tmp_path / "tokenizer.json").write_text(json.dumps(content))
-        found.append(log_ranks(tmp_path, 402)[0])
-    assert np.array_equal(*found)
-    ranks = np.exp(found[0])
+        both.append(log_ranks(tmp_path, 402)[0])
+    assert np.array_equal(*both)
+    ranks = np.exp(both[0])
     assert ranks[:256] == pytest.approx(128.5) and ranks[256:399] == pytest.approx(np.arange(257, 400))
     # The end of text and two ids without a token: no merge makes them.
     assert ranks[399:] == pytest.approx(401)

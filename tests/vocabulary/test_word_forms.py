@@ -24,7 +24,7 @@ def classes_of(token: str) -> list[tuple[str, str]]:
 
 
 def names_of(token: str, kind: str | None = None) -> set[str]:
-    return {name for of_kind, name in classes_of(token) if kind in (None, of_kind)}
+    return {name for class_kind, name in classes_of(token) if kind in (None, class_kind)}
 
 
 # --- facts: tokens that are in a class, and tokens that are not
@@ -162,14 +162,14 @@ HOSTILE = [
 
 
 def check(token: str) -> None:
-    found = classes_of(token)
-    assert len(set(found)) == len(found), "in a class once"
-    for kind, name in found:
+    classes = classes_of(token)
+    assert len(set(classes)) == len(classes), "in a class once"
+    for kind, name in classes:
         assert kind in KINDS
         assert name and name == name.strip()
         # No control character gets from a token into a name, nor anything that a page would take for markup.
         assert not any(unicodedata.category(character) in ("Cc", "Cf") or character in "<>&\"'" for character in name)
-    assert found == classes_of(f"  {token}\n") or token != token.strip(), "surrounding spaces say nothing"
+    assert classes == classes_of(f"  {token}\n") or token != token.strip(), "surrounding spaces say nothing"
 
 
 @pytest.mark.parametrize("token", HOSTILE, ids=ascii)

@@ -67,9 +67,9 @@ def among_others(*planted: list[int] | np.ndarray, times: int = 20, n: int = 200
 def test_planted_lists_are_found_and_false_discoveries_are_few(members, recall, clusters):
     tokens = np.concatenate([clustered_lists(200, members, 3, clusters), random_lists(800, seed=4)])
     rows = label(singular=tokens, random_unit=random_lists(500, seed=5))[SINGULAR]
-    found = np.array(rows["interpretable"], dtype=bool)
-    assert found[:200].mean() >= recall
-    assert found[200:].sum() / found.sum() <= LEVEL + 0.03
+    interpretable = np.array(rows["interpretable"], dtype=bool)
+    assert interpretable[:200].mean() >= recall
+    assert interpretable[200:].sum() / interpretable.sum() <= LEVEL + 0.03
     # And better than random directions, which here are all incoherent.
     assert np.mean(rows["q_direction"][:200] < LEVEL) >= recall
 
@@ -77,13 +77,13 @@ def test_planted_lists_are_found_and_false_discoveries_are_few(members, recall, 
 @pytest.mark.parametrize("form", ["form 3", "form 4"])
 def test_lists_of_one_form_are_found(form):
     kind = VOCABULARY.classes.kinds[VOCABULARY.classes.names.index(form)]
-    of_form = tokens_of(VOCABULARY, form)
+    form_tokens = tokens_of(VOCABULARY, form)
     rng = np.random.default_rng(0)
-    planted = [rng.permutation(of_form)[:14] for _ in range(30)]
+    planted = [rng.permutation(form_tokens)[:14] for _ in range(30)]
     rows = label(singular=among_others(*planted, times=1, n=1000))[SINGULAR]
-    found = [row for row in range(30) if rows["interpretable"][row]]
-    assert len(found) >= 28
-    assert {(rows["label"][row], rows["kind"][row]) for row in found} == {(form, kind)}
+    interpretable_rows = [row for row in range(30) if rows["interpretable"][row]]
+    assert len(interpretable_rows) >= 28
+    assert {(rows["label"][row], rows["kind"][row]) for row in interpretable_rows} == {(form, kind)}
 
 
 def test_lists_without_structure_have_no_label():
@@ -103,10 +103,10 @@ def test_a_concept_names_a_list_and_the_evidence_is_of_it():
     rows = label(singular=tokens)[SINGULAR]
     for row in range(40):
         name = f"concept {tokens[row, 0] // PER_CLUSTER}"
-        of_concept = {VOCABULARY.texts[id] for id in tokens_of(VOCABULARY, name)}
+        concept_texts = {VOCABULARY.texts[id] for id in tokens_of(VOCABULARY, name)}
         in_list = [VOCABULARY.texts[id] for id in tokens[row, :LIST_LENGTH]]
         assert (rows["label"][row], rows["kind"][row], rows["n_concepts"][row]) == (name, "semantic", 1)
-        assert rows["evidence"][row] == [text for text in in_list if text in of_concept]
+        assert rows["evidence"][row] == [text for text in in_list if text in concept_texts]
         assert len(rows["evidence"][row]) >= 11
 
 
@@ -128,54 +128,54 @@ def test_without_a_class_three_tokens_name_a_list():
 def test_what_alike_function_words_share_is_grammar(function_words, kind):
     cluster = WITHOUT[2]
     texts = list(VOCABULARY.texts)
-    for place, word in enumerate(sorted(ALL_FUNCTION_WORDS)[:function_words]):
-        texts[cluster * PER_CLUSTER + place] = f" {word.title()}"
+    for number, word in enumerate(sorted(ALL_FUNCTION_WORDS)[:function_words]):
+        texts[cluster * PER_CLUSTER + number] = f" {word.title()}"
     tokens = np.concatenate([clustered_lists(20, 13, 7, range(cluster, cluster + 1)), random_lists(200, seed=8)])
     rows = label(VOCABULARY._replace(texts=texts), singular=tokens)[SINGULAR]
-    found = [row for row in range(20) if rows["interpretable"][row] and " / " in rows["label"][row]]
-    assert len(found) >= 15
-    assert {rows["kind"][row] for row in found} == {kind}
+    interpretable_rows = [row for row in range(20) if rows["interpretable"][row] and " / " in rows["label"][row]]
+    assert len(interpretable_rows) >= 15
+    assert {rows["kind"][row] for row in interpretable_rows} == {kind}
 
 
 def test_what_alike_tokens_that_are_no_words_share_is_their_spelling():
     without_concept = [cluster for cluster in NO_WORDS if cluster % 2]
     tokens = np.concatenate([clustered_lists(20, 13, 7, without_concept), random_lists(200, seed=8)])
     rows = label(singular=tokens)[SINGULAR]
-    found = [row for row in range(20) if rows["interpretable"][row] and " / " in rows["label"][row]]
-    assert len(found) >= 15
-    assert {rows["kind"][row] for row in found} == {"orthographic"}
+    interpretable_rows = [row for row in range(20) if rows["interpretable"][row] and " / " in rows["label"][row]]
+    assert len(interpretable_rows) >= 15
+    assert {rows["kind"][row] for row in interpretable_rows} == {"orthographic"}
 
 
 @pytest.mark.parametrize("concepts", [[2], [2, 4], [2, 4, 6]], ids=len)
 def test_concepts_that_each_explain_a_third_are_counted(concepts):
     each = LIST_LENGTH // len(concepts)
-    planted = [cluster * PER_CLUSTER + place for cluster in concepts for place in range(each)]
+    planted = [cluster * PER_CLUSTER + member for cluster in concepts for member in range(each)]
     rows = label(singular=among_others(planted))[SINGULAR]
     assert rows["interpretable"][0]
     assert rows["n_concepts"][0] == len(concepts)
     assert rows["label"][0] in [f"concept {cluster}" for cluster in concepts]
-    of_label = {VOCABULARY.texts[id] for id in tokens_of(VOCABULARY, rows["label"][0])}
-    assert set(rows["evidence"][0]) <= of_label and len(rows["evidence"][0]) >= each
+    label_texts = {VOCABULARY.texts[id] for id in tokens_of(VOCABULARY, rows["label"][0])}
+    assert set(rows["evidence"][0]) <= label_texts and len(rows["evidence"][0]) >= each
 
 
 @pytest.mark.parametrize(
     "name,kind", [("frequent tokens", "frequency"), ("rare tokens", "frequency"), ("glitches", "glitch")]
 )
 def test_lists_of_frequent_rare_or_glitch_tokens_are_kinds_of_their_own(name, kind):
-    of_class = tokens_of(VOCABULARY, name)
-    planted = [np.random.default_rng(seed).permutation(of_class)[:n] for n in (11, 15) for seed in range(5)]
+    class_tokens = tokens_of(VOCABULARY, name)
+    planted = [np.random.default_rng(seed).permutation(class_tokens)[:n] for n in (11, 15) for seed in range(5)]
     # Beside clustered lists, so that some of the planted ones hang together and others do not.
     tokens = np.concatenate([among_others(*planted, times=1), clustered_lists(200, 11, 1)[:, :LIST_LENGTH]])
     columns = label(singular=tokens, random_unit=tokens[:50])
     for rows in columns.values():
         for row in range(10):
             assert (rows["label"][row], rows["kind"][row]) == (name, kind)
-            assert set(rows["evidence"][row]) <= {VOCABULARY.texts[id] for id in of_class}
+            assert set(rows["evidence"][row]) <= {VOCABULARY.texts[id] for id in class_tokens}
             assert len(rows["evidence"][row]) >= 11
         assert not any(
             interpretable
-            for of_row, interpretable in zip(rows["kind"], rows["interpretable"], strict=True)
-            if of_row in ("frequency", "glitch")
+            for kind_of_row, interpretable in zip(rows["kind"], rows["interpretable"], strict=True)
+            if kind_of_row in ("frequency", "glitch")
         )
 
 
@@ -208,16 +208,16 @@ def evidence_by_loops(lists: np.ndarray, population: np.ndarray) -> np.ndarray:
     classes, vectors = VOCABULARY.classes, VOCABULARY.vectors.astype(float)
     members = classes.membership.toarray() > 0
     in_class = members[population.ravel()].sum(axis=0)
-    found = np.zeros((len(lists), 3))
+    evidence = np.zeros((len(lists), 3))
     for row, ids in enumerate(lists):
         cosines = np.maximum(vectors[ids] @ vectors[ids].T, 0) ** 2
-        found[row, 0] = (cosines.sum() - np.trace(cosines)) / (len(ids) * (len(ids) - 1))
+        evidence[row, 0] = (cosines.sum() - np.trace(cosines)) / (len(ids) * (len(ids) - 1))
         for kind, shared, total in zip(classes.kinds, members[ids].sum(axis=0), in_class, strict=True):
             if kind in ("semantic", "grammatical", "orthographic"):
-                place = 1 if kind == "semantic" else 2
+                column = 1 if kind == "semantic" else 2
                 strength = of_chance(int(total), population.size, len(ids), int(shared))
-                found[row, place] = max(found[row, place], strength)
-    return found
+                evidence[row, column] = max(evidence[row, column], strength)
+    return evidence
 
 
 def test_scores_are_sums_of_three_kinds_of_evidence_in_standard_deviations_of_the_null():
@@ -227,8 +227,8 @@ def test_scores_are_sums_of_three_kinds_of_evidence_in_standard_deviations_of_th
     assert shuffled.used.all()
     null = evidence_by_loops(shuffled.ids, tokens)
     rows = label(singular=tokens, seed=5)[SINGULAR]
-    found = (evidence_by_loops(tokens, tokens) - null.mean(axis=0)) / null.std(axis=0)
-    assert rows["score"] == pytest.approx(found @ [1.0, 1.0, FORM_WEIGHT], rel=1e-4, abs=1e-4)
+    deviations = (evidence_by_loops(tokens, tokens) - null.mean(axis=0)) / null.std(axis=0)
+    assert rows["score"] == pytest.approx(deviations @ [1.0, 1.0, FORM_WEIGHT], rel=1e-4, abs=1e-4)
 
 
 def test_p_values_count_null_lists_and_random_directions_at_least_as_high():
@@ -239,18 +239,18 @@ def test_p_values_count_null_lists_and_random_directions_at_least_as_high():
     assert shuffled.used.all()
     columns = label(singular=tokens, random_unit=clustered_lists(70, 5, 4), shuffled=shuffled.ids, seed=3)
     rows = columns[SINGULAR]
-    for of_null, name, q in (("shuffled", "p_value", "q_value"), ("random_unit", "p_direction", "q_direction")):
-        null = columns[of_null]["score"].tolist()
-        for of_table in columns.values():
-            for score, p in zip(of_table["score"].tolist(), of_table[name].tolist(), strict=True):
+    for null_name, name, q in (("shuffled", "p_value", "q_value"), ("random_unit", "p_direction", "q_direction")):
+        null = columns[null_name]["score"].tolist()
+        for rows_of_table in columns.values():
+            for score, p in zip(rows_of_table["score"].tolist(), rows_of_table[name].tolist(), strict=True):
                 assert p == (1 + sum(one >= score for one in null)) / (1 + len(null))
         assert rows[q] == pytest.approx(false_discovery_control(rows[name]))
         # A control passes where a row of the same p-value would.
-        for of_table in columns.values():
-            for p, found in zip(of_table[name], of_table[q], strict=True):
-                assert found == pytest.approx(min(rows[q][rows[name] >= p], default=1.0))
-    for of_table in columns.values():
-        assert of_table["labelled"] == [bool(one < LEVEL) for one in of_table["q_value"]]
+        for rows_of_table in columns.values():
+            for p, q_of_row in zip(rows_of_table[name], rows_of_table[q], strict=True):
+                assert q_of_row == pytest.approx(min(rows[q][rows[name] >= p], default=1.0))
+    for rows_of_table in columns.values():
+        assert rows_of_table["labelled"] == [bool(one < LEVEL) for one in rows_of_table["q_value"]]
 
 
 def test_the_level_is_a_limit_of_q():
@@ -276,9 +276,9 @@ def test_a_further_control_is_labelled_as_the_first_and_changes_no_label():
 
 def test_controls_of_the_same_kind_as_the_rows_have_no_excess():
     columns = label(singular=clustered_lists(600, 6, 10), random_unit=clustered_lists(600, 6, 11))
-    share, of_controls = (np.mean(columns[name]["interpretable"]) for name in (SINGULAR, "random_unit"))
+    share, share_of_controls = (np.mean(columns[name]["interpretable"]) for name in (SINGULAR, "random_unit"))
     assert share > 0.1
-    assert abs(share - of_controls) < 0.1
+    assert abs(share - share_of_controls) < 0.1
     assert 0.01 <= np.mean(columns[SINGULAR]["p_direction"] <= 0.05) <= 0.09
 
 
@@ -290,8 +290,8 @@ def test_controls_of_tokens_that_no_row_has_get_finite_scores():
     controls = np.stack([row[row >= half][:20] for row in controls])
     controls[:10, :12] = clustered_lists(10, 12, 2, range(CLUSTERS // 2, CLUSTERS, 2))[:, :12]
     columns = label(singular=rows, random_unit=controls)
-    for of_table in columns.values():
-        assert np.isfinite(of_table["score"]).all()
+    for rows_of_table in columns.values():
+        assert np.isfinite(rows_of_table["score"]).all()
     assert (columns["random_unit"]["p_value"][:10] == 1 / (1 + NULL_LISTS)).all()
     assert np.median(columns["random_unit"]["p_value"][10:]) > 0.1
 
@@ -326,7 +326,7 @@ def test_the_order_of_rows_does_not_matter(random):
     after = label(singular=tokens[orders[0]], random_unit=controls[orders[1]])
     for name, order in zip(before, orders, strict=True):
         rows = rows_of(before[name])
-        assert rows_of(after[name]) == [rows[place] for place in order]
+        assert rows_of(after[name]) == [rows[row] for row in order]
 
 
 def test_the_same_seed_gives_the_same_labels_and_another_nearly_the_same():
@@ -407,7 +407,7 @@ def test_a_vocabulary_without_classes_has_its_embeddings():
     tokens = np.vstack([clustered_lists(50, 11, 1), random_lists(200, 2)])
     rows = label(vocabulary, singular=tokens, random_unit=random_lists(50, 3))[SINGULAR]
     assert np.mean(rows["interpretable"][:50]) > 0.95
-    assert all(" / " in name for name, found in zip(rows["label"], rows["interpretable"], strict=True) if found)
+    assert all(" / " in name for name, passed in zip(rows["label"], rows["interpretable"], strict=True) if passed)
 
 
 def test_a_vocabulary_of_tokens_without_embeddings_has_its_classes():
@@ -456,10 +456,10 @@ def test_a_labeller_of_files_is_one_of_the_vocabulary_in_them(tmp_path):
     vocabulary = load_vocabulary(files["embeddings"], features_of(VOCABULARY), VOCABULARY.texts)
     lists = {SINGULAR: np.vstack([clustered_lists(60, 9, 1), random_lists(100, 2)]), "random_unit": random_lists(40, 3)}
     for level, seed in ((0.01, 0), (0.3, 4)):
-        of_files = labeller_from_files(files, {"level": level}, seed)
+        labeller = labeller_from_files(files, {"level": level}, seed)
         expected = label(vocabulary, level, seed, **lists)
-        assert of_files.facts == vocabulary.facts
-        for name, columns in of_files.label_ids(lists).items():
+        assert labeller.facts == vocabulary.facts
+        for name, columns in labeller.label_ids(lists).items():
             assert rows_of(columns) == rows_of(expected[name])
 
 

@@ -161,9 +161,9 @@ def test_the_strongest_is_that_of_a_dense_loop(n, n_classes, seed):
     rng = np.random.default_rng(seed)
     dense = rng.random((n, n_classes)) * (rng.random((n, n_classes)) < 0.4)  # rows without an entry are frequent
     wanted = rng.random(n_classes) < 0.6
-    found = strongest(scipy.sparse.csr_matrix(dense), wanted)
+    strengths = strongest(scipy.sparse.csr_matrix(dense), wanted)
     expected = [max((dense[row, one] for one in range(n_classes) if wanted[one]), default=0.0) for row in range(n)]
-    assert found.tolist() == expected
+    assert strengths.tolist() == expected
 
 
 @pytest.mark.parametrize("n", [0, 3])

@@ -23,11 +23,11 @@ def test_p_values_are_those_of_a_loop(values, null):
     p = p_values(values, null)
     known = [one for one in null.tolist() if not np.isnan(one)]
     assert len(p) == len(values)
-    for found, value in zip(p, values.tolist(), strict=True):
+    for p_of_value, value in zip(p, values.tolist(), strict=True):
         if np.isnan(value) or not known:
-            assert np.isnan(found)
+            assert np.isnan(p_of_value)
         else:
-            assert found == (1 + sum(one >= value for one in known)) / (1 + len(known))
+            assert p_of_value == (1 + sum(one >= value for one in known)) / (1 + len(known))
 
 
 @given(scores)
@@ -133,9 +133,9 @@ def test_the_q_value_of_a_control_is_that_of_the_next_row(rows, controls):
     p = np.array(rows) / 20
     q = q_values(p)
     p_controls = np.array([NAN if one is None else one / 20 for one in controls], dtype=float)
-    found = q_values_of_controls(p_controls, p, q)
-    for value, of_control in zip(found, p_controls, strict=True):
-        if np.isnan(of_control):
+    q_of_controls = q_values_of_controls(p_controls, p, q)
+    for value, p_of_control in zip(q_of_controls, p_controls, strict=True):
+        if np.isnan(p_of_control):
             assert np.isnan(value)
         else:
-            assert value == min(q[p >= of_control], default=1.0)
+            assert value == min(q[p >= p_of_control], default=1.0)
