@@ -282,6 +282,7 @@ def test_scores_beyond_float32_are_refused(scale: float, route: str) -> None:
 # --- real weights
 
 
+@pytest.mark.slow
 def test_real_attention_against_numpy() -> None:
     """OV of one head of layers 9 and 11 of gpt2-small, both sides, read through a random W_U of its size: lists
     equal to those of a plain float64 product and sort."""

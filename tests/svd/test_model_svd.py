@@ -274,6 +274,7 @@ def real_layer(layer: int) -> dict[str, np.ndarray]:
     return {name.split(f"h.{layer}.")[1]: tensor for name, tensor in raw.items()}
 
 
+@pytest.mark.slow
 def test_qk_of_gpt2_small(tmp_path: Path) -> None:
     """The attention of layer 9 of gpt2-small, as layer 0 of a weight file; every head against numpy."""
     raw = real_layer(9)
