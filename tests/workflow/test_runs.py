@@ -88,7 +88,7 @@ def test_a_model_that_is_not_swept_repeats_nothing(finished: Workflow) -> None:
 def test_a_sweep_may_leave_out_stability_and_controls(finished: Workflow, tmp_path: Path) -> None:
     workflow = copy_run(finished, tmp_path)
     config = {"stability": False, "controls": ["random_unit"], "sweep": {"matrices": ["mlp_in"]}}
-    config["figures"] = {"select": ["controls", "random_table"]}
+    config["figures"] = {"select": "all"}
     for directory in ("controls", "stability"):
         for path in workflow.results.glob(f"{directory}/**/mlp_in.*"):
             path.unlink()

@@ -171,4 +171,6 @@ def test_there_are_configurations_to_copy() -> None:
 def test_a_configuration_in_the_documentation_is_accepted(block: str, project: Path, tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(block)
     run = Workflow(project, tmp_path).finish("--dry-run")
-    assert run.counts["fetch_model"] == len(yaml.safe_load(block)["sweep"]["models"])
+    paper = yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))
+    models = yaml.safe_load(block)["sweep"].get("models", paper["sweep"]["models"])
+    assert run.counts["fetch_model"] == len(models)
