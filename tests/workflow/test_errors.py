@@ -90,6 +90,14 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"models": {"openai/gpt2": {"path": "source"}}},
         ("models: 'openai/gpt2'", "letters, digits, dots, hyphens and underscores"),
     ),
+    "name without quotes": (
+        {"models": {2024: {"path": "source"}}},
+        ("models: YAML takes 2024 for something other than text", "in quotes"),
+    ),
+    "swept name without quotes": (
+        {"models": {"2024": {"path": "source"}}, "sweep": {"models": [2024]}},
+        ("sweep.models.0: YAML takes 2024 for something other than text", "in quotes"),
+    ),
     "key": (
         {"random_direction": 5},
         ("'random_direction' is no key", "Did you mean 'random_directions'?"),
@@ -126,7 +134,7 @@ def infinite_weights(directory: Path) -> None:
 
 @pytest.mark.slow
 def test_a_wrong_model_is_refused_and_the_others_go_on(tiny: Workflow) -> None:
-    # Every way in which a model can be wrong is in test_model_files.py; here, what the workflow makes of it.
+    # Every way in which a model can be wrong is in tests/models/test_checks.py; here, what the workflow makes of it.
     place = tiny.directory
     make_tiny_gpt2(place / "pickle", seed=1)
     (place / "pickle/model.safetensors").rename(place / "pickle/pytorch_model.bin")

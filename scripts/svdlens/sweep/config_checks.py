@@ -76,6 +76,9 @@ def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str | 
             known = [str(value) for value in error.validator_value]
             close = did_you_mean(str(error.instance), known)
             return f"{where}: {error.instance!r} is not one of {', '.join(known)}.{close}"
+        if error.validator == "type" and error.validator_value == "string":
+            # A model called 2024, or a setting called on.
+            return f"{where}: YAML takes {error.instance!r} for something other than text. Put it in quotes."
         description = error.schema.get("description", "")
         return f"{where}: {error.message}. {description}"
     return None
