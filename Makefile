@@ -1,7 +1,7 @@
 # make run            the whole pipeline on the models that need no download
 # make sweep-bundled  the same in all nine settings
-# make test           every test (a quarter of an hour)
-# make test-unit      those that are quick: no Snakemake, no browser (a minute)
+# make test           every test (ten minutes)
+# make test-unit      those that are quick: no Snakemake, no browser (a minute and a half)
 # make test-workflow  those that start Snakemake
 # make test-browser   those that need Chromium
 # make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
@@ -28,13 +28,14 @@ sweep-bundled: .venv/installed
 	@$(SNAKEMAKE) --configfile profiles/demo/sweep.yaml profiles/demo/nine_settings.yaml
 	@echo; echo "Tables: results/tables/*.parquet    Figures: results/figures/*.png"
 
+# Files stay whole: most tests of one share what its first has made. The unit tier shares little.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
 test: .venv/installed
 	$(PYTEST)
 
 test-unit: .venv/installed
-	$(PYTEST) -m "not workflow and not browser and not slow"
+	$(PYTEST) --dist worksteal -m "not workflow and not browser and not slow"
 
 test-workflow: .venv/installed
 	$(PYTEST) -m workflow

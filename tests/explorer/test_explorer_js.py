@@ -44,6 +44,7 @@ def test_the_scripts_compute_what_they_should(tmp_path):
     run(executable, "--test", *TESTS, SVDLENS_EXPLORER=str(tmp_path / "explorer"))
 
 
+@pytest.mark.slow
 def test_the_types_of_the_scripts_fit():
     executable = node()
     compiler = PROJECT / "node_modules/.bin/tsc"

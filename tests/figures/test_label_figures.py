@@ -723,6 +723,7 @@ def script(figure, tmp_path, subjects, inputs, **options):
 
 
 @pytest.mark.parametrize("name", OF_FRACTIONS)
+@pytest.mark.slow
 def test_the_script_draws_fractions(name, tmp_path):
     # Of two settings once: a figure takes half a second to save.
     settings = {"fraction_by_layer": ["raw", "fold"], "fraction_by_model": [None], "fraction_by_matrix": [None]}
@@ -737,6 +738,7 @@ def test_the_script_draws_fractions(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", OF_LABELS)
+@pytest.mark.slow
 def test_the_script_draws_labels(name, tmp_path):
     # Of another labeller are labels and controls that no figure of this one may count.
     other = {"labeller": "another", "interpretable": True, "kind": "semantic"}

@@ -401,6 +401,7 @@ def test_nothing_is_written_when_saving_fails(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.slow
 def test_two_draws_give_the_same_bytes_and_the_numbers_of_the_data(name, tmp_path):
     digests = []
     for turn in ("first", "second"):
@@ -488,6 +489,7 @@ def script(figure, tmp_path, subjects, inputs, **options):
     return [pd.read_csv(path) for path in output["csv"]]
 
 
+@pytest.mark.slow
 def test_the_script_writes_three_files_for_each_subject(tmp_path):
     inside = tmp_path / "model=m/setting=raw"
     tokens, spectra = write(tokens_frame(), inside / "tokens.parquet"), write(spectra_frame(), inside / "ov.parquet")

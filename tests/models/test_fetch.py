@@ -277,6 +277,7 @@ def test_a_refusal_asks_for_a_token(hub: HubServer, tmp_path: Path) -> None:
     assert len(hub.requests) == 1
 
 
+@pytest.mark.slow
 def test_trouble_at_the_hub_is_tried_three_times(hub: HubServer, tmp_path: Path) -> None:
     hub.status = 503
     message = refused(hub.url, tmp_path / "results")
@@ -285,6 +286,7 @@ def test_trouble_at_the_hub_is_tried_three_times(hub: HubServer, tmp_path: Path)
     assert len(hub.requests) == 3
 
 
+@pytest.mark.slow
 def test_an_unreachable_hub_names_the_two_ways_out(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"

@@ -158,6 +158,7 @@ READOUT_LISTS = pytest.mark.parametrize("readouts", [["W_U"], ["W_E"], ["pinv_W_
 
 @READOUT_LISTS
 @pytest.mark.parametrize("matrix", MATRICES)
+@pytest.mark.slow
 def test_a_view_is_what_the_setting_by_itself_would_project(
     matrix: str, readouts: list[str], results: Path, tmp_path: Path
 ) -> None:
