@@ -7,7 +7,7 @@ svdlens.spectrum = (function () {
   const { number } = svdlens.text;
   const WIDTH = 232;
   const HEIGHT = 84;
-  const LEFT = 48;
+  const LEFT = 58; // room for 0.000429, the longest number with three digits
   const BOTTOM = 16;
   const SMALLEST = 1e-6; // of the largest; below that is null space
 
