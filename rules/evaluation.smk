@@ -1,7 +1,7 @@
 # How good labels are, without activations (docs/evaluation.md).
 #
 # needs   results/by_switches/{tokens,labels}/..., results/vocabulary/{model}/...
-# makes   results/vocabulary/label_embeddings.parquet: an embedding of every label of the sweep
+# makes   results/vocabulary/{model}/label_embeddings.parquet: an embedding of every label that the model's lists have
 #         results/by_switches/scores/...: do labels fit the tokens that they were given to, and how often are random
 #         directions labelled
 #         results/by_switches/agreement/...: each labeller beside the frequency of tokens, and beside the later labellers
@@ -21,6 +21,14 @@ def list_switches(wildcards):
     return {name: wildcards[name] for name in LIST_SWITCHES}
 
 
+def labels_of_model(wildcards):
+    return SWEEP.over_shared_labels(paths.SHARED_LABELS, wildcards.model)
+
+
+def token_embeddings(wildcards):
+    return f"results/vocabulary/{SWEEP.embedded(wildcards.model)}/embeddings.safetensors"
+
+
 def later_labellers(wildcards):
     """The labellers that this one is compared with: each two are compared once."""
     return SWEEP.later_labellers(wildcards.model, wildcards.matrix, wildcards.labeller, list_switches(wildcards))
@@ -32,15 +40,15 @@ def later_labels(wildcards):
 
 
 rule embed_labels:
-    """A sentence embedding of every label of the sweep."""
+    """A sentence embedding of every label that the lists of a model have."""
     input:
-        labels=SWEEP.over_shared_labels(paths.SHARED_LABELS),
+        labels=labels_of_model,
     output:
-        embeddings="results/vocabulary/label_embeddings.parquet",
+        embeddings="results/vocabulary/{model}/label_embeddings.parquet",
     log:
-        "results/logs/embed_labels/embed_labels.log",
+        "results/logs/embed_labels/{model}.log",
     benchmark:
-        "results/benchmarks/embed_labels/embed_labels.tsv"
+        "results/benchmarks/embed_labels/{model}.tsv"
     conda:
         "../environment.yml"
     threads: 1
@@ -61,8 +69,8 @@ rule score_labels:
         tokens="results/vocabulary/{model}/tokens.parquet",
         features="results/vocabulary/{model}/features.parquet",
         classes="results/vocabulary/{model}/classes.parquet",
-        embeddings="results/vocabulary/{model}/embeddings.safetensors",
-        label_embeddings="results/vocabulary/label_embeddings.parquet",
+        embeddings=token_embeddings,
+        label_embeddings="results/vocabulary/{model}/label_embeddings.parquet",
     output:
         scores=paths.SHARED_SCORES,
     log:

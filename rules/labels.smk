@@ -17,7 +17,8 @@ def label_inputs(wildcards):
             "classes": "results/vocabulary/{model}/classes.parquet",
             "provenance": paths.PROVENANCE,
         }
-    return {name: pattern.format(**wildcards) for name, pattern in patterns.items()}
+    embedded = SWEEP.embedded(wildcards.model)
+    return {name: pattern.format(embedded=embedded, **wildcards) for name, pattern in patterns.items()}
 
 
 def label_code(wildcards):

