@@ -33,7 +33,7 @@ def report_picture(figure, file):
 for figure in FIGURES:
 
     rule:
-        """Draw all files of a figure; scripts/svdlens/figures/registry.py says what it shows."""
+        """Draw all files of a figure."""
         name:
             f"plot_{figure}"
         input:
@@ -58,3 +58,6 @@ for figure in FIGURES:
             code=code_hash("plot_figure", FIGURES[figure].module),
         script:
             "../scripts/plot_figure.py"
+
+    # For `snakemake --list`: a docstring in a rule cannot take a value.
+    workflow.get_rule(f"plot_{figure}").docstring = f"Draw {FIGURES[figure].shows}."

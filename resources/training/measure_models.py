@@ -6,7 +6,7 @@ through W_U; against 1,000 random unit directions through the same W_U, and agai
 through its own W_U. Tokens are distinct up to case and surrounding spaces. Writes coherence.csv,
 sampled_directions.csv and, with both as tables, measured.md into resources/models/.
 
-The labeller scores lists otherwise (svdlens.coherence). This statistic is defined here, so that models that were
+The labeller scores lists otherwise (svdlens.labels.coherence). This statistic is defined here, so that models that were
 measured at different times can be compared.
 """
 

@@ -1,6 +1,6 @@
 """The explorer: a page over the tables of a sweep that opens from disk. Here the tables become its data.
 
-Each kind of matrix of a model and setting is a table of lists in the order of a frame (explorer_tables.py). What of it
+Each kind of matrix of a model and setting is a table of lists in the order of a frame (table_shards.py). What of it
 a click needs is in shards of whole layers, what a search needs in shards of its own:
 
     {model}/vocabulary      texts, ids and numbers of rows of all tokens that occur; other shards have places in it

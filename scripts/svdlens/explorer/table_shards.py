@@ -1,4 +1,4 @@
-"""Shards of one table of a sweep: its lists, scores, labels and spectra, and what the grid shows (explorer.py)."""
+"""Shards of one table of a sweep: its lists, scores, labels and spectra, and what the grid shows (build.py)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -74,7 +74,7 @@ FIGURES = {
         ),
         FigureEntry(
             name="random_table",
-            shows="the same for singular vectors of a Gaussian matrix, the control of the post",
+            shows="singular vectors of a Gaussian matrix as tokens, the control of the post",
             category="Token tables",
             scope="one_matrix",
             inputs={"tokens": paths.CONTROLS.replace("{control}", "gaussian")},
@@ -116,7 +116,7 @@ FIGURES = {
         ),
         FigureEntry(
             name="fraction_by_depth",
-            shows="the same for all models on one axis, by layer and by relative depth",
+            shows="fraction interpretable of all models on one axis, by layer and by relative depth",
             category="Fraction interpretable",
             scope="setting",
             inputs={"fractions": FRACTIONS},

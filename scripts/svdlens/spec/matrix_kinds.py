@@ -1,7 +1,7 @@
 """The kinds of matrices that svdlens decomposes, one entry each: everything that is a fact about a kind stands here.
 
 A new kind is a new entry of MATRIX_KINDS whose factors are weights that weights/extraction.py keeps. Schema, rules,
-figures, exports, README and explorer read this table. No tensors here: the Snakefile imports it too.
+figures, exports, explorer and docs read this table. No tensors here: the Snakefile imports it too.
 """
 
 from collections.abc import Mapping, Sequence

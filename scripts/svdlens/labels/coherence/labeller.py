@@ -2,9 +2,10 @@
 
 The score of a list is the sum of three kinds of evidence that its first 15 distinct tokens belong together:
 
-    similarity   of their sentence embeddings (coherence.py)
-    concepts     the strongest enrichment in a concept of WordNet (enrichment.py, lexicon.py)
-    forms        the strongest enrichment in a grammatical or orthographic class (word_classes.py); counts half
+    similarity   of their sentence embeddings (vocabulary/list_similarity.py)
+    concepts     the strongest enrichment in a concept of WordNet (enrichment.py, vocabulary/wordnet.py)
+    forms        the strongest enrichment in a grammatical or orthographic class (vocabulary/word_forms.py);
+                 counts half
 
 each in standard deviations from its mean over shuffled lists. Nothing in it is fitted to anyone's labels.
 """
