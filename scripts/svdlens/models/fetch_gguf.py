@@ -37,7 +37,7 @@ def fetch_gguf_from_hub(
     Raises SvdlensError, with nothing published, if the hub cannot be reached or refuses, or a check fails.
     """
     check_commit(revision, model)
-    where = f"model {model!r} ({file} of {repo} at {revision})"
+    where = f"model {model!r} ({repo} at {revision}, {file})"
     check_inside(file, where)
     use_network()
     from huggingface_hub.errors import HTTPError
