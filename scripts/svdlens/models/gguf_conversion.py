@@ -268,18 +268,24 @@ def tensor_pieces(name: str, tensor: GgufTensor, config: Mapping[str, Any], arch
     """
     if is_transposed(name, architecture):
         return iter([np.concatenate(list(float32_rows(tensor))).T])
-    order = np.arange(tensor.shape[0])
-    if architecture == "llama":
-        # llama.cpp rotates neighbouring dimensions; transformers one of the first half of a head with one of the
-        # second. So the converter takes rows 0, d_head/2, 1, d_head/2 + 1, ... of each head.
-        for layer, n_heads in (("q_proj", "num_attention_heads"), ("k_proj", "num_key_value_heads")):
-            if f".self_attn.{layer}." in name:
-                order = order.reshape(config[n_heads], -1, 2).swapaxes(1, 2).ravel()
+    order = row_order(name, tensor.shape[0], config, architecture)
     if name.endswith("norm.weight"):
         # It stores what the norm multiplies by.
         offset = np.float32(ARCHITECTURES[architecture].gain_offset)
         return (rows - offset for rows in float32_rows(tensor, order))
     return float32_rows(tensor, order)
+
+
+def row_order(name: str, n_rows: int, config: Mapping[str, Any], architecture: str) -> np.ndarray:
+    """Which row of the GGUF file is each row of the tensor with this name in model.safetensors: [n_rows]."""
+    order = np.arange(n_rows)
+    if architecture == "llama":
+        # llama.cpp rotates neighbouring dimensions; transformers one of the first half of a head with one of the
+        # second. So the converter takes rows 0, d_head/2, 1, d_head/2 + 1, ... of each head.
+        for layer, n_heads in (("q_proj", "num_attention_heads"), ("k_proj", "num_key_value_heads")):
+            if f".self_attn.{layer}." in name:
+                return order.reshape(config[n_heads], -1, 2).swapaxes(1, 2).ravel()
+    return order
 
 
 def float32_rows(tensor: GgufTensor, order: np.ndarray | None = None) -> Iterator[np.ndarray]:
