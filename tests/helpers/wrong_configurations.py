@@ -61,6 +61,38 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"models": {"other": {"repo": "openai-community/gpt2", "revision": "main"}}},
         ("models.other.revision", "'main'", "names of branches move"),
     ),
+    "wheel without a file": (
+        {"models": {"other": {"wheel": {"name": "a-model", "version": "1.0", "sha256": "0" * 64}}}},
+        ("models.other: has wheel without file", "`file` is the GGUF file in a `wheel`"),
+    ),
+    "file of a directory": (
+        {"models": {"tiny": {"file": "model.gguf"}}},
+        ("models.tiny: has path and file", "named by `path` alone"),
+    ),
+    "wheel without a sha256": (
+        {"models": {"other": {"wheel": {"name": "a-model", "version": "1.0"}, "file": "model.gguf"}}},
+        ("models.other.wheel", "'sha256' is a required property"),
+    ),
+    "short sha256 of a wheel": (
+        {"models": {"other": {"wheel": {"name": "a", "version": "1.0", "sha256": "abc"}, "file": "model.gguf"}}},
+        ("models.other.wheel.sha256: 'abc'", "64 hexadecimal digits"),
+    ),
+    "version of a wheel without quotes": (
+        {"models": {"other": {"wheel": {"name": "a", "version": 1.0, "sha256": "0" * 64}, "file": "model.gguf"}}},
+        ("models.other.wheel.version: YAML takes 1.0 for something other than text", "in quotes"),
+    ),
+    "name of a wheel with an option": (
+        {"models": {"other": {"wheel": {"name": "a --pre", "version": "1", "sha256": "0" * 64}, "file": "m.gguf"}}},
+        ("models.other.wheel.name: 'a --pre'", "Name of the package"),
+    ),
+    "file that is no GGUF": (
+        {"models": {"other": {"repo": "someone/tiny", "revision": "0" * 40, "file": "model.bin"}}},
+        ("models.other.file: 'model.bin'", "The GGUF file"),
+    ),
+    "file that leads out": (
+        {"models": {"other": {"repo": "someone/tiny", "revision": "0" * 40, "file": "a/../../model.gguf"}}},
+        ("models.other.file: 'a/../../model.gguf'", "it does not lead out"),
+    ),
     # What a model of its architecture does not have, with what it has and what to write instead.
     "missing switch": (
         {"models": {"tiny": {"architecture": "llama"}}, "sweep": {"settings": ["raw", "fold"]}},

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from fetch_model import main
+from gguf_files import make_gguf
 from hub_server import COMMIT, HubServer
 from svdlens.errors import SvdlensError
 from svdlens.models.fetch import fetch_from_hub
@@ -317,6 +318,28 @@ def test_a_model_of_another_architecture_is_fetched_if_config_yaml_says_so(tmp_p
 
 
 # --- without a server
+
+
+def test_one_gguf_file_of_a_repository_is_fetched(tmp_path: Path) -> None:
+    _, path = make_gguf("llama", tmp_path / "made", "Q4_1")
+    repository = tmp_path / "repository"
+    (repository / "files").mkdir(parents=True)
+    shutil.copyfile(path, repository / "files" / "tiny.gguf")
+    (repository / "other.gguf").write_bytes(b"another quantisation")
+    pin = hashlib.sha256(path.read_bytes()).hexdigest()
+    source = {"repo": "someone/tiny", "revision": COMMIT, "file": "files/tiny.gguf", "architecture": "llama"}
+    with HubServer(repository) as hub:
+        status, printed = fetch(hub.url, tmp_path, source | {"sha256": {"files/tiny.gguf": pin}})
+        assert status == 0, printed
+        assert hub.requested("other.gguf") == []
+        provenance = json.loads((tmp_path / "models/tiny/provenance.json").read_text())
+        assert (provenance["source"], provenance["repo"], provenance["revision"]) == ("hub", "someone/tiny", COMMIT)
+        assert provenance["gguf"] == {"file": "files/tiny.gguf", "sha256": pin, "size": path.stat().st_size}
+        left = sorted(path.name for path in (tmp_path / "models").rglob("*") if path.is_file())
+        assert left == sorted([*provenance["files"], "provenance.json"])
+        message = refused(hub.url, tmp_path / "other", source | {"file": "tiny.gguf"})
+        assert "no file 'tiny.gguf', but files/tiny.gguf, other.gguf" in message
+        assert "Correct models.tiny.file" in message
 
 
 def fetch_here(source: dict[str, Any], results: Path) -> dict[str, Any]:

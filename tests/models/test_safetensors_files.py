@@ -1,19 +1,27 @@
 """A file whose header lies is refused before a tensor of it is read; NaN and infinity are found wherever they are."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_torch_file
 
 from svdlens.errors import SvdlensError
 from svdlens.models import safetensors_files
-from svdlens.models.safetensors_files import StoredTensor, count_not_finite, read_json, read_tensors
+from svdlens.models.safetensors_files import (
+    StoredTensor,
+    count_not_finite,
+    read_json,
+    read_tensors,
+    write_in_pieces,
+)
 
 WHERE = "model 'mine' in here"
 
@@ -120,3 +128,27 @@ def test_an_index_that_is_none_is_refused(tmp_path: Path) -> None:
         (tmp_path / "model.safetensors.index.json").write_text(json.dumps(content))
         with pytest.raises(SvdlensError, match=r"index\.json has no weight_map\. Fetch or copy it again"):
             read_tensors(tmp_path, "", WHERE)
+
+
+@given(seed=st.integers(0, 2**32), rows_at_once=st.integers(1, 7))
+def test_a_file_written_in_pieces_is_read_as_one_written_whole(seed: int, rows_at_once: int) -> None:
+    random = np.random.default_rng(seed)
+    shapes = {f"t{i}": tuple(random.integers(1, 6, random.integers(1, 4)).tolist()) for i in range(4)}
+    tensors = {name: random.standard_normal(shape, np.float32) for name, shape in shapes.items()}
+
+    def pieces_of(name: str) -> Iterator[np.ndarray]:
+        rows = tensors[name][:, ::-1] if tensors[name].ndim > 1 else tensors[name]  # not contiguous
+        return (rows[i : i + rows_at_once] for i in range(0, len(rows), rows_at_once))
+
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "model.safetensors"
+        write_in_pieces(path, shapes, pieces_of)
+        for name, values in load_file(path).items():
+            assert np.array_equal(values, np.concatenate(list(pieces_of(name))))
+        assert read_tensors(Path(directory), "", WHERE).keys() == tensors.keys()
+
+
+def test_pieces_that_do_not_fill_a_tensor_write_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"12 bytes of a, which is \[4\] float32"):
+        write_in_pieces(tmp_path / "model.safetensors", {"a": (4,)}, lambda name: [np.ones(3, np.float32)])
+    assert list(tmp_path.iterdir()) == []

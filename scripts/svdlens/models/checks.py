@@ -144,11 +144,11 @@ def check_model_type(config: dict[str, Any], name: str, architecture: str, where
         )
 
 
-def complete_config(config: dict[str, Any], architecture: str, where: str) -> dict[str, Any]:
+def complete_config(config: dict[str, Any], architecture: str, where: str, fix: str = RESTORE) -> dict[str, Any]:
     """config.json with what transformers fills in where a key is missing or null.
 
-    Raises SvdlensError unless its numbers are whole, neither absurd nor below 1, and fit together, and for a value
-    with which svdlens cannot read the architecture.
+    fix: what messages say to do about a wrong number. Raises SvdlensError unless its numbers are whole, neither absurd
+    nor below 1, and fit together, and for a value with which svdlens cannot read the architecture.
     """
     layout = LAYOUTS[architecture]
     config = {**layout.defaults, **config}
@@ -163,21 +163,21 @@ def complete_config(config: dict[str, Any], architecture: str, where: str) -> di
         value = config.get(key)
         if key not in null and (type(value) is not int or not 1 <= value <= LARGEST_SIZE):
             raise SvdlensError(
-                f"{where}: config.json has {key} = {value!r}, not a whole number from 1 to {LARGEST_SIZE}. {RESTORE}"
+                f"{where}: config.json has {key} = {value!r}, not a whole number from 1 to {LARGEST_SIZE}. {fix}"
             )
-    check_multiple(config, layout.keys["d_model"], layout.keys["n_heads"], where)
+    check_multiple(config, layout.keys["d_model"], layout.keys["n_heads"], where, fix)
     config |= {key: dimension(layout.derived[key], config) for key in null}
     if "n_key_value_heads" in layout.keys:
-        check_multiple(config, layout.keys["n_heads"], layout.keys["n_key_value_heads"], where)
+        check_multiple(config, layout.keys["n_heads"], layout.keys["n_key_value_heads"], where, fix)
     return config
 
 
-def check_multiple(config: dict[str, Any], key: str, divisor: str, where: str) -> None:
+def check_multiple(config: dict[str, Any], key: str, divisor: str, where: str, fix: str) -> None:
     """Raises SvdlensError unless the number under `key` of config.json is a multiple of that under `divisor`."""
     if config[key] % config[divisor]:
         raise SvdlensError(
             f"{where}: config.json has {key} = {config[key]} and {divisor} = {config[divisor]}, "
-            f"but {key} must be a multiple of {divisor}. {RESTORE}"
+            f"but {key} must be a multiple of {divisor}. {fix}"
         )
 
 

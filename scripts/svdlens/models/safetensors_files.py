@@ -1,5 +1,7 @@
 """The safetensors files of a model: names, types and shapes of the tensors, and whether their values are finite.
 
+And the writing of one piece by piece.
+
 In every function `where` begins the messages of errors; it says which model it is and where it lies.
 """
 
@@ -7,6 +9,7 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from svdlens.artefacts.atomic_files import atomic_path
 from svdlens.errors import SvdlensError
 
 SINGLE = "model.safetensors"
@@ -149,3 +153,29 @@ def count_not_finite(tensor: StoredTensor) -> int:
             finite = np.isfinite(piece) if framework == "numpy" else piece.isfinite()
             count += int((~finite).sum())
     return count
+
+
+def write_in_pieces(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], pieces_of: Callable[[str], Iterable[np.ndarray]]
+) -> None:
+    """Write a safetensors file of float32 tensors without ever holding one whole.
+
+    shapes: by name. pieces_of: the values of the tensor of this name, in order, cut anywhere. The writer of safetensors
+    itself wants all tensors of a file in memory. Raises ValueError if the pieces do not fill the shape, OSError or
+    SvdlensError if the file cannot be written; then there is none.
+    """
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, shape in shapes.items():
+        start, end = end, end + 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # the values begin at a multiple of 8 bytes
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name, shape in shapes.items():
+            written = 0
+            for piece in pieces_of(name):
+                written += file.write(np.ascontiguousarray(piece, "<f4").data)
+            if written != 4 * math.prod(shape):
+                raise ValueError(f"{written} bytes of {name}, which is {list(shape)} float32")

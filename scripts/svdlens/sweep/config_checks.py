@@ -15,7 +15,7 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import setting_from_names
 
-SOURCES = ("repo", "path", "bundled", "package")
+SOURCES = ("repo", "path", "bundled", "package", "wheel")
 
 
 def registered_names() -> dict[str, list[str]]:
@@ -116,8 +116,13 @@ def check_models(config: Mapping[str, Any]) -> str | None:
         if len(sources) != 1 or ("repo" in model) != ("revision" in model):
             return (
                 f"models.{name}: has {', '.join(sources) or 'no source'}; a model has just one of `repo` (with "
-                "`revision`), `path`, `bundled`, or `package`. In a second configuration file, give a changed model a "
-                "new name: mappings are merged."
+                "`revision`), `path`, `bundled`, `package`, or `wheel` (with `file`). In a second configuration file, "
+                "give a changed model a new name: mappings are merged."
+            )
+        if ("wheel" in model and "file" not in model) or ("file" in model and sources[0] not in ("repo", "wheel")):
+            return (
+                f"models.{name}: has {sources[0]} {'and' if 'file' in model else 'without'} file; `file` is the GGUF "
+                "file in a `wheel`, which needs it, or in a `repo`. One on this machine is named by `path` alone."
             )
         for table in model.get("token_tables", []):
             if ("head" in table) != (table["matrix"] in per_head):
