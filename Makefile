@@ -4,6 +4,7 @@
 # make test-unit      those that are quick: no Snakemake, no browser (a minute and a half)
 # make test-workflow  those that start Snakemake
 # make test-browser   those that need Chromium
+# make bench-gpu     the tests that need a CUDA device, and times on it (eight minutes; needs a CUDA build of torch)
 # make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
 # make docs           the documentation as a site that opens from disk, site/index.html; its generated tables first
@@ -17,7 +18,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/demo
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled test test-unit test-workflow test-browser bench label-quality docs lint lint-js models lock
+.PHONY: run sweep-bundled test test-unit test-workflow test-browser bench bench-gpu label-quality docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
 run: .venv/installed
@@ -45,6 +46,9 @@ test-browser: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/bench.py
+
+bench-gpu: .venv/installed
+	$(BIN)/python benchmarks/gpu.py
 
 label-quality: .venv/installed
 	$(BIN)/python benchmarks/label_quality.py

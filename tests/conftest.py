@@ -9,6 +9,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import torch
 
 from shared_data import ASKED, REASON
 
@@ -28,6 +29,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.workflow)
         if "browser" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
+        if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
 
 
 # Fixtures that asked for reference data, as (where they are, name): all tests with such a fixture need the data.

@@ -145,11 +145,9 @@ def test_values_beyond_float32_are_refused(compute: Compute, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("matrix", MATRICES)
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 def test_batches_on_a_device_are_the_matrices_of_the_cpu(device: str, matrix: str, larger: WeightFile) -> None:
     """The batched path runs on the CPU as well; with a GPU, on that."""
-    if device == "cuda" and not torch.cuda.is_available():
-        pytest.skip("there is no CUDA device")
     task = Task(matrix, Setting(), 16)
     for compute, tolerance in zip(COMPUTES.values(), (1e-5, 1e-4), strict=True):
         expected = each_layer(compute, larger, task, range(3), 1, "cpu")
