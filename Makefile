@@ -6,6 +6,7 @@
 # make test-browser   those that need Chromium
 # make bench-gpu     the tests that need a CUDA device, and times on it (eight minutes; needs a CUDA build of torch)
 # make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
+# make bench-cuda     tests and times on a CUDA device (eight minutes; needs one, and PYTHON with a CUDA build of torch)
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
 # make docs           the documentation as a site that opens from disk, site/index.html; its generated tables first
 # make lint           style and types (what Snakemake's linter says is a test)
@@ -18,7 +19,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/demo
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled test test-unit test-workflow test-browser bench bench-gpu label-quality docs lint lint-js models lock
+.PHONY: run sweep-bundled test test-unit test-workflow test-browser bench bench-cuda label-quality docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
 run: .venv/installed
@@ -47,8 +48,9 @@ test-browser: .venv/installed
 bench: .venv/installed
 	$(BIN)/python benchmarks/bench.py
 
-bench-gpu: .venv/installed
-	$(BIN)/python benchmarks/gpu.py
+# Not of .venv: requirements.lock asks for torch without CUDA.
+bench-cuda:
+	$(PYTHON) benchmarks/gpu.py --output results/benchmarks/gpu
 
 label-quality: .venv/installed
 	$(BIN)/python benchmarks/label_quality.py

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from svdlens.errors import SvdlensError
 from svdlens.readout.token_table import TopTokens
-from svdlens.runtime.compute import single_threaded_pool
+from svdlens.runtime.compute import full_precision, single_threaded_pool
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +74,6 @@ class ReadoutMatrix:
         exact = single if torch.equal(single.to(matrix.dtype), matrix) else matrix.double()
         self.columns = exact.T.contiguous()
         self.device = device
-        # On CUDA, sums in bfloat16 (the default) and operands in TF32 (an option) are more than error_bound allows for.
-        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
-        torch.backends.cuda.matmul.allow_tf32 = False
         self.norms = upper_norms(self.columns).to(device)
         self.approximations: dict[str, Approximation] = {}
 
@@ -117,8 +114,8 @@ def top_tokens(
 
     Scores are float64 dot products (logits, for a W_U and directions of unit length), ties go to the lowest id, and
     what is returned is rounded to float32. k is cut to the vocabulary. `precision` of the search is a key of ROUTES;
-    None takes what is fastest here. The result depends neither on it nor on `threads`. Raises SvdlensError for
-    directions and scores that are not finite.
+    None takes what is fastest here. The result depends neither on it, nor on `threads`, nor on the device. Raises
+    SvdlensError for directions and scores that are not finite, and where the device has no room for the search.
     """
     exact = directions.double()
     if not exact.isfinite().all():
@@ -132,6 +129,33 @@ def top_tokens(
         sign: TopTokens(np.empty((n, k), np.int64), np.empty((n, k), np.float32), sign * mean_scores)
         for sign in (+1, -1)
     }
+    try:
+        # Operands in TF32 and sums in bfloat16 are further off than error_bound allows for.
+        with full_precision():
+            fill_in(exact, matrix, precision, threads, top)
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise SvdlensError(
+            f"{matrix.device} has no room for the search among {matrix.d_vocab} tokens: {error}. Free its memory, or "
+            "run on the CPU: leave the resource gpu of this rule at 0."
+        ) from error
+    if not all(np.isfinite(tokens.scores).all() for tokens in top.values()):
+        raise SvdlensError(
+            "a score (direction x read-out matrix) is beyond float32 (3.4e38). Such weights are damaged; take another "
+            "checkpoint."
+        )
+    return top
+
+
+def fill_in(
+    exact: Float[Tensor, "n d_model"],
+    matrix: ReadoutMatrix,
+    precision: str | None,
+    threads: int,
+    top: dict[int, TopTokens],
+) -> None:
+    """Write the best tokens of float64 directions into `top`. The arguments are those of top_tokens."""
+    n = len(exact)
     route = ROUTES[precision or fastest_precision(*matrix.columns.shape, matrix.device)]
     undecided = np.arange(n)
     # Each thread does tiles of its own from the product to the scores, and never waits for another.
@@ -144,12 +168,6 @@ def top_tokens(
         if route and len(undecided):
             logger.info("%d of %d directions were done in float64", len(undecided), n)
         list(pool.map(lambda row: score_every_token(exact[row].numpy(), row, matrix, top), undecided.tolist()))
-    if not all(np.isfinite(tokens.scores).all() for tokens in top.values()):
-        raise SvdlensError(
-            "a score (direction x read-out matrix) is beyond float32 (3.4e38). Such weights are damaged; take another "
-            "checkpoint."
-        )
-    return top
 
 
 def tiles_of(rows: Int[np.ndarray, " n"], row_bytes: int, threads: int) -> list[Int[np.ndarray, " _"]]:
@@ -197,7 +215,7 @@ def search(
         least = (least - limits.eps * least.abs() - limits.tiny).to(scores.dtype)
         usable &= largest.isfinite().all(dim=1)
         is_candidate[sign] = reaching(scores, least, sign)
-    columns = matrix.columns.numpy()
+    usable, columns = usable.cpu(), matrix.columns.numpy()
     undecided = []
     for i, row in enumerate(tile.tolist()):
         candidates = {sign: np.flatnonzero(is_candidate[sign][i]) for sign in is_candidate}

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from svdlens.errors import SvdlensError
-from svdlens.runtime.compute import single_threaded_pool
+from svdlens.runtime.compute import full_precision, single_threaded_pool
 from svdlens.runtime.progress import progress
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import Setting
@@ -58,12 +58,14 @@ def each_layer(
     else:
         computed = on_device(compute, weights, task, layers, device)
     collected: Arrays = {}
-    for i, arrays in enumerate(progress(computed, f"SVD of {task.matrix}", total=len(layers))):
-        for name, array in arrays.items():
-            # float32 at once, in place: all vectors in float64, twice, would be the peak of the job.
-            if name not in collected:
-                collected[name] = torch.empty((len(layers), *array.shape), dtype=torch.float32)
-            collected[name][i] = array
+    # SVDs are in float64, but the stability in float32 is that of float32, whatever torch was told to make of it.
+    with full_precision():
+        for i, arrays in enumerate(progress(computed, f"SVD of {task.matrix}", total=len(layers))):
+            for name, array in arrays.items():
+                # float32 at once, in place: all vectors in float64, twice, would be the peak of the job.
+                if name not in collected:
+                    collected[name] = torch.empty((len(layers), *array.shape), dtype=torch.float32)
+                collected[name][i] = array
     return collected
 
 
