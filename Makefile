@@ -4,9 +4,8 @@
 # make test-unit      those that are quick: no Snakemake, no browser (a minute and a half)
 # make test-workflow  those that start Snakemake
 # make test-browser   those that need Chromium
-# make bench-gpu     the tests that need a CUDA device, and times on it (eight minutes; needs a CUDA build of torch)
 # make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
-# make bench-cuda     tests and times on a CUDA device (eight minutes; needs one, and PYTHON with a CUDA build of torch)
+# make bench-cuda     tests and times on a CUDA device (four minutes; needs one, and PYTHON with a CUDA build of torch)
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
 # make docs           the documentation as a site that opens from disk, site/index.html; its generated tables first
 # make lint           style and types (what Snakemake's linter says is a test)
@@ -50,7 +49,7 @@ bench: .venv/installed
 
 # Not of .venv: requirements.lock asks for torch without CUDA.
 bench-cuda:
-	$(PYTHON) benchmarks/gpu.py --output results/benchmarks/gpu
+	$(PYTHON) benchmarks/gpu.py
 
 label-quality: .venv/installed
 	$(BIN)/python benchmarks/label_quality.py

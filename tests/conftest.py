@@ -9,7 +9,6 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-import torch
 
 from shared_data import ASKED, REASON
 
@@ -29,8 +28,6 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.workflow)
         if "browser" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
-        if item.get_closest_marker("cuda") and not torch.cuda.is_available():
-            item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
 
 
 # Fixtures that asked for reference data, as (where they are, name): all tests with such a fixture need the data.

@@ -39,8 +39,9 @@ from workflow import PROJECT, Files
 
 LAYERS, HEADS, WIDTH, VOCABULARY, DIRECTIONS = 2, 2, 64, 320, 6
 K, N_RANDOM, SEED = 20, 30, 7
-CATALOGUE = yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))["settings"]
-NINE = {name: setting_from_names(name, switches) for name, switches in CATALOGUE.items()}
+CONFIG = yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))
+CATALOGUE = CONFIG["settings"]
+NINE = {name: setting_from_names(name, CATALOGUE[name]) for name in CONFIG["sweep"]["settings"]}
 MATRICES = {"ov": "attention", "qk": "attention", "mlp_in": "mlp", "mlp_out": "mlp"}
 
 

@@ -100,25 +100,6 @@ def test_every_route_gives_the_same_bytes(n, d_model, k, spread, seed):
         assert as_bytes(read(directions, W_U, k, route)) == expected, route
 
 
-@pytest.mark.cuda
-@pytest.mark.parametrize("route", ["bfloat16", "float32"])
-@pytest.mark.parametrize(("d_model", "d_vocab"), [(48, 700), (768, 50257), (4096, 32000)])
-def test_a_gpu_gives_the_bytes_of_the_cpu(route: str, d_model: int, d_vocab: int) -> None:
-    """Also with columns that differ in a few bits, and where a user has turned on what a bound does not allow for."""
-    generator = torch.Generator().manual_seed(d_model)
-    W_U = torch.randn(d_model, d_vocab // 2, generator=generator)
-    near = W_U * (1 + 1e-7 * torch.randint(-1, 2, (1, d_vocab // 2), generator=generator))
-    matrix = torch.cat([W_U, near], dim=1)
-    directions = torch.nn.functional.normalize(torch.randn(130, d_model, generator=generator).double())
-    expected = as_bytes(top_tokens(directions, ReadoutMatrix(matrix), 50, threads=2, precision=route))
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = True
-    on_device = ReadoutMatrix(matrix, "cuda")
-    assert not torch.backends.cuda.matmul.allow_tf32
-    assert not torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction
-    for threads in (1, 3):
-        assert as_bytes(top_tokens(directions, on_device, 50, threads=threads, precision=route)) == expected
-
-
 @pytest.fixture(scope="module")
 def crowded() -> tuple[torch.Tensor, ReadoutMatrix]:
     """Directions [37, 96] and a matrix [96, 1200] in which every column stands four times, in scattered places."""

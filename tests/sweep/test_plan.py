@@ -16,7 +16,7 @@ from svdlens.sweep import paths
 from svdlens.sweep.plan import CHOSEN_ROWS, LabelledPlace, Place, Sweep
 
 SHARED = (paths.SHARED_TOKENS, paths.SHARED_LABELS, paths.SHARED_SCORES, paths.SHARED_AGREEMENT)
-NINE = list(CONFIG["settings"])
+NINE = list(CONFIG["sweep"]["settings"])
 BUNDLED = {
     "sweep": {
         "models": ["gpt2-small", "wordnet-2layer", "all-minilm-l6-v2"],

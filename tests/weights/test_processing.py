@@ -139,7 +139,7 @@ def test_nine_settings_share_few_decompositions() -> None:
     assert distinct == {"ov": 5, "mlp_in": 3, "mlp_out": 2}
 
 
-NINE = {name: setting_from_names(name, switches) for name, switches in CONFIG["settings"].items()}
+NINE = {name: setting_from_names(name, CONFIG["settings"][name]) for name in CONFIG["sweep"]["settings"]}
 
 
 @pytest.mark.parametrize(
