@@ -28,6 +28,7 @@ from svdlens.weights.weight_files import WeightFile
 from tiny import make_tiny_gpt2
 
 CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text(encoding="utf-8"))
+NINE = {name: setting_from_names(name, CONFIG["settings"][name]) for name in CONFIG["sweep"]["settings"]}
 LAYERS = 2
 NAMES = ["embed.W_E", "unembed.W_U"] + [
     f"blocks.{layer}.{name}"
@@ -130,16 +131,13 @@ def test_an_unknown_switch_like_nothing_known_gets_no_suggestion() -> None:
 
 
 def test_nine_settings_share_few_decompositions() -> None:
-    settings = [setting_from_names(name, switches) for name, switches in CONFIG["settings"].items()]
+    settings = list(NINE.values())
     assert len(settings) == len(set(settings)) == 9
     distinct = {
         matrix: len({tuple(svd_key(setting, matrix).items()) for setting in settings})
         for matrix in ("ov", "mlp_in", "mlp_out")
     }
     assert distinct == {"ov": 5, "mlp_in": 3, "mlp_out": 2}
-
-
-NINE = {name: setting_from_names(name, CONFIG["settings"][name]) for name in CONFIG["sweep"]["settings"]}
 
 
 @pytest.mark.parametrize(
