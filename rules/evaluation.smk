@@ -25,10 +25,6 @@ def labels_of_model(wildcards):
     return SWEEP.over_shared_labels(paths.SHARED_LABELS, wildcards.model)
 
 
-def token_embeddings(wildcards):
-    return f"results/vocabulary/{SWEEP.embedded(wildcards.model)}/embeddings.safetensors"
-
-
 def later_labellers(wildcards):
     """The labellers that this one is compared with: each two are compared once."""
     return SWEEP.later_labellers(wildcards.model, wildcards.matrix, wildcards.labeller, list_switches(wildcards))
@@ -69,7 +65,7 @@ rule score_labels:
         tokens="results/vocabulary/{model}/tokens.parquet",
         features="results/vocabulary/{model}/features.parquet",
         classes="results/vocabulary/{model}/classes.parquet",
-        embeddings=token_embeddings,
+        embeddings="results/vocabulary/{model}/embeddings.safetensors",
         label_embeddings="results/vocabulary/{model}/label_embeddings.parquet",
     output:
         scores=paths.SHARED_SCORES,

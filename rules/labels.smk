@@ -17,8 +17,7 @@ def label_inputs(wildcards):
             "classes": "results/vocabulary/{model}/classes.parquet",
             "provenance": paths.PROVENANCE,
         }
-    embedded = SWEEP.embedded(wildcards.model)
-    return {name: pattern.format(embedded=embedded, **wildcards) for name, pattern in patterns.items()}
+    return {name: pattern.format(**wildcards) for name, pattern in patterns.items()}
 
 
 def label_code(wildcards):

@@ -22,7 +22,7 @@ def list_inputs(wildcards):
         )
     if not Path(config["lists"]).exists():
         raise WorkflowError(f"lists={config['lists']}: there is no such file. Give one of JSON lines.")
-    files = {name: pattern.format(model=TOKENIZER, embedded=TOKENIZER) for name, pattern in entry.files.items()}
+    files = {name: pattern.format(model=TOKENIZER) for name, pattern in entry.files.items()}
     return {"lists": config["lists"], **files}
 
 

@@ -11,7 +11,9 @@ from svdlens.vocabulary.token_features import load_features
 def main(smk):
     texts = read_token_texts(Path(smk.input.tokens))
     features = load_features(Path(smk.input.features), Path(smk.input.classes))
-    embed_vocabulary(texts, features.classes, Path(smk.output.embeddings), smk.threads)
+    path = Path(smk.output.embeddings)
+    others = sorted(path.parent.parent.glob(f"*/{path.name}"))
+    embed_vocabulary(texts, features.classes, path, smk.threads, smk.params.code, others)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,7 @@ import scipy.sparse
 
 from svdlens.models.token_table import write_token_texts
 from svdlens.vocabulary.token_classes import TokenClasses
-from svdlens.vocabulary.token_features import (
-    KnownVocabulary,
-    TextEmbeddings,
-    TokenFeatures,
-    save_embeddings,
-    save_features,
-)
+from svdlens.vocabulary.token_features import KnownVocabulary, TokenFeatures, save_embeddings, save_features
 
 CLUSTERS, PER_CLUSTER, WIDTH = 40, 30, 64
 N_TOKENS = CLUSTERS * PER_CLUSTER
@@ -75,8 +69,7 @@ def write_vocabulary(
     files["embeddings"] = directory / "embeddings.safetensors"
     write_token_texts(files["tokens"], vocabulary.texts, {"code": "0"})
     save_features(files["features"], files["classes"], features_of(vocabulary))
-    embedded = TextEmbeddings(embeddings, name_embeddings, vocabulary.facts["minilm_sha256"])
-    save_embeddings(files["embeddings"], vocabulary.texts, vocabulary.classes.names, embedded)
+    save_embeddings(files["embeddings"], embeddings, name_embeddings, vocabulary.facts)
     return files
 
 

@@ -29,7 +29,7 @@ def test_an_entry_names_a_module_that_does_what_it_says(name: str) -> None:
     assert not (entry.lists and entry.labels_controls)
     patterns = [*entry.files.values(), *([entry.lists] if entry.lists else [])]
     for pattern in patterns:
-        path = pattern.format(model="a-model", matrix="ov", embedded="a-model")
+        path = pattern.format(model="a-model", matrix="ov")
         assert path.startswith("results/") and "a-model" in path
 
 

@@ -51,17 +51,6 @@ def sweeps(draw: st.DrawFn) -> Sweep:
     return Sweep(config_with(changes))
 
 
-def test_models_with_one_tokenizer_take_the_embeddings_of_the_first_in_the_sweep() -> None:
-    tokenizers = {"gpt2-small": {"tokenizer": "mine"}, "gpt2-medium": {"tokenizer": "mine"}}
-    sweep = Sweep(config_with({"sweep": {"models": ["gpt2-large", "gpt2-medium", "gpt2-small"]}, "models": tokenizers}))
-    owners = {model: sweep.embedded(model) for model in ("gpt2-large", "gpt2-medium", "gpt2-small")}
-    assert owners == {"gpt2-large": "gpt2-large", "gpt2-medium": "gpt2-medium", "gpt2-small": "gpt2-medium"}
-    # Of models that are not swept nothing is made for others, and without a name there is nothing in common.
-    assert sweep.embedded("gpt2-xl") == "gpt2-large"
-    assert sweep.embedded("all-minilm-l6-v2") == "all-minilm-l6-v2"
-    assert Sweep(config_with({"sweep": {"models": ["all-minilm-l6-v2"]}})).embedded("gpt2-xl") == "gpt2-xl"
-
-
 # --- what is computed
 
 

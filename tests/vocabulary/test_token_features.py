@@ -12,16 +12,13 @@ from safetensors.numpy import load_file
 
 from shared_data import shared
 from svdlens.artefacts.table_schemas import CLASSES, TOKEN_FEATURES, TOKEN_TEXTS, read_metadata
-from svdlens.errors import SvdlensError
 from svdlens.models.token_table import read_token_texts, write_token_texts
 from svdlens.models.token_texts import read_vocabulary
 from svdlens.vocabulary.list_similarity import UNKNOWN_WEIGHT
 from svdlens.vocabulary.sentence_embedding import SHA256, embed_texts, embed_vocabulary
 from svdlens.vocabulary.token_classes import ABOUT, classify_tokens
 from svdlens.vocabulary.token_features import (
-    TextEmbeddings,
     TokenFeatures,
-    load_embeddings,
     load_features,
     load_vocabulary,
     save_embeddings,
@@ -127,25 +124,9 @@ def test_embeddings_are_written_whatever_their_layout_in_memory(tmp_path: Path) 
     """safetensors takes the memory as it lies: rows of a transposed array would come back as columns."""
     embeddings = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
     for name, array in (("rows", embeddings), ("columns", np.asfortranarray(embeddings))):
-        save_embeddings(tmp_path / name, list("abcdef"), list("xyz"), TextEmbeddings(array, array[::2], "00ff"))
+        save_embeddings(tmp_path / name, array, array[::2], {"minilm_sha256": "00ff"})
     assert (tmp_path / "rows").read_bytes() == (tmp_path / "columns").read_bytes()
     assert np.array_equal(load_file(tmp_path / "columns")["name_embeddings"], embeddings[::2])
-
-
-@pytest.mark.parametrize(
-    ("texts", "names"),
-    [(["a", "c"], ["x"]), (["b", "a"], ["x"]), (["a"], ["x"]), (["a", "b"], ["y"]), (["a", "b"], [])],
-)
-def test_embeddings_of_other_texts_are_refused(texts: list[str], names: list[str], tmp_path: Path) -> None:
-    """Models that say they have the same tokenizer, and have not."""
-    path = tmp_path / "embeddings.safetensors"
-    arrays = np.eye(2, 4, dtype=np.float32), np.ones((1, 4), np.float32)
-    save_embeddings(path, ["a", "b"], ["x"], TextEmbeddings(*arrays, "00ff"))
-    assert np.array_equal(load_embeddings(path, ["a", "b"], ["x"]).embeddings, arrays[0])
-    with pytest.raises(
-        SvdlensError, match=r"embeddings\.safetensors .* give the `tokenizer` of this model another name\.$"
-    ):
-        load_embeddings(path, texts, names)
 
 
 def test_a_vocabulary_is_embedded(tmp_path: Path) -> None:
@@ -164,6 +145,26 @@ def test_a_vocabulary_is_embedded(tmp_path: Path) -> None:
     # So that a dog is more like an animal than a house is.
     animal = embedded[-1] - arrays["embeddings"].mean(axis=0)
     assert loaded.vectors[TEXTS.index(" dog")] @ animal > loaded.vectors[TEXTS.index(" house")] @ animal
+
+
+def test_embeddings_of_the_same_texts_are_copied_and_no_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts, more_texts = TEXTS[:40], [*TEXTS[:39], "other"]
+    classes = classify_tokens(texts, load_lexicon(), RANKS[:40])
+    first, again, damaged = (tmp_path / name for name in ("first", "again", "damaged"))
+    embed_vocabulary(texts, classes, first, 1, "code")
+    damaged.write_bytes(first.read_bytes()[:-1000])
+    with caplog.at_level("INFO"):
+        for name, of, code in (("texts", more_texts, "code"), ("code", texts, "other code")):
+            embed_vocabulary(of, classes, tmp_path / name, 1, code, [first])
+            assert (tmp_path / name).read_bytes() != first.read_bytes()
+        embed_vocabulary(texts, classes, again, 1, "code", [tmp_path / "absent", damaged, tmp_path / "texts"])
+        assert "is copied" not in caplog.text
+        again.unlink()
+        embed_vocabulary(texts, classes, again, 1, "code", [tmp_path / "absent", damaged, tmp_path / "texts", first])
+        assert f"{first} has embeddings of the same texts and is copied" in caplog.text
+    assert again.read_bytes() == first.read_bytes()
 
 
 # --- the scripts

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float
+from safetensors import safe_open
 
 from svdlens.evaluation.label_tests import false_positives, score_labels
 from svdlens.evaluation.scored_lists import Vocabulary, lists_of_tables
@@ -18,7 +19,7 @@ from svdlens.labels.labeller import NOT_INTERPRETABLE
 from svdlens.models.token_table import read_token_texts
 from svdlens.spec.controls import RANDOM_UNIT
 from svdlens.vocabulary.list_similarity import token_vectors
-from svdlens.vocabulary.token_features import TokenFeatures, load_embeddings, load_features
+from svdlens.vocabulary.token_features import TokenFeatures, load_features
 
 ROW = ["layer", "head", "index", "side", "sign", "readout"]
 """Columns that tell the rows of one tokens or labels table apart."""
@@ -43,18 +44,16 @@ def distinct_labels(paths: Iterable[Path]) -> list[str]:
 
 
 def read_judged_model(files: Mapping[str, Path]) -> Judged:
-    """judged_model from the files of a model's vocabulary, and from `label_embeddings`, a table of labels.
-
-    Raises SvdlensError as load_embeddings does.
-    """
+    """judged_model from the files of a model's vocabulary, and from `label_embeddings`, a table of labels."""
     labels = pq.ParquetFile(files["label_embeddings"]).read()
     label_embeddings = {
         label: np.asarray(embedding.values, dtype=np.float32)
         for label, embedding in zip(labels["label"].to_pylist(), labels["embedding"], strict=True)
     }
-    texts, features = read_token_texts(files["tokens"]), load_features(files["features"], files["classes"])
-    embedded = load_embeddings(files["embeddings"], texts, features.classes.names)
-    return judged_model(texts, features, embedded.embeddings, label_embeddings)
+    with safe_open(files["embeddings"], framework="numpy") as file:
+        embeddings = file.get_tensor("embeddings")
+    features = load_features(files["features"], files["classes"])
+    return judged_model(read_token_texts(files["tokens"]), features, embeddings, label_embeddings)
 
 
 def score_table(labels_file: Path, lists_file: Path, judged: Judged, level: float, seed: int) -> list[dict[str, Any]]:

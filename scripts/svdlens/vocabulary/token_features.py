@@ -5,8 +5,8 @@ classes.parquet          name and kind of each class
 embeddings.safetensors   sentence embeddings of tokens, and of the names of classes
 """
 
-import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,6 @@ from safetensors.numpy import save_file
 
 from svdlens.artefacts.atomic_files import atomic_path
 from svdlens.artefacts.table_schemas import CLASSES, TOKEN_FEATURES, read_metadata, write_table
-from svdlens.errors import SvdlensError
 from svdlens.vocabulary.list_similarity import UNKNOWN_WEIGHT, token_vectors
 from svdlens.vocabulary.token_classes import TokenClasses
 
@@ -79,46 +78,33 @@ def load_features(features_file: Path, classes_file: Path) -> TokenFeatures:
     return TokenFeatures(classes, table["log_rank"].to_numpy(), str(read_metadata(features_file)["token_frequency"]))
 
 
-class TextEmbeddings(NamedTuple):
-    """embeddings of tokens, by id, and name_embeddings of the names of classes, by the network with this sha256."""
-
-    embeddings: Float[np.ndarray, "d_vocab d"]
-    name_embeddings: Float[np.ndarray, "n_classes d"]
-    network_sha256: str
-
-
-def sha256_of_texts(texts: list[str], names: list[str]) -> str:
-    return hashlib.sha256(json.dumps([texts, names]).encode()).hexdigest()
-
-
-def save_embeddings(path: Path, texts: list[str], names: list[str], embedded: TextEmbeddings) -> None:
-    """Write embeddings.safetensors: of the `texts` of tokens, and of the `names` of classes."""
-    arrays = {"embeddings": embedded.embeddings, "name_embeddings": embedded.name_embeddings}
-    said = {"minilm_sha256": embedded.network_sha256, "texts_sha256": sha256_of_texts(texts, names)}
+def save_embeddings(
+    path: Path,
+    embeddings: Float[np.ndarray, "d_vocab d"],
+    name_embeddings: Float[np.ndarray, "n_classes d"],
+    facts: Mapping[str, str],
+) -> None:
+    """Write embeddings.safetensors: of tokens and of names of classes, with `facts`: minilm_sha256 of the network."""
+    arrays = {"embeddings": embeddings, "name_embeddings": name_embeddings}
     with atomic_path(path) as temporary:
         # One key: safetensors writes several in no fixed order.
-        facts = {"facts": json.dumps(said)}
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, facts)
+        metadata = {"facts": json.dumps(dict(facts))}
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, metadata)
 
 
-def load_embeddings(path: Path, texts: list[str], names: list[str]) -> TextEmbeddings:
-    """What save_embeddings wrote. Raises SvdlensError if that was of other texts or names."""
+def embedding_facts(path: Path) -> dict[str, str]:
+    """The facts that save_embeddings wrote into a file."""
     with safe_open(path, framework="numpy") as file:
-        embeddings, name_embeddings = (file.get_tensor(name) for name in ("embeddings", "name_embeddings"))
-        facts = json.loads(file.metadata()["facts"])
-    if facts["texts_sha256"] != sha256_of_texts(texts, names):
-        raise SvdlensError(
-            f"{path} has embeddings of other tokens, or of classes with other names, than those of this model. Models "
-            "whose `tokenizer` in the configuration has one name share embeddings, so all their tokens have to be the "
-            "same: give the `tokenizer` of this model another name."
-        )
-    return TextEmbeddings(embeddings, name_embeddings, facts["minilm_sha256"])
+        facts: dict[str, str] = json.loads(file.metadata()["facts"])
+    return facts
 
 
 def load_vocabulary(embeddings_file: Path, features: TokenFeatures, texts: list[str]) -> KnownVocabulary:
-    """The vocabulary with these `texts` and `features`. Raises SvdlensError as load_embeddings does."""
+    """The vocabulary with these `texts` and `features`, and embeddings as save_embeddings wrote them."""
+    with safe_open(embeddings_file, framework="numpy") as file:
+        embeddings, name_embeddings = (file.get_tensor(name) for name in ("embeddings", "name_embeddings"))
+    facts = {"minilm_sha256": embedding_facts(embeddings_file)["minilm_sha256"]}
     classes = features.classes
-    embeddings, name_embeddings, network_sha256 = load_embeddings(embeddings_file, texts, classes.names)
     mean = embeddings.mean(axis=0)
     return KnownVocabulary(
         texts,
@@ -126,5 +112,5 @@ def load_vocabulary(embeddings_file: Path, features: TokenFeatures, texts: list[
         classes,
         token_vectors(name_embeddings, mean, np.ones(len(classes.names))),
         features.log_ranks,
-        {"minilm_sha256": network_sha256, "token_frequency": features.token_frequency},
+        {**facts, "token_frequency": features.token_frequency},
     )
