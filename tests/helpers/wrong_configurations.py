@@ -36,6 +36,22 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"labellers": {"coherence": {"signs": [2]}}},
         ("labellers.coherence.signs", "2 is not one of 1, -1"),
     ),
+    "number that is none": (
+        {"weight_noise": float("nan")},
+        ("weight_noise: nan is no finite number", "Write one with digits"),
+    ),
+    "number within a labeller": (
+        {"labellers": {"coherence": {"level": float("inf")}}},
+        ("labellers.coherence.level: inf is no finite number",),
+    ),
+    "nothing to label": (
+        {"sweep": {"matrices": ["mlp_out"]}, "labellers": {"coherence": {"matrices": ["ov"]}}},
+        ("can label nothing of this sweep: mlp_out of tiny in the settings raw", "docs/labels.md"),
+    ),
+    "only published answers of another setting": (
+        {"sweep": {"labellers": ["published"], "settings": ["raw"]}},
+        ("sweep.labellers: published can label nothing", "in the settings raw", "another labeller"),
+    ),
     "own setting": (
         {"models": {"tiny": {"settings": ["rwa"]}}},
         ("models.tiny.settings", "'rwa' is no setting", "Did you mean 'raw'?"),

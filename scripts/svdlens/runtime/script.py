@@ -18,7 +18,8 @@ def run(main: Callable[[Any], None], smk: Any) -> None:
     """Run `main(smk)` as a job of the workflow. `smk` has the attributes of Snakemake's script object.
 
     What the libraries log goes to smk.log. A SvdlensError becomes one message on the terminal and in the log and
-    exit status 1; anything else is a defect of svdlens and keeps its traceback.
+    exit status 1, and so does an input file that is damaged; anything else is a defect of svdlens and keeps its
+    traceback.
     """
     # Only the fetch rules may touch the network, and they lift this themselves.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -35,10 +36,42 @@ def run(main: Callable[[Any], None], smk: Any) -> None:
     except OSError as error:
         reason = write_failure(error)
         if reason is None or error.filename is None:
+            explain(error, smk, log)
             raise
         fail(log, f"cannot write {error.filename}: {reason}; then run again, what is finished is kept.")
+    except Exception as error:
+        explain(error, smk, log)
+        raise
     # What is alive now goes with the process. To look through it for cycles first takes longer than many a job.
     gc.freeze()
+
+
+def explain(error: Exception, smk: Any, log: str) -> None:
+    """Say which job an error that nobody expected has stopped; of a damaged input, say so in its place."""
+    for path in smk.input:
+        if problem := damage(Path(path)):
+            fail(log, f"{path} is cut short or damaged ({problem}). Delete it and run again: it will be made again.")
+    wildcards = ", ".join(f"{name}={value}" for name, value in smk.wildcards.items())
+    print(
+        f"\nsvdlens: {smk.rule} ({wildcards or 'of the whole sweep'}) stopped unexpectedly: {error!r}", file=sys.stderr
+    )
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a parquet or safetensors file that cannot be read; None of any other file."""
+    try:
+        if path.suffix == ".parquet" and path.is_file():
+            import pyarrow.parquet as pq
+
+            pq.ParquetFile(path).read()
+        elif path.suffix == ".safetensors" and path.is_file():
+            from safetensors import safe_open
+
+            with safe_open(path, framework="numpy"):
+                pass
+    except Exception as error:
+        return str(error).splitlines()[0]
+    return None
 
 
 def fail(log: str, message: str) -> None:

@@ -1,5 +1,6 @@
 """Checks of a configuration: the first thing that is wrong with it, as a sentence that says what to write instead."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from svdlens.spec.controls import CONTROLS
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import setting_from_names
+from svdlens.sweep.plan import Sweep
 
 SOURCES = ("repo", "path", "bundled", "package", "wheel")
 
@@ -47,7 +49,9 @@ def load_schema(path: Path) -> dict[str, Any]:
 
 def check_configuration(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     """Raises SvdlensError for the first thing in `config` that is wrong; `schema` is what load_schema returns."""
-    problem = check_schema(config, schema) or check_names(config, schema) or check_models(config)
+    problem = (
+        check_numbers(config) or check_schema(config, schema) or check_names(config, schema) or check_models(config)
+    )
     if problem:
         raise SvdlensError(problem)
     settings = {name: setting_from_names(name, switches) for name, switches in config["settings"].items()}
@@ -61,6 +65,29 @@ def check_configuration(config: Mapping[str, Any], schema: Mapping[str, Any]) ->
             chosen["matrices"],
             chosen["readouts"],
         )
+    if problem := check_labelled(config):
+        raise SvdlensError(problem)
+
+
+def check_numbers(value: Any, where: str = "") -> str | None:
+    """The first number that is none: YAML has .nan and .inf, which a schema takes for numbers of any size."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{where.removeprefix('.')}: {value} is no finite number. Write one with digits."
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    return next(filter(None, (check_numbers(part, f"{where}.{key}") for key, part in parts)), None)
+
+
+def check_labelled(config: Mapping[str, Any]) -> str | None:
+    """That some labeller has something to label, without which there is no table of labels."""
+    sweep = Sweep(config)
+    if sweep.labelled_places:
+        return None
+    matrices = ", ".join(dict.fromkeys(place.matrix for place in sweep.places))
+    return (
+        f"sweep.labellers: {', '.join(sweep.labellers)} can label nothing of this sweep: {matrices} of "
+        f"{', '.join(sweep.models)} in the settings {', '.join(sweep.swept_settings())}. Ask for what it labels "
+        "(docs/labels.md), see `matrices` under `labellers`, or ask for another labeller."
+    )
 
 
 def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
