@@ -1,5 +1,6 @@
-# make run            the whole pipeline on the models that need no download
-# make sweep-bundled  the same in all nine settings
+# make run            the whole pipeline on a small language model, and on models that need no download
+# make sweep-bundled  the same for the models that need no download, in all nine settings
+# make report         results/report.zip, a document of what `make run` has made
 # make test           every test (ten minutes)
 # make test-unit      those that are quick: no Snakemake, no browser (a minute and a half)
 # make test-workflow  those that start Snakemake
@@ -15,19 +16,31 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SNAKEMAKE := $(BIN)/snakemake --profile profiles/demo
+# Jobs show no bars of their own below those of the whole.
+SNAKEMAKE := TQDM_DISABLE=1 $(BIN)/snakemake --profile profiles/demo
+BUNDLED := --configfile profiles/demo/sweep.yaml profiles/demo/bundled.yaml
+LOOK := echo; cat results/tables/findings.md; echo; \
+	echo "Explorer   file://$(CURDIR)/results/explorer/index.html"; \
+	echo "Tables     results/tables/*.parquet"; \
+	echo "Figures    results/figures/*.png, and results/figures/MODEL/SETTING/*.png"; \
+	echo "Report     make report"
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled test test-unit test-workflow test-browser bench bench-cuda label-quality docs lint lint-js models lock
+.PHONY: run sweep-bundled report test test-unit test-workflow test-browser bench bench-cuda label-quality docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
+# A network that is not there is no reason to show nothing.
 run: .venv/installed
-	@$(SNAKEMAKE)
-	@echo; echo "Tables: results/tables/*.parquet    Figures: results/figures/*.png"
+	@if $(SNAKEMAKE) --quiet all -- results/models/smollm2-135m/provenance.json; then $(SNAKEMAKE); else \
+	    echo "Going on without smollm2-135m, with the models that need no download."; echo; $(SNAKEMAKE) $(BUNDLED); fi
+	@$(LOOK)
 
 sweep-bundled: .venv/installed
-	@$(SNAKEMAKE) --configfile profiles/demo/sweep.yaml profiles/demo/nine_settings.yaml
-	@echo; echo "Tables: results/tables/*.parquet    Figures: results/figures/*.png"
+	@$(SNAKEMAKE) $(BUNDLED) profiles/demo/nine_settings.yaml
+	@$(LOOK)
+
+report: .venv/installed
+	@$(SNAKEMAKE) --report results/report.zip
 
 # Files stay whole: most tests of one share what its first has made. The unit tier shares little.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile

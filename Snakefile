@@ -25,9 +25,11 @@ include: "rules/export.smk"
 
 
 rule all:
+    """Everything of the sweep: tables, figures, the pages of the report, the explorer."""
     default_target: True
     input:
         expand("results/tables/{table}.parquet", table=paths.TABLES),
+        "results/tables/findings.md",
         figure_paths(SWEEP, selected_figures(SWEEP)),
         expand("results/report/{page}.html", page=REPORT_PAGES),
         "results/explorer/index.html",
@@ -39,7 +41,7 @@ TARGETS = {
     "spectra": SWEEP.over_places(paths.SPECTRA),
     "tokens": SWEEP.over_places(paths.TOKENS),
     "labels": SWEEP.over_labels(paths.LABELS),
-    "tables": expand("results/tables/{table}.parquet", table=paths.TABLES),
+    "tables": [*expand("results/tables/{table}.parquet", table=paths.TABLES), "results/tables/findings.md"],
     "figures": figure_paths(SWEEP, selected_figures(SWEEP)),
     "paper_figures": paper_paths(SWEEP),
     "published_figures": figure_paths(SWEEP, ["fraction_published"]),

@@ -2,6 +2,7 @@
 #
 # needs   results/{spectra,tokens,labels}/..., results/by_switches/...
 # makes   results/tables/{spectra,tokens,labels,control_labels,fractions,scores,agreement}.parquet, one rule each
+#         results/tables/findings.md: where the lists of each model exceed those of random directions most
 
 LABELLED = SWEEP.labelled_places
 LABELLED_WITH_CONTROLS = [place for place in LABELLED if place.labeller in SWEEP.with_controls()]
@@ -165,3 +166,27 @@ rule collect_agreement:
         code=code_hash("collect_agreement"),
     script:
         "../scripts/collect_agreement.py"
+
+
+rule list_findings:
+    """Say in sentences where the lists of each model exceed those of random directions most."""
+    input:
+        fractions="results/tables/fractions.parquet",
+    output:
+        findings="results/tables/findings.md",
+    log:
+        "results/logs/list_findings/list_findings.log",
+    benchmark:
+        "results/benchmarks/list_findings/list_findings.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=5,
+    params:
+        labeller=SWEEP.figure_labeller,
+        criterion=SWEEP.criteria(SWEEP.figure_labeller)[0],
+        n=3,
+        code=code_hash("list_findings"),
+    script:
+        "../scripts/list_findings.py"

@@ -37,6 +37,7 @@ SWEEP = {
 # What follows from a change, as rules of this sweep: a rule too few is a stale result, a rule too many hours of work.
 AFTER_FRACTIONS = {
     "collect_fractions",
+    "list_findings",
     "plot_fraction_by_layer",
     "plot_fraction_by_model",
     "make_report_pages",

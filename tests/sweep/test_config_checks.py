@@ -38,7 +38,7 @@ def test_what_is_wrong_is_said_with_the_way_out(case: str) -> None:
 
 def test_what_is_right_passes() -> None:
     schema = load_schema(SCHEMA)
-    demo = [PROJECT / "profiles/demo" / name for name in ("sweep.yaml", "nine_settings.yaml")]
+    demo = [PROJECT / "profiles/demo" / name for name in ("sweep.yaml", "bundled.yaml", "nine_settings.yaml")]
     changes = [yaml.safe_load(path.read_text("utf-8")) for path in demo]
     for config in (config_with(), config_with(changes[0]), config_with(*changes), config_with(TINY)):
         check_configuration(config, schema)

@@ -19,7 +19,9 @@ LISTS = EXTRACTED | {"decompose_matrices", "decode_tokens", "project_directions"
 LABELLED = LISTS | {"classify_tokens", "embed_tokens", "label_directions"}
 FRACTIONS = LABELLED | {"collect_fractions"}
 AGREEMENT = LABELLED | {"compare_labellers", "collect_agreement"}
-TABLES = SPECTRA | FRACTIONS | AGREEMENT | {"view_tokens", "view_labels", "embed_labels", "score_labels"}
+TABLES = (
+    SPECTRA | FRACTIONS | AGREEMENT | {"view_tokens", "view_labels", "embed_labels", "score_labels", "list_findings"}
+)
 TABLES |= {f"collect_{table}" for table in ("spectra", "tokens", "labels", "control_labels", "scores")}
 # Labels of others, which the sweep has not, are not drawn.
 PLOTS = {f"plot_{figure}" for figure in FIGURES} - {"plot_fraction_published"}
@@ -31,7 +33,7 @@ TARGETS = {
     "tokens": LISTS | {"view_tokens"},
     "labels": LABELLED | {"view_labels"},
     "tables": TABLES,
-    "figures": TABLES - {"collect_tokens", "embed_labels", "score_labels", "collect_scores"} | PLOTS,
+    "figures": TABLES - {"collect_tokens", "embed_labels", "score_labels", "collect_scores", "list_findings"} | PLOTS,
     "explorer": SPECTRA | FRACTIONS | {"view_tokens", "view_labels", "build_explorer"},
     "all": TABLES | PLOTS | {"list_paper_figures", "make_report_pages", "build_explorer"},
     "published_figures": PUBLISHED - {"list_published"},
@@ -145,10 +147,10 @@ def test_a_file_outside_of_the_sweep_shares_what_is_stored(tiny: Workflow) -> No
 def test_the_demo_with_nine_settings_leaves_the_encoder_at_raw(project: Path, tmp_path: Path) -> None:
     demo = [
         yaml.safe_load((PROJECT / f"profiles/demo/{name}.yaml").read_text("utf-8"))
-        for name in ("sweep", "nine_settings")
+        for name in ("sweep", "bundled", "nine_settings")
     ]
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(demo[0]))
-    run = Workflow(project, tmp_path).finish("--dry-run", config=demo[1])
+    run = Workflow(project, tmp_path).finish("--dry-run", config={"sweep": demo[1]["sweep"] | demo[2]["sweep"]})
     found = count_outputs(run.printed, r"tokens/model=([\w-]+)/setting=\w+/\w+\.parquet")
     bundled = ["wordnet-2layer", "wordnet-4layer", "wordnet-6layer"]
     assert found == dict.fromkeys(bundled, 9 * 3) | {"all-minilm-l6-v2": 3}
