@@ -1,5 +1,5 @@
 # svdlens: singular value decompositions of transformer weights, read as tokens. The stages are in rules/, one file each,
-# the science in scripts/svdlens, the targets below. docs/architecture.md shows where things are.
+# the science in scripts/svdlens. docs/architecture.md shows where things are.
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -22,6 +22,7 @@ include: "rules/figures.smk"
 include: "rules/report.smk"
 include: "rules/explorer.smk"
 include: "rules/export.smk"
+include: "rules/targets.smk"
 
 
 rule all:
@@ -33,25 +34,3 @@ rule all:
         figure_paths(SWEEP, selected_figures(SWEEP)),
         expand("results/report/{page}.html", page=REPORT_PAGES),
         "results/explorer/index.html",
-
-
-TARGETS = {
-    "models": SWEEP.over_places(paths.PROVENANCE),
-    "weights": SWEEP.over_places("results/weights/{model}/{setting}.safetensors"),
-    "spectra": SWEEP.over_places(paths.SPECTRA),
-    "tokens": SWEEP.over_places(paths.TOKENS),
-    "labels": SWEEP.over_labels(paths.LABELS),
-    "tables": [*expand("results/tables/{table}.parquet", table=paths.TABLES), "results/tables/findings.md"],
-    "figures": figure_paths(SWEEP, selected_figures(SWEEP)),
-    "paper_figures": paper_paths(SWEEP),
-    "published_figures": figure_paths(SWEEP, ["fraction_published"]),
-    "explorer": "results/explorer/index.html",
-}
-
-for target, files in TARGETS.items():
-
-    rule:
-        name:
-            target
-        input:
-            files,

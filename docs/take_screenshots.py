@@ -13,14 +13,14 @@ from browser import LAPTOP, TELEPHONE, chromium, go  # noqa: E402
 
 INDEX = Path("results/explorer/index.html")
 TARGET = Path("results/screenshots")
-CELL = "model=wordnet-6layer&setting=raw&matrix=ov&layer=3&head=2"
+CELL = "model=smollm2-135m&setting=raw&matrix=ov&layer=27&head=8"
 VIEWS = {
-    "explorer": (f"#{CELL.replace('layer=3', 'layer=4')}", "light", LAPTOP),  # the one of the README
+    "explorer": (f"#{CELL}", "light", LAPTOP),  # the one of the README
     "grid_dark": (f"#{CELL}&colour=excess", "dark", LAPTOP),
     "direction": (f"#{CELL}&open=1", "light", LAPTOP),
-    "mlp": ("#model=wordnet-6layer&setting=raw&matrix=mlp_out&layer=5", "light", LAPTOP),
-    "compare": (f"#{CELL}&setting2=tl_default", "light", LAPTOP),
-    "compare_models": (f"#{CELL}&model2=wordnet-4layer", "dark", LAPTOP),
+    "mlp": ("#model=smollm2-135m&setting=raw&matrix=mlp_out&layer=26", "light", LAPTOP),
+    "compare": (f"#{CELL}&setting2=tl_rmsnorm", "light", LAPTOP),
+    "compare_models": (f"#{CELL}&model2=wordnet-6layer", "dark", LAPTOP),
     "search": ("#view=search&q=fire", "light", LAPTOP),
     "search_labels": ("#view=search&q=plant&find=labels", "dark", LAPTOP),
     "random": ("#layer=random", "light", LAPTOP),

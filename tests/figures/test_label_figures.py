@@ -405,7 +405,7 @@ def test_a_layer_without_labels_is_a_gap_and_is_said():
     gap = LABELS[~((LABELS["model"] == "deep") & (LABELS["matrix"] == "ov") & (LABELS["layer"] == 1))]
     data, figure = make("fraction_by_layer", gap)
     assert data.groupby("model")["partly_labelled"].any().to_dict() == {"small": False, "deep": True}
-    assert "Labelled only in part, lists without a label left out: deep (attention OV)." in texts_of(figure)
+    assert "Lists with too few known tokens for a label are left out in: deep (attention OV)." in texts_of(figure)
     deep = figure.axes[1]
     assert not any({0, 2} <= set(line.get_xdata()) and line.get_marker() == "o" for line in deep.lines)
 
@@ -430,7 +430,7 @@ def test_lists_on_which_the_labeller_abstained_do_not_count(name):
     )
     data, figure = make(name, abstained)
     of_rows = data[data["partly_labelled"]]
-    assert len(of_rows) and "Labelled only in part" in texts_of(figure)
+    assert len(of_rows) and "Lists with too few known tokens" in texts_of(figure)
     if name == "controls":
         singular = data[data["source"] == "singular"]
         assert singular["n"].sum() == ((LABELS["setting"] == "raw") & ~some).sum()

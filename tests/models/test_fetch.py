@@ -296,7 +296,7 @@ def test_an_unreachable_hub_names_the_two_ways_out(tmp_path: Path) -> None:
     assert time.monotonic() - begin < 30
     assert f"cannot reach the hub at {url}" in message
     assert "of models.tiny by `path:` with the directory of a local copy" in message
-    assert "`make run`" in message
+    assert "`make sweep-bundled`" in message
 
 
 def test_a_login_page_is_not_taken_for_the_hub(hub: HubServer, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def draw_near_degenerate(data: pd.DataFrame, *, tolerance: float, directions: in
 
 def near_degenerate_caption(tolerance: float, directions: int | None) -> str:
     """What is counted, and what a cluster is. Arguments as for draw_near_degenerate."""
-    counted = "all" if directions is None else f"the {directions:,} leading"
+    counted = "all" if directions is None else f"at most the {directions:,} leading"
     return (
         f"Share of {counted} singular directions of each matrix that lie in a near-degenerate cluster: a run of at "
         f"least two singular values, neighbours closer than {tolerance:.3g} of the larger. Within it the weights "

@@ -255,7 +255,10 @@ def missing(data: pd.DataFrame) -> str:
     partly = data[data["partly_labelled"] & (data["n"] > 0)] if "partly_labelled" in data else data[:0]
     several = data["setting"].nunique() > 1
     text = ""
-    for rows, what in ((absent, "Not labelled"), (partly, "Labelled only in part, lists without a label left out")):
+    for rows, what in (
+        (absent, "Not labelled"),
+        (partly, "Lists with too few known tokens for a label are left out in"),
+    ):
         if len(rows):
             text += f" {what}: {name_matrices(rows, several)}."
     return text

@@ -337,8 +337,8 @@ def ways_out(model: str) -> str:
     """What to do without the hub, for messages."""
     return (
         f"Without the hub there are two ways: in config.yaml, replace repo, revision and sha256 of models.{model} by "
-        f"`path:` with the directory of a local copy; or run `make run`, which uses the bundled models and needs no "
-        f"network."
+        f"`path:` with the directory of a local copy; or run `make sweep-bundled`, which uses the bundled models "
+        f"and needs no network."
     )
 
 

@@ -1,0 +1,38 @@
+# Parts of a sweep to ask for by name, `snakemake TARGET`. Everything is `all`, in the Snakefile.
+#
+# needs   what the rules of the other files make
+# makes   nothing of its own
+
+# What each target is, and its files.
+TARGETS = {
+    "models": ("Model files, checked, with provenance.json.", SWEEP.over_places(paths.PROVENANCE)),
+    "weights": (
+        "All weights as each setting wants them, for use elsewhere.",
+        SWEEP.over_places("results/weights/{model}/{setting}.safetensors"),
+    ),
+    "spectra": ("Every singular value, with gaps and near-degenerate clusters.", SWEEP.over_places(paths.SPECTRA)),
+    "tokens": ("The best tokens of each direction and sign.", SWEEP.over_places(paths.TOKENS)),
+    "labels": ("What each labeller says of them.", SWEEP.over_labels(paths.LABELS)),
+    "tables": (
+        "The whole sweep as results/tables/*.parquet, and what it found in sentences.",
+        [*expand("results/tables/{table}.parquet", table=paths.TABLES), "results/tables/findings.md"],
+    ),
+    "figures": ("Every figure.", figure_paths(SWEEP, selected_figures(SWEEP))),
+    "paper_figures": ("The figures of the post, for the models of the sweep.", paper_paths(SWEEP)),
+    "published_figures": (
+        "What the published labels show; needs no model.",
+        figure_paths(SWEEP, ["fraction_published"]),
+    ),
+    "explorer": ("The page to look around in.", "results/explorer/index.html"),
+}
+
+for target, (what, files) in TARGETS.items():
+
+    rule:
+        name:
+            target
+        input:
+            files,
+
+    # For `snakemake --list`: a docstring in a rule cannot take a value.
+    workflow.get_rule(target).docstring = what
