@@ -22,7 +22,7 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "readout": (
         {"sweep": {"readouts": ["pinv_WE"]}},
-        ("sweep.readouts", "'pinv_WE' is not one of W_U, W_E, pinv_W_E", "Did you mean 'pinv_W_E'?"),
+        ("sweep.readouts", "'pinv_WE' is not one of W_U, W_U_cosine", "Did you mean 'pinv_W_E'?"),
     ),
     "labeller": (
         {"sweep": {"labellers": ["coherense"]}},
@@ -129,7 +129,7 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "missing readout": (
         {"models": {"tiny": {"architecture": "bert", "settings": ["raw"]}}},
-        ("'W_U'", "tiny (bert)", "models.tiny.readouts: [W_E, pinv_W_E]"),
+        ("'W_U'", "tiny (bert)", "models.tiny.readouts: [W_E, W_E_cosine"),
     ),
     "name with a space": (
         {"models": {"my model": {"path": "source"}}},

@@ -32,6 +32,7 @@ from svdlens.readout.readout_matrix import reading_gains, readout_matrix
 from svdlens.readout.token_table import TopTokens, token_columns, with_vocab_center
 from svdlens.readout.top_tokens import ReadoutMatrix
 from svdlens.spec.controls import CONTROLS
+from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.weights.weight_files import WeightFile
 from tiny import save_tokenizer
@@ -154,7 +155,18 @@ def check_scores(table: pa.Table, directions: np.ndarray, matrix: np.ndarray) ->
 
 # --- lists that equivalent settings share
 
-READOUT_LISTS = pytest.mark.parametrize("readouts", [["W_U"], ["W_E"], ["pinv_W_E", "W_U"]], ids=" ".join)
+READOUT_LISTS = pytest.mark.parametrize(
+    "readouts",
+    [
+        ["W_U"],
+        ["W_E"],
+        ["pinv_W_E", "W_U"],
+        ["W_U_cosine"],
+        ["W_E_cosine", "W_U"],
+        ["W_U_whitened", "W_U", "W_E_whitened"],
+    ],
+    ids=" ".join,
+)
 
 
 @READOUT_LISTS
@@ -197,7 +209,7 @@ def test_settings_share_lists_where_these_are_the_same(
         ids[key].append(project_by_itself(results, matrix, setting, readouts)["tokens"]["token_ids"].to_pylist())
     for lists in ids.values():
         assert all(one == lists[0] for one in lists)
-    if readouts == ["W_U"]:
+    if readouts in (["W_U"], ["W_U_cosine"]):
         assert all(one[0] != other[0] for one, other in combinations(ids.values(), 2))
 
 
@@ -254,7 +266,7 @@ def test_vocab_center_takes_the_mean_from_scores_through_the_unembedding_and_lea
         ids, means = generator.integers(0, 9, (2, n, k)), generator.standard_normal((2, n))
         return {sign: TopTokens(*parts) for sign, *parts in zip((+1, -1), ids, scores, means, strict=True)}
 
-    readouts = ["W_U", "W_E"] if first else ["pinv_W_E", "W_U"]
+    readouts = ["W_U", "W_E", "W_U_cosine"] if first else ["pinv_W_E", "W_U_whitened", "W_U"]
     columns = token_columns(
         {name: {"read": random_lists()} for name in readouts}, list("abcdefghi"), "mlp_in", [0], [None]
     )
@@ -279,7 +291,7 @@ def test_vocab_center_takes_the_mean_from_scores_through_the_unembedding_and_lea
 
 
 @pytest.mark.parametrize("read_gain", [False, True])
-@pytest.mark.parametrize("readout", ["W_U", "W_E", "pinv_W_E"])
+@pytest.mark.parametrize("readout", READOUTS)
 @pytest.mark.parametrize("matrix", MATRICES)
 def test_only_reading_sides_through_the_embedding_are_multiplied_by_the_gain(
     matrix: str, readout: str, read_gain: bool, results: Path
@@ -303,7 +315,7 @@ def test_only_reading_sides_through_the_embedding_are_multiplied_by_the_gain(
         expected = torch.stack(
             [
                 vectors[layer] * weights[f"blocks.{layer}.{norm}.w"].double()
-                if readout == "W_E" and side != "write" and not read_gain
+                if readout in ("W_E", "W_E_cosine", "W_E_whitened") and side != "write" and not read_gain
                 else vectors[layer]
                 for layer in range(LAYERS)
             ]
@@ -374,7 +386,7 @@ def test_fewer_tokens_than_coordinates_have_a_pseudo_inverse_too(tmp_path: Path)
 @pytest.mark.parametrize("matrix", MATRICES)
 def test_controls_are_read_through_the_same_readouts_as_the_vectors(matrix: str, results: Path, tmp_path: Path) -> None:
     """Every list of every control against float64, and the same directions through each read-out."""
-    readouts = ["W_E", "W_U"]
+    readouts = ["W_E", "W_U", "W_U_cosine", "W_E_whitened"]
     paths = view(project(results, matrix, Setting(), readouts, tmp_path / "lists.parquet"), "raw", tmp_path)
     unembed = WeightFile(results / "unembed.safetensors")
     svd = load_file(svd_of(results, matrix, Setting()))

@@ -85,6 +85,7 @@ def test_what_a_sweep_leaves_out_is_said_with_the_reason_and_the_way_to_have_it(
     whole = reasons()
     assert set(whole) == {
         "figure fraction_published",
+        "figure readouts",
         "token tables of mlp_in, own",
         "token tables of ov, encoder",
         "token tables of mlp_in, encoder",

@@ -384,7 +384,7 @@ def test_readouts_are_w_u_and_the_embedding_as_the_setting_has_it(weights: dict[
         assert torch.equal(W_E.float(), processed(weights["gpt_neox"], setting)["embed.W_E"].T)
     assert readout_matrix(unembedding, Setting(write_center=True), "W_E").sum(dim=0).abs().max() < 1e-12
     assert torch.equal(readout_matrix(weights["bert"]["unembed"], Setting(), "W_E"), W_E_of(weights["bert"]))
-    with pytest.raises(SvdlensError, match=r"'W_O' is no read-out; use W_U or W_E"):
+    with pytest.raises(SvdlensError, match=r"'W_O' is no read-out; use one of W_U, W_U_cosine,"):
         readout_matrix(unembedding, Setting(), "W_O")
 
 

@@ -23,8 +23,8 @@ TABLES = (
     SPECTRA | FRACTIONS | AGREEMENT | {"view_tokens", "view_labels", "embed_labels", "score_labels", "list_findings"}
 )
 TABLES |= {f"collect_{table}" for table in ("spectra", "tokens", "labels", "control_labels", "scores")}
-# Labels of others, which the sweep has not, are not drawn.
-PLOTS = {f"plot_{figure}" for figure in FIGURES} - {"plot_fraction_published"}
+# Labels of others, and further read-outs, which the sweep has not, are not drawn.
+PLOTS = {f"plot_{figure}" for figure in FIGURES} - {"plot_fraction_published", "plot_readouts"}
 PUBLISHED = {"fetch_published", "list_published", "label_directions", "view_labels", "plot_fraction_published"}
 TARGETS = {
     "models": FETCHED,
@@ -49,6 +49,13 @@ def test_a_target_asks_for_its_rules(target: str, tiny: Workflow) -> None:
     config = {"sweep": {"settings": ["raw", "unembed"]}, "figures": {"select": "all"}}
     run = tiny.finish("--dry-run", target, config=config)
     assert run.rules == TARGETS[target]
+
+
+def test_several_readouts_have_a_figure(tiny: Workflow) -> None:
+    config = {"sweep": {"settings": ["raw", "unembed"], "readouts": ["W_U", "W_U_whitened"]}}
+    run = tiny.finish("--dry-run", "plot_readouts", config=config)
+    assert run.rules == FRACTIONS | {"plot_readouts"}
+    assert [f"results/figures/readouts_{setting}.csv" in run.printed for setting in ("raw", "unembed")] == [True] * 2
 
 
 def count_outputs(printed: str, pattern: str) -> Counter[object]:

@@ -101,11 +101,21 @@ SCOPES: dict[str, Callable[[Sweep, str], list[FigureFile]]] = {
 
 
 def figure_files(sweep: Sweep, name: str) -> list[FigureFile]:
-    """The files of a figure; none where the sweep lacks the control that it needs."""
+    """The files of a figure; none where the sweep lacks the control, or the read-outs, that it needs."""
+    return [] if what_is_lacking(sweep, name) else SCOPES[FIGURES[name].scope](sweep, name)
+
+
+def what_is_lacking(sweep: Sweep, name: str) -> tuple[str, str] | None:
+    """What a figure cannot do without and the sweep has not, and what to write to have it; None if it has all."""
     figure = FIGURES[name]
     if figure.control is not None and figure.control not in sweep.controls:
-        return []
-    return SCOPES[figure.scope](sweep, name)
+        controls = ", ".join([*sweep.controls, figure.control])
+        return f"the control {figure.control} is not in `controls`", f"write controls: [{controls}]"
+    if figure.compares_readouts and not any(len(sweep.choice(model, "readouts")) > 1 for model in sweep.models):
+        readouts = [name for model in sweep.models for name in sweep.choice(model, "readouts")]
+        others = [f"{readouts[0]}_cosine", f"{readouts[0]}_whitened"] if readouts else []
+        return "no model is read through several read-outs", f"write readouts: [{', '.join([*readouts[:1], *others])}]"
+    return None
 
 
 def figure_paths(sweep: Sweep, names: Iterable[str], formats: Sequence[str] = FORMATS) -> list[str]:
@@ -203,9 +213,8 @@ def selected_figures(sweep: Sweep) -> list[str]:
 def why_not_drawn(sweep: Sweep, name: str) -> tuple[str, str] | None:
     """Why a figure is not among those that are drawn, and what to write or run to have it; None if it is."""
     figure, selected = FIGURES[name], sweep.config["figures"]["select"]
-    if figure.control is not None and figure.control not in sweep.controls:
-        controls = ", ".join([*sweep.controls, figure.control])
-        return f"the control {figure.control} is not in `controls`", f"write controls: [{controls}]"
+    if lacking := what_is_lacking(sweep, name):
+        return lacking
     if selected != "all":
         command = f"snakemake --cores all figures --config 'figures={{select: [{name}]}}'"
         return None if name in selected else ("not in figures.select", command)
@@ -233,3 +242,6 @@ def check_figures(sweep: Sweep) -> None:
                 f"figures.select: {name} needs the control {control}, and `controls` has {', '.join(sweep.controls)}. "
                 f"Add it there, or leave {name} out."
             )
+        if FIGURES[name].compares_readouts and (lacking := what_is_lacking(sweep, name)):
+            why, how = lacking
+            raise SvdlensError(f"figures.select: {name} compares read-outs, and {why}: {how}, or leave {name} out.")

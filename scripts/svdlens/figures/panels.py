@@ -219,11 +219,19 @@ def nothing_labelled(labeller: str) -> str:
 
 
 def fraction_caption(
-    data: pd.DataFrame, *, labeller: str, criterion: str, intervals: str, n_controls: int | None = None, also: str = ""
+    data: pd.DataFrame,
+    *,
+    labeller: str,
+    criterion: str,
+    intervals: str,
+    n_controls: int | None = None,
+    also: str = "",
+    through: str = "",
 ) -> str:
     """What a figure of fractions must say: read-out, labeller, criterion, intervals, controls, what has no labels.
 
-    `intervals` names what the intervals are drawn as; `n_controls` is the number of random unit directions.
+    `intervals` names what the intervals are drawn as; `n_controls` is the number of random unit directions. `through`
+    says what rows are read through, where that is not the first read-out of each model.
     """
     drawn = labelled(data)
     if drawn.empty:
@@ -242,8 +250,9 @@ def fraction_caption(
         if drawn["labeller_network"].any()
         else ""
     )
+    through = through or readout + elsewhere
     return (
-        f"A row is one sign of one singular direction on one side, read through {readout}{elsewhere}; labeller "
+        f"A row is one sign of one singular direction on one side, read through {through}; labeller "
         f"{labeller}, criterion {criterion}. {intervals}: Wilson 95 % intervals.{grey}{' ' + also if also else ''}"
         f"{own}{missing(data)}"
     )

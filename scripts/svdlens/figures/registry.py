@@ -34,7 +34,8 @@ class FigureEntry:
     of SCOPES in figures/files.py. inputs: its tables by name, as paths or as patterns of wildcards. options: what it
     asks of the configuration, as figure_options in figures/files.py calls it. labeller: the only one whose labels it
     draws, whether that is in the sweep or not; None for figures.labeller, or for none. control: one that the figure
-    cannot do without. mem_mb, runtime: what its job needs, in MB and minutes.
+    cannot do without. compares_readouts: whether it needs a model with more than one read-out.
+    mem_mb, runtime: what its job needs, in MB and minutes.
     """
 
     name: str
@@ -45,6 +46,7 @@ class FigureEntry:
     options: tuple[str, ...] = ()
     labeller: str | None = None
     control: str | None = None
+    compares_readouts: bool = False
     mem_mb: int = 2000
     runtime: int = 10
 
@@ -173,6 +175,16 @@ FIGURES = {
             options=LABELLED,
             mem_mb=6000,
             runtime=20,
+        ),
+        FigureEntry(
+            name="readouts",
+            shows="fraction interpretable and kinds of lists through each read-out, beside random directions; where a "
+            "model has several",
+            category="Kinds of lists",
+            scope="setting",
+            inputs={"fractions": FRACTIONS},
+            options=LABELLED,
+            compares_readouts=True,
         ),
         FigureEntry(
             name="frequency_directions",

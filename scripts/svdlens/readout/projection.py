@@ -16,6 +16,7 @@ from svdlens.readout.control_directions import (
 from svdlens.readout.token_table import token_columns
 from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads
+from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import Setting
 
 Vectors = dict[str, Float[Tensor, "matrices k d_model"]]
@@ -27,16 +28,16 @@ def residual_vectors(
 ) -> Vectors:
     """Vectors of an SVD file as a read-out takes them.
 
-    A token embedding meets a reading matrix after the gain of the norm before it. Read through W_E, the reading sides
-    are multiplied by it, unless the setting has it in the matrix already. `gains` is [n_layers, d_model], None for a
-    model without.
+    A token embedding meets a reading matrix after the gain of the norm before it. Read through W_E, as it is or scaled,
+    the reading sides are multiplied by it, unless the setting has it in the matrix already. `gains` is
+    [n_layers, d_model], None for a model without.
     """
     layers, _ = layers_and_heads(svd["values"].shape, matrix)
     vectors = {}
     for name, side in MATRIX_KINDS[matrix].sides.items():
         stored = svd[side.array]
         vectors[name] = stored.double().reshape(len(layers), *stored.shape[-2:])
-        if readout == "W_E" and side.reads and gains is not None and not setting.read_gain:
+        if READOUTS[readout].meets_gain and side.reads and gains is not None and not setting.read_gain:
             vectors[name] = vectors[name] * gains[layers][:, None]
     return vectors
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 
 from svdlens.artefacts.table_schemas import CONTROLS
+from svdlens.spec.readouts import READOUTS
 
 
 class TopTokens(NamedTuple):
@@ -81,11 +82,13 @@ def join_columns(pieces: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
 
 def with_vocab_center(columns: Mapping[str, Any]) -> dict[str, Any]:
     """Columns of a tokens table as vocab_center changes them: from each score through W_U the mean over all tokens of
-    the same direction is taken away. The lists stay as they are.
+    the same direction is taken away. The lists stay as they are, and so does all that is read otherwise.
     """
-    through_W_U = np.array([readout == "W_U" for readout in pa.array(columns["readout"]).to_pylist()])
+    shifted_readouts = [
+        READOUTS[readout].shifted_by_vocab_center for readout in pa.array(columns["readout"]).to_pylist()
+    ]
     means = np.asarray(columns["mean_score"], dtype=np.float64)
-    shifts = np.where(through_W_U, means, 0.0)
+    shifts = np.where(shifted_readouts, means, 0.0)
     scores = columns["scores"]
     each = len(scores.flatten()) // len(shifts)
     shifted = scores.flatten().to_numpy().astype(np.float64) - np.repeat(shifts, each)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 
 from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import Setting
 
 LAYER_NORM_SWITCHES = ("read_gain", "read_center", "write_center", "unembed_gain", "unembed_center", "vocab_center")
@@ -33,7 +34,7 @@ class Architecture:
 
     model_class: str
     switches: tuple[str, ...]
-    readouts: tuple[str, ...] = ("W_U", "W_E", "pinv_W_E")
+    readouts: tuple[str, ...] = tuple(READOUTS)
     gated: bool = False
     rotary: bool = False
     pre_norm: bool = True
@@ -67,7 +68,7 @@ ARCHITECTURES = {
         "BertModel",
         # Its layer norms follow the sums: no gain stands between the residual stream and the weights that read it.
         switches=(),
-        readouts=("W_E", "pinv_W_E"),
+        readouts=tuple(name for name, readout in READOUTS.items() if readout.weights == "W_E"),
         pre_norm=False,
     ),
 }
