@@ -160,3 +160,12 @@ def test_it_is_drawn_where_a_model_has_several_readouts():
         f"results/figures/readouts_{setting}" for setting in ("raw", "post2022")
     ]
     check_figures(sweep_with(sweep={"readouts": THREE}, figures={"select": ["readouts"]}))
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_where_it_is_not_drawn_the_way_out_is_one(readout: str) -> None:
+    """What it says to write are read-outs that there are, with which it is drawn."""
+    _, how = why_not_drawn(sweep_with(sweep={"readouts": [readout]}), "readouts")
+    names = how.removeprefix("write readouts: [").removesuffix("]").split(", ")
+    assert names[0] == readout and len(names) == len(set(names)) > 1 and set(names) <= set(READOUTS)
+    assert "readouts" in selected_figures(sweep_with(sweep={"readouts": names}))

@@ -14,10 +14,10 @@ from safetensors.numpy import save_file
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
-def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_python(code: str, *arguments: str, directory: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, cwd=directory)
 
 
 JOB = """
@@ -104,30 +104,43 @@ run(main, SimpleNamespace(log=log, input=inputs, rule="a_rule", wildcards={"mode
 """
 
 
-def read_inputs(directory: Path, *inputs: Path) -> subprocess.CompletedProcess[str]:
-    return run_python(READER, str(directory / "log"), *map(str, inputs))
+def read_inputs(directory: Path, *inputs: str) -> subprocess.CompletedProcess[str]:
+    return run_python(READER, "log", *inputs, directory=directory)
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> list[Path]:
-    pq.write_table(pa.table({"number": np.random.default_rng(0).random(5000)}), tmp_path / "table.parquet")
-    save_file({"array": np.zeros(5000, np.float32)}, tmp_path / "arrays.safetensors")
-    return [tmp_path / "table.parquet", tmp_path / "arrays.safetensors"]
+def files(tmp_path: Path) -> list[str]:
+    """A table and arrays that a workflow in tmp_path has made, and a user's own; relative to tmp_path."""
+    for directory in ("results/tables", "model"):
+        (tmp_path / directory).mkdir(parents=True)
+        pq.write_table(pa.table({"number": np.random.default_rng(0).random(5000)}), tmp_path / directory / "a.parquet")
+        save_file({"array": np.zeros(5000, np.float32)}, tmp_path / directory / "a.safetensors")
+    return [
+        f"{directory}/a.{suffix}" for directory in ("results/tables", "model") for suffix in ("parquet", "safetensors")
+    ]
 
 
-@pytest.mark.parametrize("name", ["table.parquet", "arrays.safetensors"])
+@pytest.mark.parametrize("number", range(4))
 @pytest.mark.parametrize("kept", [0, 10, 4000])
-def test_a_damaged_input_is_named_with_the_way_out(name: str, kept: int, files: list[Path], tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:kept])
+def test_a_damaged_input_is_named_with_the_way_out(number: int, kept: int, files: list[str], tmp_path: Path) -> None:
+    """Only what the workflow has made is to be deleted."""
+    damaged = tmp_path / files[number]
+    damaged.write_bytes(damaged.read_bytes()[:kept])
     done = read_inputs(tmp_path, *files)
     assert done.returncode == 1
-    assert f"svdlens: {tmp_path / name} is cut short or damaged (" in done.stderr
-    assert "Delete it and run again" in done.stderr and "Traceback" not in done.stderr
+    assert f"svdlens: {files[number]} is cut short or damaged (" in done.stderr and "Traceback" not in done.stderr
+    assert ("Delete it and run again" in done.stderr) == (number < 2)
+    assert ("Put a sound copy in its place" in done.stderr) == (number >= 2)
     assert "Traceback" in (tmp_path / "log").read_text()
 
 
-def test_bits_that_flipped_in_a_table_are_found(files: list[Path], tmp_path: Path) -> None:
-    content = bytearray(files[0].read_bytes())
+def test_bits_that_flipped_in_a_table_are_found(files: list[str], tmp_path: Path) -> None:
+    content = bytearray((tmp_path / files[0]).read_bytes())
     content[4:200] = bytes(196)
-    files[0].write_bytes(content)
+    (tmp_path / files[0]).write_bytes(content)
     assert f"svdlens: {files[0]} is cut short or damaged (" in read_inputs(tmp_path, *files).stderr
+
+
+def test_sound_inputs_are_read(files: list[str], tmp_path: Path) -> None:
+    done = read_inputs(tmp_path, *files)
+    assert (done.returncode, done.stderr) == (0, "")

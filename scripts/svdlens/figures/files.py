@@ -11,6 +11,7 @@ from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.figures.registry import FIGURES, FigureEntry
 from svdlens.labels.published.local_files import local_files
 from svdlens.labels.registry import LABELLERS
+from svdlens.spec.readouts import READOUTS
 from svdlens.sweep.plan import LabelledPlace, Sweep
 
 FORMATS = ("pdf", "png", "csv")
@@ -112,9 +113,10 @@ def what_is_lacking(sweep: Sweep, name: str) -> tuple[str, str] | None:
         controls = ", ".join([*sweep.controls, figure.control])
         return f"the control {figure.control} is not in `controls`", f"write controls: [{controls}]"
     if figure.compares_readouts and not any(len(sweep.choice(model, "readouts")) > 1 for model in sweep.models):
-        readouts = [name for model in sweep.models for name in sweep.choice(model, "readouts")]
-        others = [f"{readouts[0]}_cosine", f"{readouts[0]}_whitened"] if readouts else []
-        return "no model is read through several read-outs", f"write readouts: [{', '.join([*readouts[:1], *others])}]"
+        [first] = sweep.choice(sweep.models[0], "readouts")
+        weights = READOUTS[first].weights
+        readouts = ", ".join(dict.fromkeys([first, f"{weights}_cosine", f"{weights}_whitened"]))
+        return "no model is read through several read-outs", f"write readouts: [{readouts}]"
     return None
 
 

@@ -50,7 +50,10 @@ def explain(error: Exception, smk: Any, log: str) -> None:
     """Say which job an error that nobody expected has stopped; of a damaged input, say so in its place."""
     for path in smk.input:
         if problem := damage(Path(path)):
-            fail(log, f"{path} is cut short or damaged ({problem}). Delete it and run again: it will be made again.")
+            # Only what the workflow has made is to be deleted: other inputs are a user's, or part of the project.
+            made = Path(path).parts[0] == "results"
+            way_out = "Delete it and run again: it will be made again" if made else "Put a sound copy in its place"
+            fail(log, f"{path} is cut short or damaged ({problem}). {way_out}.")
     wildcards = ", ".join(f"{name}={value}" for name, value in smk.wildcards.items())
     print(
         f"\nsvdlens: {smk.rule} ({wildcards or 'of the whole sweep'}) stopped unexpectedly: {error!r}", file=sys.stderr
