@@ -43,24 +43,39 @@ def vocabulary_from_files(files: Mapping[str, Path]) -> KnownVocabulary:
     return load_vocabulary(files["embeddings"], features, read_token_texts(files["tokens"]))
 
 
+LISTS_AT_ONCE = 2048
+"""Of null lists, whose entries in all classes nobody needs afterwards."""
+
+
 class Evidence(NamedTuple):
-    """similarity, concepts, forms [n], and what lists have in all classes."""
+    """similarity, concepts, forms [n]."""
 
     similarity: Float[np.ndarray, " n"]
     concepts: Float[np.ndarray, " n"]
     forms: Float[np.ndarray, " n"]
-    shared: Shared
 
 
-def find_evidence(lists: DistinctLists, vocabulary: KnownVocabulary, population: Population) -> Evidence:
+def find_evidence(
+    lists: DistinctLists, vocabulary: KnownVocabulary, population: Population
+) -> tuple[Evidence, Shared]:
+    """The evidence of each list, and what the lists have in all classes."""
     classes = vocabulary.classes
     shared = enrichment(lists, classes.membership, population)
-    return Evidence(
+    evidence = Evidence(
         similarity(lists, vocabulary.vectors),
         strongest(shared.strengths, is_kind(classes, "semantic")),
         strongest(shared.strengths, is_kind(classes, "grammatical", "orthographic")),
-        shared,
     )
+    return evidence, shared
+
+
+def evidence_of_null(lists: DistinctLists, vocabulary: KnownVocabulary, population: Population) -> Evidence:
+    """The evidence of null lists, LISTS_AT_ONCE at a time: memory does not grow with their number."""
+    parts = [
+        find_evidence(DistinctLists(*(one[start : start + LISTS_AT_ONCE] for one in lists)), vocabulary, population)[0]
+        for start in range(0, len(lists.ids), LISTS_AT_ONCE)
+    ]
+    return Evidence(*(np.concatenate(one) for one in zip(*parts, strict=True)))
 
 
 def score_of(evidence: Evidence, null: Evidence, lists: DistinctLists) -> Float[np.ndarray, " n"]:
@@ -98,10 +113,10 @@ class Coherence:
             return {name: abstained(len(one.ids)) for name, one in distinct.items()}
         shuffled = null_lists or shuffled_lists(distinct[SINGULAR], classes.groups, NULL_LISTS, self.seed)
         population = population_of(null_lists or distinct[SINGULAR], classes.membership)
-        null = find_evidence(shuffled, self.vocabulary, population)
+        null = evidence_of_null(shuffled, self.vocabulary, population)
         null_scores = score_of(null, null, shuffled)
-        evidence = {name: find_evidence(one, self.vocabulary, population) for name, one in distinct.items()}
-        scores = {name: score_of(evidence[name], null, distinct[name]) for name in distinct}
+        found = {name: find_evidence(one, self.vocabulary, population) for name, one in distinct.items()}
+        scores = {name: score_of(found[name][0], null, distinct[name]) for name in distinct}
         # A random_unit control meets itself among the others, which costs nothing but 1/m.
         nulls = null_scores, scores.get(RANDOM_UNIT, np.empty(0))
         singular_p = [p_values(scores[SINGULAR], null_scores) for null_scores in nulls]
@@ -115,7 +130,7 @@ class Coherence:
                 p = p_values(scores[name], null_scores)
                 calibration += [p, q_rows if name == SINGULAR else q_values_of_controls(p, p_rows, q_rows)]
             (rows,) = np.nonzero(calibration[1] < self.level)
-            part, shared = DistinctLists(token_lists.ids[rows], token_lists.used[rows]), evidence[name].shared
+            part, shared = DistinctLists(token_lists.ids[rows], token_lists.used[rows]), found[name][1]
             shared_by_part = Shared(shared.counts[rows], shared.strengths[rows])
             described = dict(zip(rows.tolist(), describe(part, shared_by_part, self.vocabulary, least), strict=True))
             # Known as such, whether or not they hang together.
