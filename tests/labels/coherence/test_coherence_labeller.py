@@ -457,7 +457,7 @@ def test_lists_with_texts_are_labelled_by_their_ids_alone():
         for name, ids in lists.items()
     }
     labeller = Coherence(VOCABULARY, LEVEL, 0)
-    by_ids, by_lists = labeller.label_ids(lists), labeller.label(anything)
+    by_ids, (by_lists, _) = labeller.label_ids(lists), labeller.label(anything)
     assert list(by_lists) == list(lists)
     for name in lists:
         assert list(by_lists[name]) == list(by_ids[name])

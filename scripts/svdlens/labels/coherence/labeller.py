@@ -20,7 +20,8 @@ from jaxtyping import Float, Int
 from svdlens.labels.coherence.enrichment import Population, Shared, enrichment, population_of, strongest
 from svdlens.labels.coherence.naming import Description, common_tokens, describe, is_kind
 from svdlens.labels.coherence.nulls import NULL_LISTS, p_values, q_values, q_values_of_controls, shuffled_lists
-from svdlens.labels.labeller import NOT_INTERPRETABLE, SINGULAR, Columns, TokenLists
+from svdlens.labels.coherence.tails import fit_tail
+from svdlens.labels.labeller import NOT_INTERPRETABLE, SINGULAR, Columns, Labelled, TokenLists
 from svdlens.models.token_table import read_token_texts
 from svdlens.readout.token_table import DistinctLists
 from svdlens.spec.controls import RANDOM_UNIT
@@ -55,9 +56,7 @@ class Evidence(NamedTuple):
     forms: Float[np.ndarray, " n"]
 
 
-def find_evidence(
-    lists: DistinctLists, vocabulary: KnownVocabulary, population: Population
-) -> tuple[Evidence, Shared]:
+def find_evidence(lists: DistinctLists, vocabulary: KnownVocabulary, population: Population) -> tuple[Evidence, Shared]:
     """The evidence of each list, and what the lists have in all classes."""
     classes = vocabulary.classes
     shared = enrichment(lists, classes.membership, population)
@@ -95,14 +94,21 @@ class Coherence:
         self.vocabulary, self.level, self.seed = vocabulary, level, seed
         self.facts = vocabulary.facts
 
-    def label(self, lists: Mapping[str, TokenLists]) -> dict[str, Columns]:
-        """See labels.labeller.Labeller."""
-        return self.label_ids({name: token_lists.ids for name, token_lists in lists.items()})
+    def label(self, lists: Mapping[str, TokenLists]) -> Labelled:
+        """See labels.labeller.Labeller. The facts: null_lists, their number, and direction_tail, the fit of the tail of
+        the direction null (tails.Tail.facts), None where there is none."""
+        return self.label_and_calibrate({name: token_lists.ids for name, token_lists in lists.items()})
 
     def label_ids(
         self, lists: Mapping[str, Int[np.ndarray, "n k"]], null_lists: DistinctLists | None = None
     ) -> dict[str, Columns]:
-        """The same from token ids alone. `lists` may lack the control random_unit: then p_direction is null throughout.
+        """The columns of `label` from token ids alone, with other `null_lists` in place of shuffled ones."""
+        return self.label_and_calibrate(lists, null_lists).columns
+
+    def label_and_calibrate(
+        self, lists: Mapping[str, Int[np.ndarray, "n k"]], null_lists: DistinctLists | None = None
+    ) -> Labelled:
+        """What `label` returns. `lists` may lack the control random_unit: then p_direction is null throughout.
 
         Lists of singular directions are calibrated by shuffling them (list null), or by `null_lists`, and by
         random_unit (direction null), and every control by the same two.
@@ -110,24 +116,27 @@ class Coherence:
         classes = self.vocabulary.classes
         distinct = {name: first_distinct(ids, classes.groups) for name, ids in lists.items()}
         if not distinct[SINGULAR].used.any():
-            return {name: abstained(len(one.ids)) for name, one in distinct.items()}
+            nothing = {name: abstained(len(one.ids)) for name, one in distinct.items()}
+            return Labelled(nothing, {"null_lists": 0, "direction_tail": None})
         shuffled = null_lists or shuffled_lists(distinct[SINGULAR], classes.groups, NULL_LISTS, self.seed)
         population = population_of(null_lists or distinct[SINGULAR], classes.membership)
-        null = evidence_of_null(shuffled, self.vocabulary, population)
-        null_scores = score_of(null, null, shuffled)
+        null_evidence = evidence_of_null(shuffled, self.vocabulary, population)
+        null_scores = score_of(null_evidence, null_evidence, shuffled)
         found = {name: find_evidence(one, self.vocabulary, population) for name, one in distinct.items()}
-        scores = {name: score_of(found[name][0], null, distinct[name]) for name in distinct}
+        scores = {name: score_of(found[name][0], null_evidence, distinct[name]) for name in distinct}
         # A random_unit control meets itself among the others, which costs nothing but 1/m.
-        nulls = null_scores, scores.get(RANDOM_UNIT, np.empty(0))
-        singular_p = [p_values(scores[SINGULAR], null_scores) for null_scores in nulls]
+        random_scores = scores.get(RANDOM_UNIT, np.empty(0))
+        tail = fit_tail(random_scores)
+        nulls = (null_scores, None), (random_scores, tail)
+        singular_p = [p_values(scores[SINGULAR], *null) for null in nulls]
         singular_q = [q_values(p) for p in singular_p]
         # A class that names a list is stronger than the strongest one of 95 % of shuffled lists.
-        least = float(np.quantile(np.maximum(null.concepts, null.forms), 0.95))
+        least = float(np.quantile(np.maximum(null_evidence.concepts, null_evidence.forms), 0.95))
         columns = {}
         for name, token_lists in distinct.items():
             calibration = []
-            for null_scores, p_rows, q_rows in zip(nulls, singular_p, singular_q, strict=True):
-                p = p_values(scores[name], null_scores)
+            for null, p_rows, q_rows in zip(nulls, singular_p, singular_q, strict=True):
+                p = p_values(scores[name], *null)
                 calibration += [p, q_rows if name == SINGULAR else q_values_of_controls(p, p_rows, q_rows)]
             (rows,) = np.nonzero(calibration[1] < self.level)
             part, shared = DistinctLists(token_lists.ids[rows], token_lists.used[rows]), found[name][1]
@@ -136,7 +145,7 @@ class Coherence:
             # Known as such, whether or not they hang together.
             described |= common_tokens(token_lists, shared, self.vocabulary)
             columns[name] = label_columns(scores[name], calibration, described, self.level)
-        return columns
+        return Labelled(columns, {"null_lists": len(null_scores), "direction_tail": tail and tail.facts()})
 
 
 def label_columns(
