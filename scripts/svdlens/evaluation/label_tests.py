@@ -155,7 +155,8 @@ def held_out(lists: LabelledLists, vocabulary: Vocabulary, judge: Judge, seed: i
 
 def false_positives(control_labels: pd.DataFrame, cut_p: float) -> Score:
     """The interpretable share of the rows of a control with status ok, beside the p-value up to which lists of
-    the same table are labelled (fractions.cut_p): the share that passes of lists that are no more coherent than shuffled ones.
+    the same table are labelled (fractions.cut_p): the share that passes of lists that are no more coherent than
+    shuffled ones.
 
     Read-outs have clusters of their own: lists of random directions can be interpretable with good reason, and then
     the share is above `cut_p` without a fault of the labeller (docs/labels.md).
