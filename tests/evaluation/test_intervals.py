@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from svdlens.evaluation.intervals import difference_interval, shares_over_matrices, wilson_interval
+from svdlens.evaluation.intervals import difference_interval, paired_excess, shares_over_matrices, wilson_interval
 
 RUNS = 2000
 
@@ -95,3 +95,35 @@ def test_intervals_of_the_excess_hold_it(correlation):
     own = table["fraction"], table["low"], table["high"]
     low, high = difference_interval(own, (k / n, *wilson_interval(k, pd.Series(np.full(RUNS, float(n))))))
     assert 0.93 <= ((low <= share - control) & (share - control <= high)).mean() <= 0.98
+
+
+def test_the_paired_excess_holds_it_and_is_narrower_than_the_unpaired_one():
+    """Matrices differ, and what they do to one share they do to the other."""
+    rng = np.random.default_rng(5)
+    held, widths = [], []
+    for _ in range(400):
+        level = rng.beta(2, 6, 24)
+        one, other = (
+            pd.DataFrame({"layer": np.arange(24), "head": np.nan, "n": n, "k": rng.binomial(n, level + more)})
+            for n, more in ((128, 0.05), (40, 0.0))
+        )
+        excess, low, high = paired_excess(one, other)
+        assert excess == pytest.approx(one["k"].sum() / one["n"].sum() - other["k"].sum() / other["n"].sum())
+        held.append(low <= 0.05 <= high)
+        shares = [shares_over_matrices(counts, []) for counts in (one, other)]
+        unpaired = difference_interval(*([share[name] for name in ("fraction", "low", "high")] for share in shares))
+        widths.append((high - low) / float((unpaired[1] - unpaired[0]).iloc[0]))
+    assert 0.92 <= np.mean(held) <= 0.98
+    assert np.mean(widths) < 0.7
+
+
+def test_of_a_single_matrix_the_paired_excess_has_no_interval():
+    one = pd.DataFrame({"layer": [3], "head": [np.nan], "n": [10], "k": [4]})
+    excess, low, high = paired_excess(one, one.assign(k=2))
+    assert excess == pytest.approx(0.2) and np.isnan([low, high]).all()
+
+
+def test_matrices_that_only_one_share_has_count_in_that_one():
+    one = pd.DataFrame({"layer": [0, 1, 2], "head": 0, "n": 10, "k": [1, 2, 6]})
+    excess, low, high = paired_excess(one, one.iloc[:2])
+    assert excess == pytest.approx(9 / 30 - 3 / 20) and low < excess < high

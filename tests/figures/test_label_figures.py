@@ -311,6 +311,26 @@ def test_every_control_stands_beside_the_singular_directions():
         table = LABELS if row.source == "singular" else CONTROL_LABELS[CONTROL_LABELS["control"] == row.source]
         rows = one_place(table, row)
         assert (row.n, row.k) == (len(rows), is_interpretable(rows).sum())
+        assert row.beyond_random == pytest.approx((rows["q_direction"] < 0.05).mean())
+    share = data.set_index([*PLACE, "source"])["fraction"]
+    for row in data[data["source"] != "singular"].itertuples():
+        assert row.excess == pytest.approx(share[row.model, row.setting, row.matrix, "singular"] - row.fraction)
+        assert row.excess_low < row.excess < row.excess_high
+    assert data.loc[data["source"] == "singular", "excess"].isna().all()
+
+
+def test_the_excess_over_a_control_with_matrices_is_paired_by_matrix():
+    """Where matrices of the control are as the matrices themselves, the excess is 0 beyond doubt; and not where they are
+    taken as independent of each other."""
+    rows = labels_frame({"deep": 12}, settings=["raw"], matrices=["mlp_in"], directions=20)
+    rows["interpretable"] = np.arange(len(rows)) % 40 < (rows["layer"] + 2)
+    rows["kind"] = np.where(rows["interpretable"], "semantic", "none")
+    paired, apart = rows.assign(control="rotated"), rows.assign(control="random_unit", layer=np.nan, side="all")
+    data, _ = make("controls", rows, pd.concat([paired, apart], ignore_index=True))
+    by_source = data.set_index("source")
+    assert by_source.loc["rotated", ["excess", "excess_low", "excess_high"]].astype(float).abs().max() < 1e-12
+    assert by_source.loc["random_unit", "excess"] == 0
+    assert by_source.loc["random_unit", "excess_low"] < -0.05 and by_source.loc["random_unit", "excess_high"] > 0.05
 
 
 def test_only_controls_that_there_are_stand_beside_them():

@@ -113,6 +113,7 @@ def draw_controls(data: pd.DataFrame, *, setting: str, labeller: str, criterion:
     matrices = ordered_matrices(drawn["matrix"])
     sources = set(drawn["source"])
     present = [source for source in dict.fromkeys([*STYLES, *CONTROLS]) if source in sources]
+    calibrated = bool(drawn["beyond_random"].notna().any())
     titles = {SINGULAR: SINGULAR, **{name: control.title for name, control in CONTROLS.items()}}
 
     def panel(rows: pd.DataFrame, axes: Axes) -> None:
@@ -159,7 +160,8 @@ def draw_controls(data: pd.DataFrame, *, setting: str, labeller: str, criterion:
         ],
         height=2.1,
         handles=[
-            Line2D([], [], ls="", ms=4.5, label=titles[source], **STYLES.get(source, OTHER_STYLE)) for source in present
+            *[Line2D([], [], ls="", ms=4.5, label=titles[name], **STYLES.get(name, OTHER_STYLE)) for name in present],
+            *[Line2D([], [], color="0.2", marker="o", label="better than random", **BEYOND)][:calibrated],
         ],
         nothing=nothing_labelled(labeller),
         ylabel="fraction interpretable",
