@@ -52,6 +52,7 @@ BUNDLED_MODEL = PROJECT / "resources/models/wordnet-6layer"
 LEVEL = 0.05
 SEEDS = range(5)
 FURTHER = 1000
+DIRECTIONS = 1000
 N_PLANTED, N_BACKGROUND = 222, 888  # three lists of each group; 20 % of all
 RESAMPLES = 2000
 N_LISTS = 20_000
@@ -109,15 +110,15 @@ def calibration(vocabulary: KnownVocabulary, model: BundledModel, seeds: range =
     """p-values of lists that are like those of the null, FURTHER for each seed, for either null."""
     measured = []
     nulls = {
-        "list null": [p_of_shuffles(vocabulary, seed) for seed in seeds],
-        "direction null": [p_of_directions(model, seed) for seed in seeds],
+        "list null": (NULL_LISTS, [p_of_shuffles(vocabulary, seed) for seed in seeds]),
+        "direction null": (DIRECTIONS, [p_of_directions(model, seed) for seed in seeds]),
     }
-    for name, p_of_seeds in nulls.items():
+    for name, (n_null, p_of_seeds) in nulls.items():
         shares = [float(np.mean(p <= 0.05)) for p in p_of_seeds]
-        # p is k / 1001; half a step lower it is as uniform as one of 1,001 values can be.
-        tests = [kstest(p - 0.5 / (1 + NULL_LISTS), "uniform") for p in p_of_seeds]
+        # p is k / (1 + null lists); half a step lower it is as uniform as one of so many values can be.
+        tests = [kstest(p - 0.5 / (1 + n_null), "uniform") for p in p_of_seeds]
         # The null is a sample too: by the test for two samples just 1 % of seeds should be below 0.01.
-        two_sample_p = [kstwo.sf(test.statistic, FURTHER * NULL_LISTS // (FURTHER + NULL_LISTS)) for test in tests]
+        two_sample_p = [kstwo.sf(test.statistic, FURTHER * n_null // (FURTHER + n_null)) for test in tests]
         n, mean = FURTHER * len(seeds), f"mean of {len(seeds)} seeds"
         measured += [
             Measured(f"{name}: share of p <= 0.05", shares[0], FURTHER, 0.03, 0.07),
@@ -145,8 +146,8 @@ def p_of_shuffles(vocabulary: KnownVocabulary, seed: int) -> Float[np.ndarray, "
 
 def p_of_directions(model: BundledModel, seed: int) -> Float[np.ndarray, " further"]:
     """p_direction of FURTHER random directions, against as many others read through the same unembedding."""
-    directions = random_unit_directions(NULL_LISTS + FURTHER, model.d_model, np.random.default_rng(seed))
-    null, further = np.split(top_tokens(directions, model.unembed, KEPT_TOKENS)[+1].ids, [NULL_LISTS])
+    directions = random_unit_directions(DIRECTIONS + FURTHER, model.d_model, np.random.default_rng(seed))
+    null, further = np.split(top_tokens(directions, model.unembed, KEPT_TOKENS)[+1].ids, [DIRECTIONS])
     labels = Coherence(model.vocabulary, LEVEL, seed).label_ids({SINGULAR: further, RANDOM_UNIT: null})
     return labels[SINGULAR]["p_direction"]
 
@@ -232,7 +233,7 @@ def score_answers(vocabulary: KnownVocabulary, answers: list[Answer]) -> Scored:
     tokens = np.array([[ids[text] for text in answer.tokens] for answer in known])
     rows = Coherence(vocabulary, LEVEL, seed=0).label_ids({SINGULAR: tokens})[SINGULAR]
     lists = first_distinct(tokens, vocabulary.classes.groups)
-    evidence = find_evidence(lists, vocabulary, population_of(lists, vocabulary.classes.membership))
+    evidence, _ = find_evidence(lists, vocabulary, population_of(lists, vocabulary.classes.membership))
     scores = {
         "score": rows["score"],
         "plain mean cosine": mean_cosine(lists, vocabulary),

@@ -12,11 +12,6 @@ def scored_lists(wildcards):
     return (LABELLERS[wildcards.labeller].lists or paths.SHARED_TOKENS).format(**wildcards)
 
 
-def labeller_level(wildcards):
-    """The share of random directions that a labeller promises not to exceed; NaN if it promises none."""
-    return SWEEP.labeller_config(wildcards.labeller).get("level", float("nan"))
-
-
 def list_switches(wildcards):
     return {name: wildcards[name] for name in LIST_SWITCHES}
 
@@ -80,7 +75,6 @@ rule score_labels:
         mem_mb=4000,
         runtime=60,
     params:
-        level=labeller_level,
         seed=config["seed"],
         code=code_hash("score_labels"),
     script:

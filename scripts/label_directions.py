@@ -25,9 +25,9 @@ def main(smk):
         labeller = module.labeller_from_files(files, params.parameters, params.seed)
         features = load_features(Path(smk.input.features), Path(smk.input.classes))
         lists = pq.ParquetFile(smk.input.lists).read()
-        columns = label_table(lists, entry.name, labeller, features, Choice(**params.choice))
+        columns, calibration = label_table(lists, entry.name, labeller, features, Choice(**params.choice))
         switches = sorted(name for name in LIST_SWITCHES if smk.wildcards[name] == "on")
-        facts = table_facts(smk.input.provenance, matrix, setting=switches, **labeller.facts)
+        facts = table_facts(smk.input.provenance, matrix, setting=switches, **labeller.facts, calibration=calibration)
         # A model labelled by itself: its labels are no independent evidence.
         facts["labeller_network"] = any(fact in facts["weights_sha256"].values() for fact in labeller.facts.values())
     write_table(Path(smk.output.labels), columns, CONTROL_LABELS, {**facts, "code": params.code})

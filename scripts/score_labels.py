@@ -11,7 +11,7 @@ def main(smk):
     names = ("tokens", "features", "classes", "embeddings", "label_embeddings")
     judged = read_judged_model({name: Path(smk.input[name]) for name in names})
     labels, lists = Path(smk.input.labels), Path(smk.input.lists)
-    scores = score_table(labels, lists, judged, smk.params.level, smk.params.seed)
+    scores = score_table(labels, lists, judged, smk.params.seed)
     constants = {"matrix": smk.wildcards.matrix, "labeller": smk.wildcards.labeller}
     records = [constants | score for score in scores]
     columns = {name: [record[name] for record in records] for name in SCORES.names}

@@ -67,6 +67,23 @@ def test_numbers_are_those_of_statsmodels_and_scipy(one, other):
         assert record[f"{name}_log_rank_auc"] == pytest.approx(area(log_rank, decision))
 
 
+def test_lists_of_frequent_and_of_glitch_tokens_say_nothing_of_frequency():
+    """They are never interpretable, whatever they share, so they would make any labeller one of rare tokens."""
+    first, second = labels(1), labels(2)
+    never = first.index % 4 == 0
+    first.loc[never, "kind"] = np.where(first.index[never] % 8, "glitch", "frequency")
+    first.loc[never, "mean_log_rank"] = 0.5
+    record = quietly(first, second)
+    without = quietly(first[~never], second)
+    for name in ("first_log_rank_interpretable", "first_log_rank_not", "first_log_rank_auc"):
+        assert record[name] == without[name] == alone(first)[name]
+    log_rank, decision = first["mean_log_rank"], first["interpretable"].astype(bool) & ~never
+    assert record["first_log_rank_auc"] < area(log_rank, decision) - 0.05
+    # The other labeller calls some of them interpretable.
+    assert record["second_log_rank_auc"] == pytest.approx(area(log_rank, second["interpretable"].astype(bool)))
+    assert record["first_spearman"] == pytest.approx(spearmanr(first["score"], log_rank).statistic)
+
+
 def area(scores, positive) -> float:
     statistic = mannwhitneyu(scores[positive], scores[~positive]).statistic
     return statistic / (positive.sum() * (~positive).sum())

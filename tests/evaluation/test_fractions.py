@@ -11,7 +11,8 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 
 import collect_fractions
 from svdlens.artefacts.table_schemas import CONTROL_LABELS, FRACTIONS, read_metadata, write_table
-from svdlens.evaluation.fractions import fractions_of, fractions_of_readouts, fractions_of_sweep, wilson_interval
+from svdlens.evaluation.fractions import fractions_of, fractions_of_readouts, fractions_of_sweep
+from svdlens.evaluation.intervals import wilson_interval
 
 
 def labels(seed: int = 0, layers: int = 3, heads: int | None = 2, indices: int = 5, sides=("read", "write")):
@@ -30,6 +31,10 @@ def labels(seed: int = 0, layers: int = 3, heads: int | None = 2, indices: int =
     table["kind"] = rng.choice(["semantic", "orthographic", "grammatical", "frequency", "glitch"], len(table))
     table.loc[~table["interpretable"], "kind"] = "none"
     table["status"] = np.where(rng.random(len(table)) < 0.1, "abstained", "ok")
+    table["labelled"] = table["interpretable"]
+    # Nothing in what is interpretable follows from these; with ties.
+    for name in ("score", "p_value", "q_direction"):
+        table[name] = np.round(rng.random(len(table)) ** 3, 2)
     return table
 
 
@@ -86,23 +91,104 @@ def test_either_sign_counts_directions():
     assert (either["n"], either["k"]) == (len(directions), directions.sum())
 
 
-def test_kinds_add_up_to_all():
-    table = fractions_of(labels(), controls(), criterion="c").query(
-        "unit == 'row' and group == 'all' and side == 'all'"
+def test_kinds_are_a_partition_of_directions():
+    """A direction of which both signs count is of the kind of the sign with the higher score."""
+    rows = labels()
+    table = fractions_of(rows, controls(), criterion="c").query("group == 'all' and side == 'all'")
+    for unit in ("row", "either"):
+        by_kind = table[table["unit"] == unit].set_index("kind")
+        parts = by_kind.loc[["semantic", "grammatical", "orthographic"]]
+        for name in ("k", "control_k"):
+            assert by_kind.loc["all", name] == parts[name].sum()
+    counted = rows[(rows["status"] == "ok") & rows["interpretable"] & ~rows["kind"].isin(["frequency", "glitch"])]
+    best = counted.sort_values("score", kind="stable", ascending=False).drop_duplicates(
+        ["layer", "head", "index", "side"]
     )
-    by_kind = table.set_index("kind")["k"]
-    assert by_kind["all"] == by_kind[["semantic", "grammatical", "orthographic"]].sum()
+    either = table[table["unit"] == "either"].set_index("kind")["k"]
+    assert {kind: either[kind] for kind in best["kind"].unique()} == best["kind"].value_counts().to_dict()
 
 
-def test_intervals_agree_with_statsmodels():
+def test_intervals_of_single_matrices_agree_with_statsmodels():
+    """Their rows are taken as independent."""
     table = fractions_of(labels(), controls(200, 0.2), criterion="c").query("kind == 'all' and unit == 'row'")
-    for _, row in table.iterrows():
+    heads = table.query("group == 'head'")
+    assert len(heads) == 3 * 2 * 3 and (heads["n_matrices"] == 1).all() and heads["design_effect"].isna().all()
+    for _, row in heads.iterrows():
         assert (row["low"], row["high"]) == pytest.approx(proportion_confint(row["k"], row["n"], method="wilson"))
-        assert (row["control_n"], row["control_k"]) == (200, 40)
-        assert row["control_fraction"] == pytest.approx(0.2)
         expected = confint_proportions_2indep(row["k"], row["n"], 40, 200, method="newcomb", compare="diff")
-        assert row["excess"] == pytest.approx(row["fraction"] - 0.2)
         assert (row["excess_low"], row["excess_high"]) == pytest.approx(expected)
+    assert (table["control_n"] == 200).all() and (table["control_k"] == 40).all()
+    assert table["control_fraction"].to_numpy() == pytest.approx(0.2)
+    assert table["excess"].to_numpy() == pytest.approx(table["fraction"] - 0.2)
+
+
+def test_matrices_are_layers_and_heads():
+    table = fractions_of(labels().assign(status="ok"), controls(), criterion="c").query("kind == 'all'")
+    counts = table.groupby("group")["n_matrices"].unique()
+    assert {group: values.tolist() for group, values in counts.items()} == {
+        "all": [6], "head": [1], "index": [6], "layer": [2]
+    }  # fmt: skip
+    without_heads = fractions_of(labels(layers=3, heads=None), controls(), criterion="c")
+    assert set(without_heads.query("group == 'all'")["n_matrices"]) == {3}
+
+
+def test_the_excess_is_above_0_less_often_where_matrices_differ():
+    """The same counts, in matrices that are alike and in matrices that are not."""
+    rows = labels(layers=6, heads=None, indices=40, sides=("write",)).assign(status="ok", kind="semantic")
+    number = np.arange(len(rows)) % 80
+    alike = rows.assign(interpretable=number < 28)
+    unlike = rows.assign(interpretable=number < np.array([0, 8, 20, 30, 50, 60])[rows["layer"]])
+    tables = [fractions_of(one, controls(2000, 0.28), criterion="c") for one in (alike, unlike)]
+    of_alike, of_unlike = (one(t, group="all", side="all", kind="all", unit="row") for t in tables)
+    assert (of_alike["n"], of_alike["k"]) == (of_unlike["n"], of_unlike["k"]) == (480, 168)
+    assert of_alike["excess"] == of_unlike["excess"] == pytest.approx(0.07)
+    assert of_alike["excess_low"] > 0 > of_unlike["excess_low"]
+    assert of_alike["design_effect"] == 0 and of_unlike["design_effect"] > 5
+
+
+def test_the_cut_is_the_largest_p_value_of_a_labelled_row():
+    rows = labels()
+    decided = rows[rows["status"] == "ok"]
+    table = fractions_of(rows, controls(), criterion="c")
+    assert set(table["cut_p"]) == {decided.loc[decided["labelled"], "p_value"].max()}
+    assert set(fractions_of(rows.assign(labelled=False), None, criterion="c")["cut_p"]) == {0.0}
+    assert fractions_of(rows.assign(p_value=np.nan), None, criterion="c")["cut_p"].isna().all()
+
+
+@pytest.mark.parametrize("unit", ["row", "either"])
+def test_rows_are_counted_at_a_p_value_that_is_the_same_for_all_tables(unit):
+    rows, random = labels(), controls().assign(p_value=np.linspace(0, 0.1, 200))
+    table = fractions_of(rows, random, criterion="c").query("unit == @unit")
+    shares = []
+    for part in (rows, random):
+        part = part[part["status"] == "ok"]
+        passed = (part["p_value"] <= 0.01) & ~part["kind"].isin(["frequency", "glitch"])
+        if unit == "either":
+            passed = passed.groupby([part[name] for name in ("layer", "head", "index", "side")], dropna=False).any()
+        shares.append(passed)
+    whole = one(table, group="all", side="all", kind="all")
+    assert (whole["k_p01"], whole["control_k_p01"]) == tuple(passed.sum() for passed in shares)
+    assert whole["fraction_p01"] == shares[0].mean() and whole["control_fraction_p01"] == shares[1].mean()
+    assert whole["excess_low_p01"] < whole["excess_p01"] < whole["excess_high_p01"]
+    assert whole["excess_p01"] == pytest.approx(shares[0].mean() - shares[1].mean())
+    # One number for all kinds, and none without p-values.
+    assert table.query("kind != 'all'")["k_p01"].isna().all()
+    nothing = fractions_of(rows.assign(p_value=np.nan), random, criterion="c").filter(like="_p01")
+    assert nothing.shape[1] == 7 and nothing.isna().all(axis=None)
+
+
+def test_rows_better_than_random_directions_are_counted():
+    rows = labels()
+    rows.loc[rows.index % 3 == 0, "q_direction"] = np.nan
+    table = fractions_of(rows, controls(), criterion="c").query("kind == 'all'")
+    decided = rows[(rows["status"] == "ok") & rows["q_direction"].notna()]
+    for layer in range(3):
+        of_layer = decided[decided["layer"] == layer]
+        row = one(table, group="layer", layer=layer, side="all", unit="row")
+        assert (row["beyond_n"], row["beyond_k"]) == (len(of_layer), (of_layer["q_direction"] < 0.05).sum())
+        assert row["beyond_random"] == (of_layer["q_direction"] < 0.05).mean()
+    without = fractions_of(rows.assign(q_direction=np.nan), None, criterion="c").query("kind == 'all'")
+    assert without["beyond_random"].isna().all() and (without["beyond_n"] == 0).all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 1000])
@@ -118,6 +204,7 @@ def test_without_controls_there_is_no_excess():
     table = fractions_of(labels(), controls().iloc[:0], criterion="c")
     assert table[["control_fraction", "excess", "excess_low", "excess_high"]].isna().all(axis=None)
     assert (table[["control_n", "control_k"]] == 0).all(axis=None)
+    assert table[["excess_p01", "excess_low_p01", "excess_high_p01"]].isna().all(axis=None)
     assert table["fraction"].between(0, 1).all()
 
 
@@ -129,7 +216,10 @@ def test_controls_are_counted_as_the_rows_are(kind):
     decided = random[random["status"] == "ok"]
     passed = decided["interpretable"] & ~decided["kind"].isin(["frequency", "glitch"])
     passed &= (decided["kind"] == kind) | (kind == "all")
-    directions = passed.groupby(decided["index"]).any()
+    # A direction has the kind of the sign with the higher score.
+    best = decided[decided["interpretable"] & ~decided["kind"].isin(["frequency", "glitch"])]
+    best = best.sort_values("score", ascending=False, kind="stable").drop_duplicates("index").set_index("index")["kind"]
+    directions = best[(best == kind) | (kind == "all")].reindex(decided["index"].unique()).notna()
     for unit, counts in (("row", passed), ("either", directions)):
         of_unit = table[table["unit"] == unit]
         assert set(of_unit["control_n"]) == {len(counts)} and set(of_unit["control_k"]) == {counts.sum()}

@@ -152,7 +152,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     some = [f"concept {row}" if row < 20 else "frequent" if row < 30 else None for row in range(n)]
     random = label_rows(row_keys, some, [[]] * n, control=["random_unit"] * n)
     rotated = label_rows(row_keys, ["only of controls"] * n, [[]] * n, control=["rotated"] * n)
-    singular = label_rows(row_keys, labels, evidence)
+    p_values = [0.5 if label is None else 0.02 for label in labels]
+    singular = label_rows(row_keys, labels, evidence, p_value=p_values)
     path = write_labels(directory / "mlp_in.made.parquet", singular, random, rotated)
     return SimpleNamespace(lists=directory / "mlp_in.parquet", labels_file=path, ids=ids, labels=labels)
 
@@ -181,7 +182,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
 
 def test_good_labels_are_above_chance(made: SimpleNamespace, judged: Judged) -> None:
-    records = score_table(made.labels_file, made.lists, judged, level=0.05, seed=0)
+    records = score_table(made.labels_file, made.lists, judged, seed=0)
     assert [(record["test"], record["side"], record["readout"]) for record in records] == [
         ("intrusion", "read", "W_U"),
         ("retrieval", "read", "W_U"),
@@ -195,12 +196,12 @@ def test_good_labels_are_above_chance(made: SimpleNamespace, judged: Judged) -> 
         assert max(record["chance"], record["shuffled"]) < record["low"] <= record["value"] <= record["high"]
     # Those of the other control do not count.
     false = records[3]
-    assert (false["n"], false["value"], false["chance"], false["shuffled"]) == (160, 20 / 160, 0.05, None)
+    assert (false["n"], false["value"], false["chance"], false["shuffled"]) == (160, 20 / 160, 0.02, None)
 
 
 def test_wrong_labels_are_not_above_chance(published: SimpleNamespace, judged: Judged) -> None:
     """Without controls nothing is said of false positives. No published list is longer than what the labeller saw."""
-    records = score_table(published.labels_file, published.lists, judged, level=float("nan"), seed=0)
+    records = score_table(published.labels_file, published.lists, judged, seed=0)
     wrong = {record["test"]: record for record in records}
     assert list(wrong) == ["intrusion", "retrieval", "held_out"]
     assert (wrong["intrusion"]["n"], wrong["intrusion"]["n_left_out"]) == (DIRECTIONS - 3, 3)
@@ -213,7 +214,7 @@ def test_a_file_without_labels_is_scored_all_the_same(made: SimpleNamespace, jud
     nothing = label_rows(keys(["read"], ["W_U"]), [None] * (2 * DIRECTIONS), [[]] * (2 * DIRECTIONS))
     for rows in (nothing, nothing.iloc[:0]):
         path = write_labels(tmp_path / "labels.parquet", rows)
-        records = score_table(path, made.lists, judged, level=0.05, seed=0)
+        records = score_table(path, made.lists, judged, seed=0)
         assert [(record["n"], record["value"]) for record in records] == [(0, None)] * 3
 
 
@@ -226,7 +227,7 @@ def script_of_scores(labels: SimpleNamespace, model: dict[str, Path], labeller: 
         wildcards=SimpleNamespace(matrix="mlp_in", labeller=labeller),
         input=Files({name: str(file) for name, file in files.items()}),
         output=SimpleNamespace(scores=str(path)),
-        params=SimpleNamespace(level=0.05, seed=0, code="0f"),
+        params=SimpleNamespace(seed=0, code="0f"),
     )
     score_labels.main(job)
     return path
@@ -240,7 +241,7 @@ def test_the_scripts_score_each_table_and_collect_them(
     table = pq.ParquetFile(of_made).read()
     assert table.schema.equals(SCORES)
     constants = {"matrix": "mlp_in", "labeller": "made"}
-    records = score_table(made.labels_file, made.lists, judged, 0.05, 0)
+    records = score_table(made.labels_file, made.lists, judged, 0)
     assert table.to_pylist() == [pytest.approx(constants | record) for record in records]
     facts = read_metadata(of_made)
     assert (facts["code"], facts["minilm_sha256"], facts["labels"]["labels of"]) == ("0f", SHA256, "mlp_in.made")
@@ -378,9 +379,16 @@ def test_false_positives_of_each_readout() -> None:
     n = len(row_keys["layer"])
     labels = ["a" if row < 16 or row >= n - 40 else None for row in range(n)]
     controls = label_rows(row_keys, labels, [[]] * n, control=["random_unit"] * n)
-    records = scores_of_controls(controls, 0.1)
+    # Rows of singular directions say where the tables are cut: not those of the other read-out, nor of no label.
+    singular = controls.assign(control=None, status="ok", p_value=np.linspace(0.01, 0.02, n))
+    singular["labelled"] = [row in (3, 17, n - 2) for row in range(n)]
+    records = scores_of_controls(controls, singular)
     assert [(record["readout"], record["side"], record["value"]) for record in records] == [
         ("W_U", "all", 0.1),
         ("W_E", "all", 0.25),
     ]
-    assert {record["chance"] for record in records} == {0.1}
+    for record in records:
+        through_readout = singular[(singular["readout"] == record["readout"]) & singular["labelled"]]
+        assert record["chance"] == through_readout["p_value"].max()
+    assert records[0]["chance"] < records[1]["chance"]
+    assert np.isnan(scores_of_controls(controls, singular.assign(p_value=np.nan))[0]["chance"])

@@ -15,7 +15,7 @@ import yaml
 from statsmodels.stats.proportion import proportion_confint
 
 from svdlens.artefacts.table_schemas import with_metadata
-from svdlens.evaluation.fractions import fractions_of_readouts, with_intervals
+from svdlens.evaluation.fractions import fractions_of_readouts
 from svdlens.figures import style
 from svdlens.figures.agreement import agreement_data, draw_agreement
 from svdlens.figures.antipodal import antipodal_data, draw_antipodal
@@ -64,6 +64,7 @@ def rows_of(generator, n, share):
     return {
         "labeller": LABELLER, "kind": kinds, "labelled": interpretable, "verified": None,
         "interpretable": interpretable,
+        "score": generator.normal(size=n), "p_value": generator.random(n), "q_direction": generator.random(n) ** 2,
         "mean_log_rank": generator.uniform(3, 10, n), "status": "ok",
     }  # fmt: skip
 
@@ -110,25 +111,15 @@ def places_of(labels):
 
 def fractions_frame(labels, controls=None):
     """The rows of the table of fractions that figures may draw, and others that they must leave aside."""
-    rows = labels[labels["status"] == "ok"].assign(k=is_interpretable(labels))
-    rows = pd.concat([rows.assign(side="all"), rows]).astype(dict.fromkeys(PLACE, str))
     pieces = []
-    for group, keys in {"all": [], "layer": ["layer"], "index": ["index"], "head": ["layer", "head"]}.items():
-        counts = rows.groupby([*PLACE, "readout", "side", *keys], sort=False)["k"].agg(n="size", k="sum").reset_index()
-        pieces.append(counts.assign(group=group))
-    table = pd.concat(pieces, ignore_index=True).assign(
-        control_n=0, control_k=0, labeller=LABELLER, criterion=CRITERION
-    )
-    if controls is not None:
-        of_place = (
-            controls[controls["control"] == "random_unit"].assign(k=is_interpretable(controls)).groupby(PLACE)["k"]
-        )
-        counts = of_place.agg(control_n="size", control_k="sum").reset_index()
-        table = table.drop(columns=list(counts)[3:]).merge(counts, on=PLACE, how="left")
-    # The order of the table decides which read-out of a model is its first.
-    order = {place: number for number, place in enumerate(places_of(labels))}
-    table = table.iloc[np.argsort([order[place] for place in places_of_rows(table)], kind="stable")]
-    table = with_intervals(table.assign(kind="all", unit="row"))
+    for place in places_of(labels):
+        own = labels[[key == place for key in places_of_rows(labels)]]
+        beside = None
+        if controls is not None and len(controls):
+            beside = controls[[key == place for key in places_of_rows(controls)]].query("control == 'random_unit'")
+        piece = fractions_of_readouts(own, beside, CRITERION)
+        pieces.append(piece.assign(**dict(zip(PLACE, place, strict=True)), labeller=LABELLER))
+    table = pd.concat(pieces, ignore_index=True).query("unit == 'row' and kind == 'all'")
     return pd.concat(
         [table, table.assign(kind="semantic", k=0), table.assign(unit="either", k=0), table.assign(criterion="P", k=0)],
         ignore_index=True,
@@ -207,18 +198,6 @@ def one_place(table, row):
 # What the tables say
 
 
-def test_the_fractions_of_these_tests_are_those_of_the_workflow():
-    place = LABELS[(LABELS["model"] == "small") & (LABELS["setting"] == "raw") & (LABELS["matrix"] == "ov")]
-    controls = CONTROL_LABELS[CONTROL_LABELS["control"] == "random_unit"]
-    controls = one_place(controls, place.iloc[0])
-    expected = fractions_of_readouts(place, controls, CRITERION).query("unit == 'row' and kind == 'all'")
-    ours = fractions_frame(place, controls).query("unit == 'row' and kind == 'all' and criterion == @CRITERION")
-    keys = ["group", "side", "layer", "head", "index"]
-    columns = ["n", "k", "fraction", "low", "high", "control_fraction", "excess", "excess_low", "excess_high"]
-    one, other = (table.sort_values(keys)[[*keys, *columns]].reset_index(drop=True) for table in (expected, ours))
-    pd.testing.assert_frame_equal(one, other, check_dtype=False)
-
-
 @pytest.mark.parametrize("name", OF_FRACTIONS)
 def test_fractions_are_counts_of_labels_with_their_intervals_and_controls(name):
     data, _ = make(name)
@@ -232,7 +211,12 @@ def test_fractions_are_counts_of_labels_with_their_intervals_and_controls(name):
         if name == "read_write":
             rows = rows[rows["side"] == row.side]
         assert (row.n, row.k) == (len(rows), is_interpretable(rows).sum())
-        assert (row.low, row.high) == pytest.approx(proportion_confint(row.k, row.n, method="wilson"), abs=1e-12)
+        assert row.n_matrices == len(rows[["layer", "head"]].drop_duplicates())
+        low, high = proportion_confint(row.k, row.n, method="wilson")
+        if row.n_matrices == 1:
+            assert (row.low, row.high) == pytest.approx((low, high), abs=1e-12)
+        else:
+            assert row.low <= low + 1e-12 and high - 1e-12 <= row.high
         control = one_place(CONTROL_LABELS, row).query("control == 'random_unit'")
         k, n = is_interpretable(control).sum(), len(control)
         assert row.control_fraction == pytest.approx(k / n)
@@ -250,6 +234,28 @@ def test_runs_of_indices_cover_every_direction_once_and_have_enough_rows():
         assert np.allclose(runs["index"], (runs["first_index"] + runs["last_index"]) / 2)
     # With rows enough, no two indices are counted together.
     assert (data.query("model == 'twelve'")["first_index"] == data.query("model == 'twelve'")["last_index"]).all()
+
+
+def test_rows_of_a_run_of_indices_are_as_alike_as_all_rows_of_a_matrix():
+    labels = labels_frame({"deep": 12}, settings=["raw"], matrices=["mlp_in"], directions=48)
+    shares = np.random.default_rng(0).beta(1, 2, 12)[labels["layer"]]
+    labels["interpretable"] = np.random.default_rng(1).random(len(labels)) < shares
+    labels["kind"] = np.where(labels["interpretable"], "semantic", "none")
+    fractions = fractions_frame(labels)
+    [whole] = fractions.query("group == 'all' and side == 'all' and criterion == @CRITERION").query(
+        "unit == 'row' and kind == 'all'"
+    )["design_effect"]
+    # Each model has 24 rows of an index; with every second direction it has 12, so that two are counted together.
+    half = labels[labels["sign"] > 0]
+    data, _ = make("fraction_by_index", half, None)
+    assert ((data["last_index"] - data["first_index"]) == 1).all()
+    singles, _ = make("fraction_by_index", labels, None)
+    assert (singles["last_index"] == singles["first_index"]).all()
+    # Two rows of a matrix in either case, whose correlation is known from 96 rows better than from two.
+    expected = 1 + (whole - 1) / 95
+    assert data["design_effect"].to_numpy() == pytest.approx(expected, abs=0.1)
+    assert singles["design_effect"].mean() == pytest.approx(expected, abs=0.1)
+    assert ((data["low"] <= data["fraction"]) & (data["fraction"] <= data["high"])).all()
 
 
 def test_relative_depth_goes_from_0_to_1_and_is_0_for_one_layer():
@@ -305,6 +311,26 @@ def test_every_control_stands_beside_the_singular_directions():
         table = LABELS if row.source == "singular" else CONTROL_LABELS[CONTROL_LABELS["control"] == row.source]
         rows = one_place(table, row)
         assert (row.n, row.k) == (len(rows), is_interpretable(rows).sum())
+        assert row.beyond_random == pytest.approx((rows["q_direction"] < 0.05).mean())
+    share = data.set_index([*PLACE, "source"])["fraction"]
+    for row in data[data["source"] != "singular"].itertuples():
+        assert row.excess == pytest.approx(share[row.model, row.setting, row.matrix, "singular"] - row.fraction)
+        assert row.excess_low < row.excess < row.excess_high
+    assert data.loc[data["source"] == "singular", "excess"].isna().all()
+
+
+def test_the_excess_over_a_control_with_matrices_is_paired_by_matrix():
+    """Where matrices of the control are as the matrices themselves, the excess is 0 beyond doubt; and not where they
+    are taken as independent of each other."""
+    rows = labels_frame({"deep": 12}, settings=["raw"], matrices=["mlp_in"], directions=20)
+    rows["interpretable"] = np.arange(len(rows)) % 40 < (rows["layer"] + 2)
+    rows["kind"] = np.where(rows["interpretable"], "semantic", "none")
+    paired, apart = rows.assign(control="rotated"), rows.assign(control="random_unit", layer=np.nan, side="all")
+    data, _ = make("controls", rows, pd.concat([paired, apart], ignore_index=True))
+    by_source = data.set_index("source")
+    assert by_source.loc["rotated", ["excess", "excess_low", "excess_high"]].astype(float).abs().max() < 1e-12
+    assert by_source.loc["random_unit", "excess"] == 0
+    assert by_source.loc["random_unit", "excess_low"] < -0.05 and by_source.loc["random_unit", "excess_high"] > 0.05
 
 
 def test_only_controls_that_there_are_stand_beside_them():
@@ -509,7 +535,10 @@ def test_two_draws_give_the_same_bytes(tmp_path):
     assert turns[0] == turns[1]
     back = pd.read_csv(tmp_path / "first/figure.csv", keep_default_na=False)
     for column in data:
-        assert list(back[column]) == list(data[column])
+        # An empty cell is a number that there is not.
+        assert [
+            None if value == "" else float(value) if column == "design_effect" else value for value in back[column]
+        ] == [None if pd.isna(value) else value for value in data[column]]
 
 
 def test_legends_stay_within_the_figure():
@@ -641,6 +670,7 @@ def published_frame(layers=3, directions=10, unparsed=False):
     labelled, verified = (generator.random(len(rows)) < share for share in (0.8, 0.7))
     rows = rows.assign(head=np.nan, side="read", sign=1, readout="W_U", labelled=labelled, verified=verified)
     rows = rows.assign(interpretable=labelled & verified, status="ok", kind="none").astype({"verified": object})
+    rows = rows.assign(score=np.nan, p_value=np.nan, q_direction=np.nan)
     if unparsed:
         rows["interpretable"] = rows["interpretable"].astype(object)
         rows.loc[:4, ["verified", "interpretable"]] = None

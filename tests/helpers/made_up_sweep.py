@@ -211,7 +211,8 @@ def write_sweep(
                     write_table(paths[0], said, LABELS, facts)
                     write_table(paths[1], control_labels, CONTROL_LABELS, facts)
                     source.labels[labeller], source.random_labels[labeller] = paths
-                    counted = ["layer", "head", "index", "side", "sign", "readout", "kind", "interpretable", "status"]
+                    counted = ["layer", "head", "index", "side", "sign", "readout", "kind", "labelled", "interpretable"]
+                    counted += ["score", "p_value", "q_direction", "status"]
                     frames = [
                         pd.DataFrame({name: np.asarray(one[name]) for name in counted})
                         for one in (said, control_labels)

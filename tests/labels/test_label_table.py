@@ -23,8 +23,9 @@ from svdlens.artefacts.table_schemas import (
     write_table,
 )
 from svdlens.labels.coherence.labeller import Coherence
+from svdlens.labels.coherence.nulls import NULL_LISTS
 from svdlens.labels.label_table import Choice, choose, label_table
-from svdlens.labels.labeller import SINGULAR, Columns, Labeller, TokenLists
+from svdlens.labels.labeller import SINGULAR, Columns, Labelled, Labeller, TokenLists
 from svdlens.readout.token_table import TopTokens, join_columns, token_columns
 from svdlens.vocabulary.list_similarity import LIST_LENGTH
 from svdlens.vocabulary.token_features import KnownVocabulary, load_features, load_vocabulary
@@ -72,9 +73,10 @@ class Shouting:
     def __init__(self) -> None:
         self.given: list[dict[str, int]] = []
 
-    def label(self, lists: Mapping[str, TokenLists]) -> dict[str, Columns]:
+    def label(self, lists: Mapping[str, TokenLists]) -> Labelled:
         self.given.append({name: len(one.ids) for name, one in lists.items()})
-        return {name: self.label_lists(one) for name, one in lists.items()}
+        columns = {name: self.label_lists(one) for name, one in lists.items()}
+        return Labelled(columns, {"lists": len(columns)})
 
     def label_lists(self, lists: TokenLists) -> Columns:
         n = len(lists.ids)
@@ -91,7 +93,7 @@ class Shouting:
 def test_the_smallest_labeller_gets_its_rows(tmp_path: Path) -> None:
     labeller: Labeller = Shouting()
     tokens = shared_lists()
-    rows = written(label_table(tokens, "shouting", labeller, FEATURES, Choice()), tmp_path / "labels.parquet")
+    rows = written(label_table(tokens, "shouting", labeller, FEATURES, Choice())[0], tmp_path / "labels.parquet")
     lists = tokens.to_pylist()
     assert len(rows) == len(lists)
     for row, one in zip(rows, lists, strict=True):
@@ -109,11 +111,16 @@ def test_a_labeller_is_asked_once_for_each_readout_with_all_its_controls() -> No
     assert labeller.given == [{SINGULAR: 120 // 2, "random_unit": 40, "gaussian": 40}] * 2
 
 
+def test_what_a_labeller_says_of_its_calibration_is_kept_by_readout() -> None:
+    _, facts = label_table(shared_lists(), "shouting", Shouting(), FEATURES, Choice())
+    assert facts == {"W_E": {"lists": 3}, "W_U": {"lists": 3}}
+
+
 def test_rows_keep_their_order_whatever_it_is() -> None:
     """Singular directions first, then one control after the other, each as in the table of tokens."""
     tokens = shared_lists()
     order = np.random.default_rng(1).permutation(len(tokens))
-    rows = rows_of(label_table(tokens.take(order), "shouting", Shouting(), FEATURES, Choice()))
+    rows = rows_of(label_table(tokens.take(order), "shouting", Shouting(), FEATURES, Choice())[0])
     lists = tokens.take(order).to_pylist()
     readouts = list(dict.fromkeys(one["readout"] for one in lists))
     controls = [None, *dict.fromkeys(one["control"] for one in lists if one["control"])]
@@ -146,7 +153,7 @@ def test_a_labeller_gets_the_rows_that_were_chosen(choice: Choice) -> None:
     ]
     assert choose(tokens, choice).to_pylist() == expected
     for labeller in (Coherence(VOCABULARY, 0.05, seed=1), Shouting()):
-        columns = label_table(tokens, "any", labeller, FEATURES, choice)
+        columns, _ = label_table(tokens, "any", labeller, FEATURES, choice)
         assert {len(values) for values in columns.values()} == {len(expected)}
         for key in KEYS:
             assert columns[key] == [row[key] for row in expected], key
@@ -154,7 +161,7 @@ def test_a_labeller_gets_the_rows_that_were_chosen(choice: Choice) -> None:
 
 def test_without_controls_there_are_the_rows_of_singular_directions() -> None:
     labeller, tokens = Shouting(), shared_lists(names=())
-    columns = label_table(tokens, "shouting", labeller, FEATURES, Choice())
+    columns, _ = label_table(tokens, "shouting", labeller, FEATURES, Choice())
     assert columns["control"] == [None] * len(tokens)
     assert labeller.given == [{SINGULAR: 120}] * 2
 
@@ -164,7 +171,7 @@ def test_tokens_of_the_same_word_count_once_in_the_frequency_of_a_list() -> None
     groups = np.arange(len(VOCABULARY.texts)) // 3
     features = FEATURES._replace(classes=FEATURES.classes._replace(groups=groups))
     tokens = shared_lists()
-    columns = label_table(tokens, "shouting", Shouting(), features, Choice())
+    columns, _ = label_table(tokens, "shouting", Shouting(), features, Choice())
     for ids, mean in zip(tokens["token_ids"].to_pylist(), columns["mean_log_rank"], strict=True):
         first_of_group: dict[int, int] = {}
         for id in ids:
@@ -179,10 +186,10 @@ def test_tokens_of_the_same_word_count_once_in_the_frequency_of_a_list() -> None
 def test_each_readout_is_labelled_by_itself() -> None:
     """Two read-outs in one table get the labels that each gets alone."""
     labeller, tokens = Coherence(VOCABULARY, 0.05, seed=1), shared_lists()
-    both = rows_of(label_table(tokens, "coherence", labeller, FEATURES, Choice()))
+    both = rows_of(label_table(tokens, "coherence", labeller, FEATURES, Choice())[0])
     for readout in ("W_E", "W_U"):
         through_readout = tokens.filter(pc.field("readout") == readout)
-        alone = rows_of(label_table(through_readout, "coherence", labeller, FEATURES, Choice()))
+        alone = rows_of(label_table(through_readout, "coherence", labeller, FEATURES, Choice())[0])
         assert len(alone) == len(tokens) / 2
         # As text, in which NaN equals NaN.
         assert str([row for row in both if row["readout"] == readout]) == str(alone)
@@ -224,13 +231,15 @@ def test_labels_of_coherence_are_those_of_its_files(job: SimpleNamespace, tmp_pa
     vocabulary = load_vocabulary(Path(job.input.embeddings), features, VOCABULARY.texts)
     labeller = Coherence(vocabulary, 0.1, seed=3)
     tokens = pq.ParquetFile(job.input.lists).read()
-    columns = label_table(tokens, "coherence", labeller, features, Choice(["write"], None, 10))
+    columns, calibration = label_table(tokens, "coherence", labeller, features, Choice(["write"], None, 10))
     assert pq.ParquetFile(job.output.labels).read().to_pylist() == written(columns, tmp_path / "expected.parquet")
     facts = read_metadata(job.output.labels)
     assert (facts["model"], facts["revision"], facts["weights_sha256"]) == ("mine", "7", {"model.safetensors": "0a"})
     assert facts["setting"] == ["read_gain", "unembed_gain"]
     assert (facts["token_frequency"], facts["minilm_sha256"], facts["code"]) == ("made up", "00ff", "0f")
     assert facts["labeller_network"] is False
+    assert facts["calibration"] == calibration
+    assert calibration["W_U"] == {"null_lists": NULL_LISTS, "direction_tail": None}  # of 40 lists there is no fit
     label(job)
     assert job.output.labels.read_bytes() == first and str(tmp_path).encode() not in first
 

@@ -136,7 +136,9 @@ def test_the_configuration_is_shown():
 
 def fractions(groups=("all", "layer")):
     keys = {"model": "m", "setting": "raw", "matrix": "ov", "readout": "W_U", "labeller": "coherence", "criterion": "q"}
-    numbers = dict.fromkeys(["low", "high", "control_fraction", "excess", "excess_low", "excess_high"], 0.25)
+    numbers = dict.fromkeys([
+        "low", "high", "control_fraction", "excess", "excess_low", "excess_high", "beyond_random"
+    ], 0.25)  # fmt: skip
     rows = [
         keys | numbers | {"unit": unit, "side": side, "kind": kind, "group": group, "n": 8, "k": 5, "fraction": 5 / 8}
         for unit in ("row", "either")

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from svdlens.labels.labeller import Columns, TokenLists
+from svdlens.labels.labeller import Columns, Labelled, TokenLists
 
 
 def labeller_from_files(files: Mapping[str, Path], parameters: Mapping[str, Any], seed: int) -> "Initials":
@@ -25,8 +25,8 @@ def labeller_from_files(files: Mapping[str, Path], parameters: Mapping[str, Any]
 class Initials:
     facts: Mapping[str, object] = {}
 
-    def label(self, lists: Mapping[str, TokenLists]) -> dict[str, Columns]:
-        return {name: columns(rows) for name, rows in lists.items()}
+    def label(self, lists: Mapping[str, TokenLists]) -> Labelled:
+        return Labelled({name: columns(rows) for name, rows in lists.items()}, {})
 
 
 def columns(lists: TokenLists) -> Columns:

@@ -92,12 +92,23 @@ FRACTIONS = pa.schema(
         ("index", pa.int16()),
         ("n", pa.int64()),
         ("k", pa.int64()),
+        ("n_matrices", pa.int64()),
+        ("design_effect", pa.float64()),
         ("control_n", pa.int64()),
         ("control_k", pa.int64()),
         *[
             (name, pa.float64())
-            for name in ("fraction", "low", "high", "control_fraction", "excess", "excess_low", "excess_high")
+            for name in ("fraction", "low", "high", "control_fraction", "excess", "excess_low", "excess_high", "cut_p")
         ],
+        ("k_p01", pa.int64()),
+        ("control_k_p01", pa.int64()),
+        *[
+            (name, pa.float64())
+            for name in ("fraction_p01", "control_fraction_p01", "excess_p01", "excess_low_p01", "excess_high_p01")
+        ],
+        ("beyond_n", pa.int64()),
+        ("beyond_k", pa.int64()),
+        ("beyond_random", pa.float64()),
     ]
 )
 # How well labels do in the tests of evaluation/label_tests.py, and how far two labellers agree (agreement.py). The

@@ -16,7 +16,7 @@ from svdlens.labels.labeller import NOT_INTERPRETABLE
 
 KEYS = ("matrix", "layer", "head", "index", "side", "sign", "readout", "id")
 """A row of two labels tables is the same where those that both tables have agree."""
-DECISION = ("decision", "score", "mean_log_rank")
+DECISION = ("decision", "score", "mean_log_rank", "common")
 RESAMPLES = 2000
 
 
@@ -90,10 +90,12 @@ def agreement(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> dict[
     kappa, kappa_low, kappa_high        Cohen 1960, and the 95 % percentile bootstrap over rows
     first_auc                           area under the ROC curve of the first's score for the second's decision
     first_spearman                      rank correlation of the first's score with the mean log rank of the tokens
-    first_log_rank_interpretable, _not  mean log rank (natural, 1 = most frequent) of rows that the first calls
-                                        interpretable, and of the others
+    first_log_rank_interpretable, _not  mean log rank (natural, 0 = most frequent) of rows that the first calls
+                                        interpretable, and of the others, both without lists of frequent and of glitch
+                                        tokens, which are never interpretable because of their frequency
     first_log_rank_auc                  area under the ROC curve of the mean log rank alone for the first's decision:
-                                        above 0.5 where lists of rarer tokens are called interpretable
+                                        above 0.5 where lists of rarer tokens are called interpretable; without the
+                                        same lists
 
     and the same of the second. What cannot be said is None: a score or a mean_log_rank that no row has, only one
     class, only one value. Raises SvdlensError if the tables have no keys in common, or several rows with the same.
@@ -117,19 +119,23 @@ def agreement(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> dict[
     record |= {"kappa": kappa(cells), "kappa_low": low, "kappa_high": high}
     for name, its_reference in (("first", "second"), ("second", "first")):
         record[f"{name}_auc"] = area_under_roc(scores[name], decisions[its_reference] > 0)
-        record |= frequency_columns(name, decisions[name], scores[name], log_rank)
+        common = rows[f"common_{name}"].to_numpy()
+        record |= frequency_columns(name, decisions[name], scores[name], log_rank, common)
     return record
 
 
-def frequency_columns(name: str, decision: np.ndarray, score: np.ndarray, log_rank: np.ndarray) -> dict[str, Any]:
+def frequency_columns(
+    name: str, decision: np.ndarray, score: np.ndarray, log_rank: np.ndarray, common: np.ndarray
+) -> dict[str, Any]:
     """How far the frequency of tokens goes with what the labeller `name` says: {name}_spearman to {name}_log_rank_auc,
-    as agreement() describes them."""
-    interpretable = decision > 0
+    as agreement() describes them. `common` are lists of frequent and of glitch tokens."""
+    open_to_both = ~common.astype(bool)
+    interpretable, rank = decision[open_to_both] > 0, log_rank[open_to_both]
     return {
         f"{name}_spearman": rank_correlation(score, log_rank),
-        f"{name}_log_rank_interpretable": mean_or_none(log_rank[interpretable]),
-        f"{name}_log_rank_not": mean_or_none(log_rank[~interpretable]),
-        f"{name}_log_rank_auc": area_under_roc(log_rank, interpretable),
+        f"{name}_log_rank_interpretable": mean_or_none(rank[interpretable]),
+        f"{name}_log_rank_not": mean_or_none(rank[~interpretable]),
+        f"{name}_log_rank_auc": area_under_roc(rank, interpretable),
     }
 
 
@@ -147,12 +153,12 @@ def comparable(labels: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def decisions_of(labels: pd.DataFrame) -> pd.DataFrame:
-    """decision (1 interpretable, 0 not, NaN none), score and mean_log_rank of each row as numbers."""
+    """decision (1 interpretable, 0 not, NaN none), score and mean_log_rank of each row as numbers, and common: whether
+    it is a list of frequent or of glitch tokens."""
     decided = (labels["status"] == "ok") & labels["interpretable"].notna()
-    interpretable = labels["interpretable"].eq(True).fillna(False).astype(bool) & ~labels["kind"].isin(
-        NOT_INTERPRETABLE
-    )
-    table = pd.DataFrame({"decision": interpretable.astype(float).where(decided)})
+    common = labels["kind"].isin(NOT_INTERPRETABLE)
+    interpretable = labels["interpretable"].eq(True).fillna(False).astype(bool) & ~common
+    table = pd.DataFrame({"decision": interpretable.astype(float).where(decided), "common": common})
     for name in ("score", "mean_log_rank"):
         table[name] = labels[name].astype(float) if name in labels else np.nan
     return table

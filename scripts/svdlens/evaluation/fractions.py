@@ -7,12 +7,24 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from svdlens.evaluation.intervals import wilson_interval
+from svdlens.evaluation.intervals import (
+    MATRIX,
+    difference_interval,
+    shares_over_matrices,
+    wilson_interval,
+)
 from svdlens.labels.labeller import NOT_INTERPRETABLE
 from svdlens.spec.controls import RANDOM_UNIT
 
 GROUPS = {"all": [], "layer": ["layer"], "head": ["layer", "head"], "index": ["index"]}
 KINDS = ("all", "semantic", "grammatical", "orthographic")
+UNITS = ("row", "either")
+FIXED_P = 0.01
+"""A p-value of the list null at which all tables are counted alike. Tables cut at .01 to .03, so nearly all rows below
+this one are labelled, and 200 of 20,000 null lists decide about it."""
+FALSE_DISCOVERY_RATE = 0.05
+"""At which rows are counted as better than random directions."""
+HITS = [*(f"k_{kind}" for kind in KINDS), "k_p01", "beyond_n", "beyond_k"]
 # The criteria of Millidge & Black (2022) by the column that each counts: what the labeller says by itself, what the
 # verifier says, and both.
 CRITERIA = {"P": "labelled", "V": "verified", "B": "interpretable"}
@@ -26,16 +38,33 @@ def counted_rows(labels: pd.DataFrame, criterion: str | None = None) -> pd.DataF
     column = CRITERIA.get(criterion or "", "interpretable")
     rows = labels[labels[column].notna() if criterion in CRITERIA else labels["status"] == "ok"]
     counts = rows[column].fillna(False).astype(bool) & ~rows["kind"].isin(NOT_INTERPRETABLE)
-    return rows.assign(counts=counts, original_side=rows["side"])
+    return rows.assign(counts=counts)
 
 
-def count(rows: pd.DataFrame, keys: list[str], unit: str) -> pd.DataFrame:
-    """n and k for each combination of `keys`, where a unit is a row or a direction of which either sign will do."""
-    if unit == "either":
-        direction = [*dict.fromkeys([*keys, "side", "layer", "head", "index", "original_side"])]
-        rows = rows.groupby(direction, dropna=False)["counts"].any().reset_index()
-    grouped = rows.groupby(keys, dropna=False)["counts"] if keys else rows.assign(one=0).groupby("one")["counts"]
-    return grouped.agg(n="size", k="sum").reset_index()
+def units_of(rows: pd.DataFrame, unit: str) -> pd.DataFrame:
+    """The rows of counted_rows, or of unit `either` one for each direction, side and read-out.
+
+    Adds the columns HITS: whether a unit counts, in all and by kind; whether it counts at the p-value FIXED_P; whether
+    there is a q-value of the direction null, and whether that is below FALSE_DISCOVERY_RATE. A direction counts if any
+    of its signs does, and its kind is that of the sign of the highest score among those that count: so kinds are a
+    partition of directions as they are of rows.
+    """
+    meaningful = ~rows["kind"].isin(NOT_INTERPRETABLE)
+    q_direction = rows["q_direction"].astype(float)
+    hits = {f"k_{kind}": rows["counts"] & (rows["kind"] == kind) for kind in KINDS[1:]}
+    hits |= {
+        "k_all": rows["counts"],
+        "k_p01": (rows["p_value"].astype(float) <= FIXED_P) & meaningful,
+        "beyond_n": q_direction.notna(),
+        "beyond_k": q_direction < FALSE_DISCOVERY_RATE,
+    }
+    rows = rows.assign(**hits)
+    if unit == "row":
+        return rows
+    rows = rows.sort_values(["counts", "score"], ascending=False, kind="stable", na_position="last")
+    directions = rows.groupby(["layer", "head", "index", "side"], dropna=False, sort=False, observed=True)
+    firsts = {name: "first" for name in hits if name in {f"k_{kind}" for kind in KINDS[1:]}}
+    return directions.agg({name: firsts.get(name, "any") for name in hits}).reset_index()
 
 
 def fractions_of_sweep(
@@ -77,50 +106,79 @@ def fractions_of(labels: pd.DataFrame, controls: pd.DataFrame | None, criterion:
     """All fractions of one model, setting, matrix, labeller and read-out.
 
     `labels` and `controls` have the label columns; the fraction of the controls (labelled the same way, same unit
-    and kind) stands beside each, and is null without controls. Intervals: Wilson for fractions, Newcombe's hybrid for
-    the excess over controls. `criterion` says when a row is interpretable: P, V or B by the columns of CRITERIA, of
-    which P and V have no kinds, since `kind` is that of rows that pass both; any other text is what the labeller itself
-    decides by.
+    and kind) stands beside each, and is null without controls. Intervals are over matrices (shares_over_matrices);
+    those of the excess take controls, which belong to no matrix, as independent of them (difference_interval).
+    `criterion` says when a row is interpretable: P, V or B by the columns of CRITERIA, of which P and V have no kinds,
+    since `kind` is that of rows that pass both; any other text is what the labeller itself decides by. Columns about
+    p-values (cut_p, *_p01, beyond_*) are null where the labeller gives none; *_p01 and beyond_* are of the kind `all`.
     """
     if controls is None:
         controls = labels.iloc[:0]
     rows, control_rows = counted_rows(labels, criterion), counted_rows(controls, criterion)
-    rows = pd.concat([rows.assign(side="all"), rows])
+    cut = cut_p(rows)
+    units = {unit: units_of(rows, unit) for unit in UNITS}
+    control_units = {unit: units_of(control_rows, unit) for unit in UNITS}
+    counts = {
+        unit: counts_of_matrices(pd.concat([one.assign(side="all"), one.astype({"side": object})]), HITS)
+        for unit, one in units.items()
+    }
     pieces = []
     for kind in KINDS[:1] if criterion in ("P", "V") else KINDS:
-        rows_of_kind = rows.assign(counts=rows["counts"] & ((rows["kind"] == kind) | (kind == "all")))
-        controls_of_kind = control_rows.assign(
-            counts=control_rows["counts"] & ((control_rows["kind"] == kind) | (kind == "all"))
-        )
-        for unit in ("row", "either"):
-            control_count = count(controls_of_kind, [], unit)
+        for unit in UNITS:
             for group, keys in GROUPS.items():
                 if group == "head" and rows["head"].isna().all():
                     continue
-                piece = count(rows_of_kind, ["side", *keys], unit).assign(kind=kind, unit=unit, group=group)
-                has_controls = len(control_count) > 0
-                piece["control_n"] = control_count["n"].iloc[0] if has_controls else 0
-                piece["control_k"] = control_count["k"].iloc[0] if has_controls else 0
+                piece = beside_controls(counts[unit], ["side", *keys], f"k_{kind}", control_units[unit])
+                piece = piece.assign(kind=kind, unit=unit, group=group, cut_p=cut)
+                if kind == "all":
+                    piece = with_p_values(piece, counts[unit], ["side", *keys], control_units[unit])
                 pieces.append(piece)
-    table = pd.concat(pieces, ignore_index=True)
+    table = pd.concat([piece for piece in pieces if len(piece)] or pieces[:1], ignore_index=True)
     for name in ("layer", "head", "index"):
         if name not in table:
             table[name] = np.nan
-    return with_intervals(table).assign(criterion=criterion)
+    return table.assign(criterion=criterion)
 
 
-def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """Fractions and their intervals from the counts n, k, control_n and control_k."""
-    table = table.copy()
-    table["fraction"] = table["k"] / table["n"]
-    table["low"], table["high"] = wilson_interval(table["k"], table["n"])
-    known = table["control_n"] > 0
-    n_controls = table["control_n"].where(known, 1)
-    table["control_fraction"] = (table["control_k"] / n_controls).where(known)
-    control_low, control_high = wilson_interval(table["control_k"], n_controls)
+def counts_of_matrices(units: pd.DataFrame, hits: Sequence[str]) -> pd.DataFrame:
+    """For each side, matrix and index n, the number of units, and of each column of `hits` how many have it."""
+    groups = units.groupby(["side", *MATRIX, "index"], dropna=False, sort=False, observed=True)
+    return groups[list(hits)].sum().assign(n=groups.size()).reset_index()
+
+
+def cut_p(rows: pd.DataFrame) -> float:
+    """The largest p-value of the list null that a labelled row has, which is where Benjamini-Hochberg cuts the table: 0
+    where no row is labelled, NaN where no row has a p-value."""
+    p = rows["p_value"].astype(float)
+    if p.isna().all():
+        return float("nan")
+    return float(p[rows["labelled"].eq(True).fillna(False)].max()) if rows["labelled"].eq(True).any() else 0.0
+
+
+def beside_controls(counts: pd.DataFrame, keys: list[str], hit: str, controls: pd.DataFrame) -> pd.DataFrame:
+    """The shares of the column `hit` of `counts` (counts_of_matrices) by `keys`, with those of the controls beside
+    them, and the excess over these."""
+    by_matrix = counts.groupby([*dict.fromkeys([*keys, *MATRIX])], dropna=False, sort=False)[["n", hit]].sum()
+    table = shares_over_matrices(by_matrix.rename(columns={hit: "k"}).reset_index(), keys)
+    table["control_n"], table["control_k"] = len(controls), int(controls[hit].sum())
+    n_controls = table["control_n"].where(table["control_n"] > 0).astype(float)
+    table["control_fraction"] = table["control_k"] / n_controls
+    control = (table["control_fraction"], *wilson_interval(table["control_k"], n_controls))
     table["excess"] = table["fraction"] - table["control_fraction"]
-    # Newcombe 1998, method 10.
-    below = np.hypot(table["fraction"] - table["low"], control_high - table["control_fraction"])
-    above = np.hypot(table["high"] - table["fraction"], table["control_fraction"] - control_low)
-    table["excess_low"], table["excess_high"] = table["excess"] - below, table["excess"] + above
+    own = (table["fraction"], table["low"], table["high"])
+    table["excess_low"], table["excess_high"] = difference_interval(own, control)
+    return table
+
+
+def with_p_values(table: pd.DataFrame, counts: pd.DataFrame, keys: list[str], controls: pd.DataFrame) -> pd.DataFrame:
+    """`table` with its columns *_p01 and beyond_*, empty where there are no p-values; the other arguments are those of
+    beside_controls."""
+    known = table["cut_p"].notna()
+    at_p = beside_controls(counts, keys, "k_p01", controls)
+    for name in ("k", "control_k", "fraction", "control_fraction", "excess", "excess_low", "excess_high"):
+        table[f"{name}_p01"] = at_p[name].where(known)
+    beyond = counts.groupby(keys, dropna=False)[["beyond_n", "beyond_k"]].sum().reset_index(drop=True)
+    calibrated = beyond["beyond_n"] > 0
+    table["beyond_n"], table["beyond_k"] = beyond["beyond_n"], beyond["beyond_k"]
+    table["beyond_random"] = beyond["beyond_k"] / beyond["beyond_n"].where(calibrated)
     return table

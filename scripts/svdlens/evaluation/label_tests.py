@@ -153,15 +153,17 @@ def held_out(lists: LabelledLists, vocabulary: Vocabulary, judge: Judge, seed: i
     return Score("held_out", len(areas), len(scored) - len(areas), value, low, high, 0.5)
 
 
-def false_positives(control_labels: pd.DataFrame, level: float) -> Score:
-    """The interpretable share of the rows of a control with status ok, beside the nominal `level` of the labeller.
+def false_positives(control_labels: pd.DataFrame, cut_p: float) -> Score:
+    """The interpretable share of the rows of a control with status ok, beside the p-value up to which lists of
+    the same table are labelled (fractions.cut_p): the share that passes of lists that are no more coherent than
+    shuffled ones.
 
     Read-outs have clusters of their own: lists of random directions can be interpretable with good reason, and then
-    the share is above the level without a fault of the labeller (docs/labels.md).
+    the share is above `cut_p` without a fault of the labeller (docs/labels.md).
     """
     rows = control_labels[control_labels["status"] == "ok"]
     hits = (rows["interpretable"].eq(True).fillna(False) & ~rows["kind"].isin(NOT_INTERPRETABLE)).to_numpy(dtype=float)
-    return proportion("false_positives", hits, len(control_labels) - len(rows), level)
+    return proportion("false_positives", hits, len(control_labels) - len(rows), cut_p)
 
 
 def proportion(test: str, hits: Float[np.ndarray, " n"], n_left_out: int, chance: float) -> Score:

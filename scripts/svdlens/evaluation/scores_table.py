@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 from safetensors import safe_open
 
+from svdlens.evaluation.fractions import counted_rows, cut_p
 from svdlens.evaluation.label_tests import false_positives, score_labels
 from svdlens.evaluation.scored_lists import Vocabulary, lists_of_tables
 from svdlens.evaluation.token_label_fit import ClassJudge, EmbeddingJudge, Judge
@@ -56,15 +57,15 @@ def read_judged_model(files: Mapping[str, Path]) -> Judged:
     return judged_model(read_token_texts(files["tokens"]), features, embeddings, label_embeddings)
 
 
-def score_table(labels_file: Path, lists_file: Path, judged: Judged, level: float, seed: int) -> list[dict[str, Any]]:
+def score_table(labels_file: Path, lists_file: Path, judged: Judged, seed: int) -> list[dict[str, Any]]:
     """Scores of the labels in a file, of singular directions, and where it has them of random unit directions.
 
-    For `lists_file` see rows_to_score, for `level` scores_of_controls.
+    For `lists_file` see rows_to_score.
     """
     labels = pq.ParquetFile(labels_file).read().to_pandas()
     singular, controls = labels[labels["control"].isna()], labels[labels["control"] == RANDOM_UNIT]
     rows = rows_to_score(singular, lists_file, judged.vocabulary.texts)
-    return [*scores_of_rows(rows, judged, seed), *scores_of_controls(controls, level)]
+    return [*scores_of_rows(rows, judged, seed), *scores_of_controls(controls, singular)]
 
 
 def judged_model(
@@ -116,9 +117,14 @@ def scores_of_rows(rows: pd.DataFrame, judged: Judged, seed: int) -> list[dict[s
     return records
 
 
-def scores_of_controls(controls: pd.DataFrame, level: float) -> list[dict[str, Any]]:
-    """False positives of a labeller on a control, for each read-out; `level` is what the labeller promises, or NaN."""
+def scores_of_controls(controls: pd.DataFrame, labels: pd.DataFrame) -> list[dict[str, Any]]:
+    """False positives of a labeller on a control, for each read-out, beside where it cuts the `labels` of singular
+    directions through the same read-out."""
     return [
-        {"readout": readout, "side": "all", **false_positives(part, level)._asdict()}
+        {
+            "readout": readout,
+            "side": "all",
+            **false_positives(part, cut_p(counted_rows(labels[labels["readout"] == readout])))._asdict(),
+        }
         for readout, part in controls.groupby("readout", sort=False, observed=True)
     ]

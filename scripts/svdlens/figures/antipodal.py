@@ -54,8 +54,8 @@ def antipodal_data(
     """The shares drawn: one row per model, setting, matrix and outcome (OUTCOMES).
 
     `labels` and `controls` (random_unit) are of one labeller. Columns: model, labeller_network, setting, matrix,
-    readout, partly_labelled, outcome, n (directions of which both signs have a label), k, fraction, low, high (Wilson
-    95 %), expected (the share if the signs of a direction were independent within each layer and side),
+    readout, partly_labelled, outcome, n (directions of which both signs have a label), k, fraction, low, high (95 %
+    over matrices), expected (the share if the signs of a direction were independent within each layer and side),
     control_fraction, control_low, control_high (of random directions).
     """
     directions = both_signs(labels, criterion)

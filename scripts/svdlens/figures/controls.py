@@ -10,9 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from svdlens.figures.fraction_rows import PLACE, Swept, in_sweep, with_shares
+from svdlens.evaluation.fractions import FALSE_DISCOVERY_RATE
+from svdlens.evaluation.intervals import difference_interval, paired_excess, shares_over_matrices
+from svdlens.figures.fraction_rows import PLACE, Swept, in_sweep
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
-from svdlens.figures.label_rows import controls_of_labelled, count_rows, read_setting
+from svdlens.figures.label_rows import controls_of_labelled, count_rows, counts_of_matrices, read_setting
 from svdlens.figures.panels import (
     CONTROL_BAND,
     draw_bars,
@@ -36,6 +38,8 @@ STYLES: dict[str, dict[str, Any]] = {
 }
 """By source, in the order in which they stand side by side; further controls follow in grey."""
 OTHER_STYLE = {"color": "0.5", "marker": "d"}
+BEYOND: dict[str, Any] = {"ls": "", "ms": 4, "mfc": "white", "mew": 0.9, "clip_on": False, "zorder": 4}
+"""Over the style of a source: its share that is better than random directions."""
 
 
 def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
@@ -56,23 +60,51 @@ def controls_data(
     """The fractions drawn: one row per model, setting, matrix and source.
 
     `labels` and `controls` are of one labeller. Columns: model, labeller_network, setting, matrix, readout,
-    partly_labelled, source (singular, or the name of the control), n (rows), k (interpretable rows), fraction, low,
-    high (Wilson 95 %).
+    partly_labelled, source (singular, or the name of the control), n (rows), k (interpretable rows), n_matrices,
+    design_effect, fraction, low, high (95 % over matrices, of a control without matrices over its rows); of controls
+    excess, excess_low, excess_high (of singular directions over the control, paired by matrix where that has matrices);
+    beyond_random (share of rows that are better than random directions at FALSE_DISCOVERY_RATE; empty where no row has
+    a p-value of the direction null).
     """
     counted = count_rows(labels, criterion)
     if counted.empty:
-        columns = [*PLACE, "readout", "partly_labelled", "source", "n", "k"]
+        columns = [*PLACE, "readout", "partly_labelled", "source", "n", "k", "beyond_random"]
         return in_sweep(pd.DataFrame(columns=columns), swept, labeller_networks)
     pieces = [counted.assign(source=SINGULAR)]
     if len(controls):
         beside = count_rows(controls, criterion)
         pieces.append(controls_of_labelled(beside.assign(source=beside["control"].astype(str)), counted))
     rows = pd.concat(pieces, ignore_index=True)
-    groups = rows.groupby([*PLACE, "readout", "partly_labelled", "source"], sort=False)["counts"]
-    table = groups.agg(n="size", k="sum").reset_index()
+    keys = [*PLACE, "readout", "partly_labelled", "source"]
+    counts = counts_of_matrices(rows, keys, "counts")
     order = [SINGULAR, *CONTROLS]
+    table = shares_over_matrices(counts, keys)
     table = table.sort_values("source", key=lambda source: source.map(order.index), kind="stable")
-    return in_sweep(with_shares(table), swept, labeller_networks)
+    q = rows["q_direction"].astype(float)
+    beyond = rows.assign(beyond_random=(q < FALSE_DISCOVERY_RATE).astype(float).where(q.notna()))
+    table = table.merge(beyond.groupby(keys)["beyond_random"].mean().reset_index(), on=keys)
+    return in_sweep(with_excess(table, counts), swept, labeller_networks)
+
+
+def with_excess(table: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
+    """`table` with the excess of singular directions over each control, from the `counts` of their matrices."""
+    by_place = dict(list(counts.groupby([*PLACE, "source"])))
+    singular = table[table["source"] == SINGULAR].set_index(PLACE)
+    excesses = []
+    for row in table.to_dict("records"):
+        place = tuple(row[name] for name in PLACE)
+        if row["source"] == SINGULAR or place not in singular.index:
+            excesses.append((np.nan, np.nan, np.nan))
+        elif row["n_matrices"] > 1:
+            excesses.append(paired_excess(by_place[*place, SINGULAR], by_place[*place, row["source"]]))
+        else:
+            own, other = singular.loc[[place]], pd.DataFrame([row])
+            ends = difference_interval(
+                [own[name].reset_index(drop=True) for name in ("fraction", "low", "high")],
+                [other[name] for name in ("fraction", "low", "high")],
+            )
+            excesses.append((own["fraction"].iloc[0] - row["fraction"], *(float(end.iloc[0]) for end in ends)))
+    return table.assign(**dict(zip(("excess", "excess_low", "excess_high"), np.transpose(excesses), strict=True)))
 
 
 def draw_controls(data: pd.DataFrame, *, setting: str, labeller: str, criterion: str, n_controls: int) -> Figure:
@@ -81,6 +113,7 @@ def draw_controls(data: pd.DataFrame, *, setting: str, labeller: str, criterion:
     matrices = ordered_matrices(drawn["matrix"])
     sources = set(drawn["source"])
     present = [source for source in dict.fromkeys([*STYLES, *CONTROLS]) if source in sources]
+    calibrated = bool(drawn["beyond_random"].notna().any())
     titles = {SINGULAR: SINGULAR, **{name: control.title for name, control in CONTROLS.items()}}
 
     def panel(rows: pd.DataFrame, axes: Axes) -> None:
@@ -96,7 +129,14 @@ def draw_controls(data: pd.DataFrame, *, setting: str, labeller: str, criterion:
                     **CONTROL_BAND,
                 )
             shift = 0.2 * (number - (len(present) - 1) / 2)
-            draw_bars(axes, centres + shift, points, STYLES.get(source, OTHER_STYLE))
+            style = STYLES.get(source, OTHER_STYLE)
+            draw_bars(axes, centres + shift, points, style)
+            known = points["beyond_random"].notna().to_numpy()
+            axes.plot(
+                (centres + shift)[known],
+                points.loc[known, "beyond_random"].to_numpy(float),
+                **{**style, **BEYOND},
+            )
         axes.set_xticks(range(len(matrices)), [matrix_name(matrix).replace("attention ", "") for matrix in matrices])
         axes.set_xlim(-0.5, len(matrices) - 0.5)
         axes.grid(False, axis="x")
@@ -105,7 +145,8 @@ def draw_controls(data: pd.DataFrame, *, setting: str, labeller: str, criterion:
     named = [f"{CONTROLS[source].title} ({CONTROLS[source].what})" for source in present if source != SINGULAR]
     each_control = (
         f"Each control has {n_controls:,} directions, both signs: {'; '.join(named)}. Grey: the interval of "
-        f"{CONTROLS[RANDOM_UNIT].title}."
+        f"{CONTROLS[RANDOM_UNIT].title}. Hollow: the share better than random directions, at a false discovery rate of "
+        f"{FALSE_DISCOVERY_RATE:g} among singular directions."
     )
     return panel_figure(
         f"Singular directions and controls, setting {setting}",
@@ -119,7 +160,8 @@ def draw_controls(data: pd.DataFrame, *, setting: str, labeller: str, criterion:
         ],
         height=2.1,
         handles=[
-            Line2D([], [], ls="", ms=4.5, label=titles[source], **STYLES.get(source, OTHER_STYLE)) for source in present
+            *[Line2D([], [], ls="", ms=4.5, label=titles[name], **STYLES.get(name, OTHER_STYLE)) for name in present],
+            *[Line2D([], [], color="0.2", marker="o", label="better than random", **BEYOND)][:calibrated],
         ],
         nothing=nothing_labelled(labeller),
         ylabel="fraction interpretable",

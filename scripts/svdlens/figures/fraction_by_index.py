@@ -1,5 +1,6 @@
 """The figure fraction_by_index: the share of interpretable rows by the index of the direction, a panel per model."""
 
+from collections.abc import Hashable, Mapping
 from functools import partial
 from typing import Any
 
@@ -8,13 +9,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from svdlens.evaluation.intervals import interval_over_matrices
 from svdlens.figures.fraction_rows import (
     CONTROL_SHARES,
     PLACE,
+    SHARES,
     fraction_choice,
     fraction_rows,
     read_fractions,
-    with_shares,
 )
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import (
@@ -52,9 +54,11 @@ def fraction_by_index_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
 
     Columns: those of fraction_rows, with first_index and last_index of the run and index, their mean, in place of
     index. Runs are as short as they can be with ENOUGH rows in the first of them, at most the last of WIDTHS, and as
-    long as each other but for the last.
+    long as each other but for the last. The design effect of a run is that of rows which are as alike as rows of one
+    matrix are over all indices: 1 + (rows of a matrix - 1) times their correlation (Kish 1965).
     """
     data = fraction_rows(frame, group="index", **choice)
+    whole = fraction_rows(frame, group="all", **choice).set_index(PLACE)
     pieces = []
     for place, rows in data.groupby(PLACE, sort=False):
         if (rows["n"] == 0).all():
@@ -62,18 +66,37 @@ def fraction_by_index_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
             continue
         width = next((width for width in WIDTHS if width * rows["n"].median() >= ENOUGH), WIDTHS[-1])
         runs = rows.groupby(rows["index"] // width, sort=True)
-        names = [name for name in data if name not in ("index", "n", "k", "fraction", "low", "high")]
+        names = [name for name in data if name not in ("index", *SHARES)]
         merged = runs[names].first()
         merged["first_index"], merged["last_index"] = runs["index"].min(), runs["index"].max()
         merged["index"] = (merged["first_index"] + merged["last_index"]).astype(float) / 2
-        merged["n"], merged["k"] = runs["n"].sum(), runs["k"].sum()
-        pieces.append(with_shares(merged))
+        for name in ("n", "k"):
+            merged[name] = runs[name].sum()
+        merged["n_matrices"], merged["fraction"] = runs["n_matrices"].max(), merged["k"] / merged["n"]
+        if width == 1:
+            single = rows.sort_values("index").set_index(merged.index)
+            merged[["design_effect", "low", "high"]] = single[["design_effect", "low", "high"]]
+        else:
+            [of_all] = whole.loc[[place]].to_dict("records")
+            alike = correlation(of_all)
+            merged["design_effect"] = 1 + (merged["n"] / merged["n_matrices"] - 1).clip(lower=0) * alike
+            merged["low"], merged["high"] = interval_over_matrices(
+                *(merged[name].astype(float) for name in ("k", "n", "n_matrices", "design_effect"))
+            )
+        pieces.append(merged)
         assert merged[CONTROL_SHARES].notna().all().nunique() == 1, place
-    columns = [name for name in data if name not in ("index", "n", "k", "fraction", "low", "high", *CONTROL_SHARES)]
-    run_columns = ["first_index", "last_index", "index", "n", "k", "fraction", "low", "high", *CONTROL_SHARES]
+    columns = [name for name in data if name not in ("index", *SHARES, *CONTROL_SHARES)]
+    run_columns = ["first_index", "last_index", "index", *SHARES, *CONTROL_SHARES]
     if not pieces:
         return pd.DataFrame(columns=[*columns, *run_columns])
     return pd.concat(pieces, ignore_index=True)[[*columns, *run_columns]]
+
+
+def correlation(whole: Mapping[Hashable, Any]) -> float:
+    """The correlation of rows of one matrix, from the design effect of all rows; 0 where that is unknown or below 1."""
+    each = whole["n"] / whole["n_matrices"] if whole["n_matrices"] > 0 else 1.0
+    effect = float(whole["design_effect"])
+    return (effect - 1) / (each - 1) if effect > 1 and each > 1 else 0.0
 
 
 def draw_fraction_by_index(

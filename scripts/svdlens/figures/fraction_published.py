@@ -45,7 +45,8 @@ def fraction_published_data(
 
     `labels` are the published labels by model and matrix; of what else there is in `models` and `matrices`, the table
     has a row with n = 0. Columns: model, labeller_network (never), setting, matrix, criterion, layer, n (directions
-    with an answer), k (those that are interpretable by it), fraction, low, high (Wilson 95 %).
+    with an answer), k (those that are interpretable by it), fraction, low, high (95 % over
+    the rows of the layer's matrix).
     """
     pieces = []
     for (model, matrix), rows in labels.items():

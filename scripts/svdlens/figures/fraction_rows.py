@@ -13,7 +13,7 @@ from svdlens.sweep.plan import Place
 
 PLACE = list(Place._fields)
 NAMES = ["model", "setting", "matrix", "side", "readout", "labeller", "criterion"]
-SHARES = ["n", "k", "fraction", "low", "high"]
+SHARES = ["n", "k", "n_matrices", "design_effect", "fraction", "low", "high"]
 CONTROL_SHARES = ["control_fraction", "control_low", "control_high"]
 Swept = Iterable[tuple[str, str, str]]
 """Every (model, setting, matrix) of the sweep, in its order."""
@@ -49,10 +49,11 @@ def fraction_rows(
 
     `frame` is the table of fractions. Of it: unit `row`, every kind together, of each model the first read-out in the
     table. Columns: model, labeller_network (whether it is one of `labeller_networks`), setting, matrix, side, readout,
-    labeller, criterion, layer or index where the group is one, n (rows), k (interpretable rows), fraction, low, high
-    (Wilson 95 %), control_fraction (random unit directions), control_low, control_high (Wilson 95 %; empty without
-    controls), partly_labelled (the layers of this model, setting and matrix differ in n, or some have no rows: lists
-    without a label do not count). A place of the sweep without any row has one with n = 0 and nothing else.
+    labeller, criterion, layer or index where the group is one, n (rows), k (interpretable rows), n_matrices,
+    design_effect, fraction, low, high (95 % over matrices), control_fraction (random unit directions), control_low,
+    control_high (Wilson 95 %; empty without controls), partly_labelled (the layers of this model, setting and matrix
+    differ in n, or some have no rows: lists without a label do not count). A place of the sweep without any row has one
+    with n = 0 and nothing else.
     """
     chosen = (frame["unit"] == "row") & (frame["kind"] == "all") & (frame["labeller"] == labeller)
     chosen &= (frame["criterion"] == criterion) & frame["side"].isin(sides)

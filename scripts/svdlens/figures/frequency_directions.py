@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from svdlens.figures.fraction_rows import PLACE, Swept, in_sweep, with_shares
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
-from svdlens.figures.label_rows import count_rows, read_setting
+from svdlens.figures.label_rows import count_rows, count_shares, read_setting
 from svdlens.figures.panels import (
     KIND_COLOURS,
     control_handles,
@@ -53,19 +53,17 @@ def frequency_directions_data(
 
     `labels` and `controls` (random_unit) are of one labeller. Columns: model, labeller_network, setting, matrix,
     readout, partly_labelled, directions (`index 0` or `others`), layer, n (rows), k (lists of the kinds frequency and
-    glitch), fraction, low, high (Wilson 95 %), frequent, rare, glitch (what these are, as shares of n; a list of the
-    kind frequency is rare where its mean log rank is above the median of the model), control_fraction, control_low,
+    glitch), fraction, low, high (95 % over matrices), frequent, rare, glitch (what these are, as shares of n; a list of
+    the kind frequency is rare where its mean log rank is above the median of the model), control_fraction, control_low,
     control_high (lists of these kinds among random directions).
     """
     if labels.empty:
         return in_sweep(pd.DataFrame(columns=[*KEYS, "directions", "layer", "n", "k"]), swept, labeller_networks)
     rows = sorted_rows(count_rows(labels, criterion))
     rows["directions"] = np.where(rows["index"] == 0, "index 0", "others")
-    groups = rows.groupby([*KEYS, "directions", "layer"], sort=False)
-    table = groups[["special", *SORTS]].sum().rename(columns={"special": "k"})
-    table = with_shares(table.assign(n=groups.size()).reset_index())
-    for name in SORTS:
-        table[name] = table[name] / table["n"]
+    by = [*KEYS, "directions", "layer"]
+    table = count_shares(rows, by, "special", [True]).drop(columns="special")
+    table = table.merge(rows.groupby(by)[list(SORTS)].mean().reset_index(), on=by)
     table["layer"] = table["layer"].astype("Int64")
     random_unit = controls[controls["control"] == RANDOM_UNIT]
     beside = count_rows(random_unit, criterion) if len(random_unit) else random_unit.assign(shown_kind=[])

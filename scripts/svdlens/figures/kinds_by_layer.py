@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from svdlens.figures.fraction_rows import Swept, in_sweep, with_shares
+from svdlens.figures.fraction_rows import Swept, in_sweep
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.label_rows import SHOWN_KINDS, controls_of_labelled, count_rows, count_shares, read_setting
 from svdlens.figures.panels import (
@@ -22,7 +22,6 @@ from svdlens.figures.panels import (
     unit_axis,
 )
 from svdlens.figures.style import matrix_name, ordered_matrices, whole_number_ticks
-from svdlens.labels.labeller import NOT_INTERPRETABLE
 from svdlens.spec.controls import RANDOM_UNIT
 
 KEYS = ["model", "setting", "matrix", "readout", "partly_labelled", "layer"]
@@ -47,23 +46,19 @@ def kinds_by_layer_data(
 
     `labels` and `controls` (random_unit) are of one labeller. Columns: model, labeller_network, setting, matrix,
     readout, partly_labelled, control (whether these are random directions, whose layer is empty), layer, kind, n (rows
-    of the layer), k (of this kind), fraction, low, high (Wilson 95 %), interpretable, interpretable_low,
-    interpretable_high (the share of all kinds that are interpretable).
+    of the layer), k (of this kind), fraction, low, high (95 % over matrices), interpretable,
+    interpretable_low, interpretable_high (the share of all kinds that are interpretable).
     """
     rows = count_rows(labels, criterion)
     beside = controls_of_labelled(count_rows(controls[controls["control"] == RANDOM_UNIT], criterion), rows)
-    pieces = [
-        count_shares(table, KEYS, "shown_kind", SHOWN_KINDS).assign(control=control)
-        for table, control in ((rows, False), (beside, True))
-    ]
+    names = {"fraction": "interpretable", "low": "interpretable_low", "high": "interpretable_high"}
+    pieces = []
+    for counted, control in ((rows, False), (beside, True)):
+        kinds = count_shares(counted, KEYS, "shown_kind", SHOWN_KINDS).assign(control=control)
+        whole = count_shares(counted, KEYS, "counts", [True]).rename(columns=names)
+        pieces.append(kinds.merge(whole[[*KEYS, *names.values()]], on=KEYS, how="left"))
     table = pd.concat([piece for piece in pieces if len(piece)] or pieces[:1], ignore_index=True)
     table["layer"] = table["layer"].astype("Int64")
-    never = (*NOT_INTERPRETABLE, "not interpretable")
-    interpretable = table.assign(k=table["k"].where(~table["shown_kind"].isin(never), 0))
-    whole = with_shares(interpretable.assign(k=interpretable.groupby(KEYS, dropna=False)["k"].transform("sum")))
-    table["interpretable"], table["interpretable_low"], table["interpretable_high"] = (
-        whole[name] for name in ("fraction", "low", "high")
-    )
     return in_sweep(table.rename(columns={"shown_kind": "kind"}), swept, labeller_networks)
 
 

@@ -8,14 +8,15 @@ import pandas as pd
 
 from svdlens.artefacts.provenance import labeller_networks
 from svdlens.evaluation.fractions import KINDS, counted_rows
-from svdlens.figures.fraction_rows import PLACE, first_readout, with_shares
+from svdlens.evaluation.intervals import MATRIX, shares_over_matrices
+from svdlens.figures.fraction_rows import PLACE, first_readout
 from svdlens.figures.interface import Inputs, Options
 from svdlens.figures.selection import as_text
 from svdlens.labels.labeller import NOT_INTERPRETABLE
 
 COLUMNS = [
     "matrix", "layer", "head", "index", "side", "sign", "readout", "labeller", "kind", "labelled", "verified",
-    "interpretable", "mean_log_rank", "status",
+    "interpretable", "q_direction", "mean_log_rank", "status",
 ]  # fmt: skip
 TEXTS = [*PLACE, "readout", "kind"]
 SHOWN_KINDS = (*KINDS[1:], "other", *NOT_INTERPRETABLE, "not interpretable")
@@ -74,12 +75,23 @@ def controls_of_labelled(controls: pd.DataFrame, rows: pd.DataFrame) -> pd.DataF
 def count_shares(rows: pd.DataFrame, keys: list[str], column: str, values: Sequence[object]) -> pd.DataFrame:
     """How often `column` has each of `values` in each group of `keys`: a row for every group and value.
 
-    Columns: the keys, `column`, n (rows of the group), k, fraction, low, high (Wilson 95 %).
+    Columns: the keys, `column`, n (rows of the group), k, fraction, low, high (95 % over matrices).
     """
+    columns = [*keys, column, "n", "k", "fraction", "low", "high"]
     if rows.empty:
-        return pd.DataFrame(columns=[*keys, column, "n", "k", "fraction", "low", "high"])
-    counts = pd.DataFrame({value: rows[column] == value for value in values})
-    groups = pd.concat([rows[keys], counts], axis=1).groupby(keys, sort=False, dropna=False)
-    n, k = groups.size().rename("n"), groups[list(values)].sum()
-    table = pd.Series(k.stack(), name="k").rename_axis([*keys, column]).reset_index().merge(n.reset_index(), on=keys)
-    return with_shares(table)[[*keys, column, "n", "k", "fraction", "low", "high"]]
+        return pd.DataFrame(columns=columns)
+    pieces: list[pd.DataFrame] = []
+    for number, value in enumerate(values):
+        counts = counts_of_matrices(rows.assign(hit=rows[column] == value), keys, "hit")
+        pieces.append(shares_over_matrices(counts, keys).assign(value=number))
+    # One group after the other as the rows have them, each with all values.
+    groups = rows[keys].drop_duplicates().reset_index(drop=True).rename_axis("group").reset_index()
+    table = pd.concat(pieces).merge(groups, on=keys).sort_values(["group", "value"])
+    table[column] = [values[number] for number in table["value"]]
+    return table[columns].reset_index(drop=True)
+
+
+def counts_of_matrices(rows: pd.DataFrame, keys: list[str], hit: str) -> pd.DataFrame:
+    """For each group of `keys` and matrix n, the number of rows, and k, of how many the column `hit` is true."""
+    groups = rows.groupby([*dict.fromkeys([*keys, *MATRIX])], dropna=False, sort=False, observed=True)[hit]
+    return groups.agg(n="size", k="sum").reset_index()

@@ -253,7 +253,8 @@ def fraction_caption(
     through = through or readout + elsewhere
     return (
         f"A row is one sign of one singular direction on one side, read through {through}; labeller "
-        f"{labeller}, criterion {criterion}. {intervals}: Wilson 95 % intervals.{grey}{' ' + also if also else ''}"
+        f"{labeller}, criterion {criterion}. {intervals}: 95 % intervals over matrices, "
+        f"of a single matrix over its rows.{grey}{' ' + also if also else ''}"
         f"{own}{missing(data)}"
     )
 

@@ -37,8 +37,9 @@ def choose(table: pa.Table, choice: Choice) -> pa.Table:
 
 def label_table(
     tokens: pa.Table, name: str, labeller: Labeller, features: TokenFeatures, choice: Choice
-) -> dict[str, object]:
-    """Columns of CONTROL_LABELS: keys of the chosen rows, and what the labeller called `name` says of each.
+) -> tuple[dict[str, object], dict[str, dict[str, object]]]:
+    """Columns of CONTROL_LABELS: keys of the chosen rows, and what the labeller called `name` says of each; and by
+    read-out the facts of how it was calibrated.
 
     `tokens` has the lists of singular directions (`control` null) and of controls. Each read-out is labelled by itself,
     against the controls of the same read-out: trained read-outs differ in how coherent the lists are that they give to
@@ -49,19 +50,20 @@ def label_table(
         control for control in pc.unique(tokens["control"].cast(pa.string())).to_pylist() if control is not None
     ]
     pieces: dict[str, list[Columns]] = {SINGULAR: [], **{control: [] for control in controls}}
+    facts: dict[str, dict[str, object]] = {}
     for readout in pc.unique(tokens["readout"].cast(pa.string())).to_pylist():
         through_readout = chosen.filter(pc.field("readout") == readout)
         tables = {SINGULAR: through_readout.filter(pc.field("control").is_null())}
         tables |= {control: through_readout.filter(pc.field("control") == control) for control in controls}
         lists = {group: token_lists(table) for group, table in tables.items()}
-        labelled = labeller.label(lists)
+        labelled, facts[readout] = labeller.label(lists)
         for group, table in tables.items():
             keys: Columns = {key: table[key].to_pylist() for key in table.column_names if key in CONTROL_LABELS.names}
             distinct = first_distinct(lists[group].ids, features.classes.groups)
             ranks = mean_log_rank(distinct.ids, distinct.used, features.log_ranks)
             said: Columns = {"labeller": [name] * len(table), "mean_log_rank": ranks}
             pieces[group].append(keys | said | labelled[group])
-    return joined([piece for group in pieces.values() for piece in group])
+    return joined([piece for group in pieces.values() for piece in group]), facts
 
 
 def token_lists(table: pa.Table) -> TokenLists:

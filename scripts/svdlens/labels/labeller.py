@@ -24,6 +24,14 @@ class TokenLists(NamedTuple):
     texts: pa.ListArray
 
 
+class Labelled(NamedTuple):
+    """columns of the lists by what they are of (SINGULAR, or a control), and facts for the metadata of their table: how
+    these lists were calibrated."""
+
+    columns: dict[str, Columns]
+    facts: dict[str, object]
+
+
 @runtime_checkable
 class Labeller(Protocol):
     """Labels the token lists of one kind of matrix in a model, through one read-out."""
@@ -31,6 +39,6 @@ class Labeller(Protocol):
     facts: Mapping[str, object]
     """What goes into the metadata of its tables."""
 
-    def label(self, lists: Mapping[str, TokenLists]) -> dict[str, Columns]:
+    def label(self, lists: Mapping[str, TokenLists]) -> Labelled:
         """For SINGULAR and each of the controls in `lists`, the columns label, kind, labelled, verified, interpretable,
         score, p_value, q_value, p_direction, q_direction, evidence, n_concepts and status (docs/artefacts.md)."""

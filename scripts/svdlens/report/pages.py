@@ -13,8 +13,9 @@ from svdlens.report.html import html_page, html_paragraph, html_table, html_text
 KEYS = ["model", "setting", "matrix", "readout", "labeller", "criterion"]
 FRACTION_TEXT = (
     "Share of token lists (one for each direction, side and sign) that count as interpretable, over all layers, heads "
-    "and directions, with its Wilson 95 % interval. control: random unit directions, read and labelled the same way. "
-    "excess: the difference, with Newcombe's 95 % interval."
+    "and directions, with its 95 % interval over matrices. control: random unit directions, read and labelled the same "
+    "way. excess: the difference, with its 95 % interval. better than random: share of lists better than those of "
+    "random directions, at a false discovery rate of 0.05."
 )
 SCORE_TEXT = (
     "How labels do in tests: value, its 95 % interval, what chance gives, and what labels give that are shuffled among "
@@ -48,14 +49,16 @@ def models_page(provenances: Sequence[Path]) -> str:
 def fractions_page(fractions: pd.DataFrame) -> str:
     """The fractions of everything together, one row per model, setting, matrix, read-out, labeller and criterion."""
     whole = (fractions["unit"] == "row") & (fractions["side"] == "all") & (fractions["group"] == "all")
-    rows = fractions[whole & (fractions["kind"] == "all")].rename(columns={"control_fraction": "control"})
+    rows = fractions[whole & (fractions["kind"] == "all")].rename(
+        columns={"control_fraction": "control", "beyond_random": "better than random"}
+    )
     rows = rows.assign(
         **{
             "95 %": intervals(rows["low"], rows["high"]),
             "95 % of excess": intervals(rows["excess_low"], rows["excess_high"]),
         }
     )
-    numbers = ["n", "k", "fraction", "95 %", "control", "excess", "95 % of excess"]
+    numbers = ["n", "k", "fraction", "95 %", "control", "excess", "95 % of excess", "better than random"]
     varying, same = apart_from_what_is_the_same(rows[[*KEYS, *numbers]], ["readout", "labeller", "criterion"])
     nothing = "No token list was labelled."
     return html_page(

@@ -38,10 +38,11 @@ def first_distinct(ids: Int[np.ndarray, "n k"], groups: Int[np.ndarray, " d_voca
     """
     chosen = np.zeros((len(ids), LIST_LENGTH), dtype=ids.dtype)
     used = np.zeros((len(ids), LIST_LENGTH), dtype=bool)
+    earlier = np.tri(ids.shape[1], k=-1, dtype=bool)
     for start in range(0, len(ids), ROWS_AT_ONCE):
         part = ids[start : start + ROWS_AT_ONCE]
         group = groups[part]
-        seen_before = np.tril(group[:, :, None] == group[:, None, :], k=-1).any(axis=2)
+        seen_before = ((group[:, :, None] == group[:, None, :]) & earlier).any(axis=2)
         rank = np.cumsum(~seen_before, axis=1) - 1  # among the distinct ones of the list
         row, column = np.nonzero(~seen_before & (rank < LIST_LENGTH))
         chosen[start + row, rank[row, column]] = part[row, column]

@@ -20,7 +20,8 @@ from jaxtyping import Float, Int
 from svdlens.labels.coherence.enrichment import Population, Shared, enrichment, population_of, strongest
 from svdlens.labels.coherence.naming import Description, common_tokens, describe, is_kind
 from svdlens.labels.coherence.nulls import NULL_LISTS, p_values, q_values, q_values_of_controls, shuffled_lists
-from svdlens.labels.labeller import NOT_INTERPRETABLE, SINGULAR, Columns, TokenLists
+from svdlens.labels.coherence.tails import fit_tail
+from svdlens.labels.labeller import NOT_INTERPRETABLE, SINGULAR, Columns, Labelled, TokenLists
 from svdlens.models.token_table import read_token_texts
 from svdlens.readout.token_table import DistinctLists
 from svdlens.spec.controls import RANDOM_UNIT
@@ -43,24 +44,37 @@ def vocabulary_from_files(files: Mapping[str, Path]) -> KnownVocabulary:
     return load_vocabulary(files["embeddings"], features, read_token_texts(files["tokens"]))
 
 
+LISTS_AT_ONCE = 2048
+"""Of null lists, whose entries in all classes nobody needs afterwards."""
+
+
 class Evidence(NamedTuple):
-    """similarity, concepts, forms [n], and what lists have in all classes."""
+    """similarity, concepts, forms [n]."""
 
     similarity: Float[np.ndarray, " n"]
     concepts: Float[np.ndarray, " n"]
     forms: Float[np.ndarray, " n"]
-    shared: Shared
 
 
-def find_evidence(lists: DistinctLists, vocabulary: KnownVocabulary, population: Population) -> Evidence:
+def find_evidence(lists: DistinctLists, vocabulary: KnownVocabulary, population: Population) -> tuple[Evidence, Shared]:
+    """The evidence of each list, and what the lists have in all classes."""
     classes = vocabulary.classes
     shared = enrichment(lists, classes.membership, population)
-    return Evidence(
+    evidence = Evidence(
         similarity(lists, vocabulary.vectors),
         strongest(shared.strengths, is_kind(classes, "semantic")),
         strongest(shared.strengths, is_kind(classes, "grammatical", "orthographic")),
-        shared,
     )
+    return evidence, shared
+
+
+def evidence_of_null(lists: DistinctLists, vocabulary: KnownVocabulary, population: Population) -> Evidence:
+    """The evidence of null lists, LISTS_AT_ONCE at a time: memory does not grow with their number."""
+    parts = [
+        find_evidence(DistinctLists(*(one[start : start + LISTS_AT_ONCE] for one in lists)), vocabulary, population)[0]
+        for start in range(0, len(lists.ids), LISTS_AT_ONCE)
+    ]
+    return Evidence(*(np.concatenate(one) for one in zip(*parts, strict=True)))
 
 
 def score_of(evidence: Evidence, null: Evidence, lists: DistinctLists) -> Float[np.ndarray, " n"]:
@@ -80,14 +94,21 @@ class Coherence:
         self.vocabulary, self.level, self.seed = vocabulary, level, seed
         self.facts = vocabulary.facts
 
-    def label(self, lists: Mapping[str, TokenLists]) -> dict[str, Columns]:
-        """See labels.labeller.Labeller."""
-        return self.label_ids({name: token_lists.ids for name, token_lists in lists.items()})
+    def label(self, lists: Mapping[str, TokenLists]) -> Labelled:
+        """See labels.labeller.Labeller. The facts: null_lists, their number, and direction_tail, the fit of the tail of
+        the direction null (tails.Tail.facts), None where there is none."""
+        return self.label_and_calibrate({name: token_lists.ids for name, token_lists in lists.items()})
 
     def label_ids(
         self, lists: Mapping[str, Int[np.ndarray, "n k"]], null_lists: DistinctLists | None = None
     ) -> dict[str, Columns]:
-        """The same from token ids alone. `lists` may lack the control random_unit: then p_direction is null throughout.
+        """The columns of `label` from token ids alone, with other `null_lists` in place of shuffled ones."""
+        return self.label_and_calibrate(lists, null_lists).columns
+
+    def label_and_calibrate(
+        self, lists: Mapping[str, Int[np.ndarray, "n k"]], null_lists: DistinctLists | None = None
+    ) -> Labelled:
+        """What `label` returns. `lists` may lack the control random_unit: then p_direction is null throughout.
 
         Lists of singular directions are calibrated by shuffling them (list null), or by `null_lists`, and by
         random_unit (direction null), and every control by the same two.
@@ -95,33 +116,36 @@ class Coherence:
         classes = self.vocabulary.classes
         distinct = {name: first_distinct(ids, classes.groups) for name, ids in lists.items()}
         if not distinct[SINGULAR].used.any():
-            return {name: abstained(len(one.ids)) for name, one in distinct.items()}
+            nothing = {name: abstained(len(one.ids)) for name, one in distinct.items()}
+            return Labelled(nothing, {"null_lists": 0, "direction_tail": None})
         shuffled = null_lists or shuffled_lists(distinct[SINGULAR], classes.groups, NULL_LISTS, self.seed)
         population = population_of(null_lists or distinct[SINGULAR], classes.membership)
-        null = find_evidence(shuffled, self.vocabulary, population)
-        null_scores = score_of(null, null, shuffled)
-        evidence = {name: find_evidence(one, self.vocabulary, population) for name, one in distinct.items()}
-        scores = {name: score_of(evidence[name], null, distinct[name]) for name in distinct}
+        null_evidence = evidence_of_null(shuffled, self.vocabulary, population)
+        null_scores = score_of(null_evidence, null_evidence, shuffled)
+        found = {name: find_evidence(one, self.vocabulary, population) for name, one in distinct.items()}
+        scores = {name: score_of(found[name][0], null_evidence, distinct[name]) for name in distinct}
         # A random_unit control meets itself among the others, which costs nothing but 1/m.
-        nulls = null_scores, scores.get(RANDOM_UNIT, np.empty(0))
-        singular_p = [p_values(scores[SINGULAR], null_scores) for null_scores in nulls]
+        random_scores = scores.get(RANDOM_UNIT, np.empty(0))
+        tail = fit_tail(random_scores)
+        nulls = (null_scores, None), (random_scores, tail)
+        singular_p = [p_values(scores[SINGULAR], *null) for null in nulls]
         singular_q = [q_values(p) for p in singular_p]
         # A class that names a list is stronger than the strongest one of 95 % of shuffled lists.
-        least = float(np.quantile(np.maximum(null.concepts, null.forms), 0.95))
+        least = float(np.quantile(np.maximum(null_evidence.concepts, null_evidence.forms), 0.95))
         columns = {}
         for name, token_lists in distinct.items():
             calibration = []
-            for null_scores, p_rows, q_rows in zip(nulls, singular_p, singular_q, strict=True):
-                p = p_values(scores[name], null_scores)
+            for null, p_rows, q_rows in zip(nulls, singular_p, singular_q, strict=True):
+                p = p_values(scores[name], *null)
                 calibration += [p, q_rows if name == SINGULAR else q_values_of_controls(p, p_rows, q_rows)]
             (rows,) = np.nonzero(calibration[1] < self.level)
-            part, shared = DistinctLists(token_lists.ids[rows], token_lists.used[rows]), evidence[name].shared
+            part, shared = DistinctLists(token_lists.ids[rows], token_lists.used[rows]), found[name][1]
             shared_by_part = Shared(shared.counts[rows], shared.strengths[rows])
             described = dict(zip(rows.tolist(), describe(part, shared_by_part, self.vocabulary, least), strict=True))
             # Known as such, whether or not they hang together.
             described |= common_tokens(token_lists, shared, self.vocabulary)
             columns[name] = label_columns(scores[name], calibration, described, self.level)
-        return columns
+        return Labelled(columns, {"null_lists": len(null_scores), "direction_tail": tail and tail.facts()})
 
 
 def label_columns(

@@ -4,16 +4,20 @@ Two nulls, two questions (docs/labels.md):
 
     list null       lists shuffled from the tokens of the same model, matrix and read-out: does a list hang together at
                     all? `interpretable` rests on it: q_value below the level.
-    direction null  random unit directions through the same read-out: is this direction better than a random one?
+    direction null  random unit directions through the same read-out: is this direction better than a random one? Beyond
+                    the highest of them, by a fit of their tail (tails.py).
 """
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from svdlens.labels.coherence.tails import FARTHEST, SUPPORT, Tail, exceedance_probabilities
 from svdlens.readout.token_table import DistinctLists
 from svdlens.vocabulary.list_similarity import LIST_LENGTH, first_distinct
 
-NULL_LISTS = 1000
+NULL_LISTS = 20_000
+"""Where Benjamini-Hochberg cuts a table (p of about .01 to .03), some hundreds of so many lists are above the cut: the
+seed moves it by a few percent."""
 
 
 def shuffled_lists(lists: DistinctLists, groups: Int[np.ndarray, " d_vocab"], n: int, seed: int) -> DistinctLists:
@@ -28,16 +32,25 @@ def shuffled_lists(lists: DistinctLists, groups: Int[np.ndarray, " d_vocab"], n:
     return first_distinct(drawn, groups)
 
 
-def p_values(scores: Float[np.ndarray, " n"], null: Float[np.ndarray, " m"]) -> Float[np.ndarray, " n"]:
+def p_values(
+    scores: Float[np.ndarray, " n"], null: Float[np.ndarray, " m"], tail: Tail | None = None
+) -> Float[np.ndarray, " n"]:
     """(1 + null values at least as high) / (1 + null values); NaN for NaN, and all NaN without null values.
 
-    The ones keep a p-value from being 0 (Phipson & Smyth 2010).
+    The ones keep a p-value from being 0 (Phipson & Smyth 2010). Scores that fewer than SUPPORT null values reach have
+    that of the null's `tail`, where there is one: none larger than that of SUPPORT null values, so that a higher score
+    has no larger p-value, and none smaller than what a sample can say (FARTHEST).
     """
     null = np.sort(null[~np.isnan(null)])
     if not len(null):
         return np.full(len(scores), np.nan)
     at_least = len(null) - np.searchsorted(null, scores, side="left")
-    return np.where(np.isnan(scores), np.nan, (1 + at_least) / (1 + len(null)))
+    p = np.where(np.isnan(scores), np.nan, (1 + at_least) / (1 + len(null)))
+    if tail is not None:
+        far = (at_least < SUPPORT) & ~np.isnan(scores)
+        least, most = 1 / (1 + len(null)) / FARTHEST, (1 + SUPPORT) / (1 + len(null))
+        p[far] = np.clip(exceedance_probabilities(scores[far], tail), least, most)
+    return p
 
 
 def q_values(p: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
