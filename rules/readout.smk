@@ -1,7 +1,8 @@
 # From singular vectors to tokens.
 #
 # needs   results/svd/..., results/weights/{model}/{unembed,gains}.safetensors, results/vocabulary/{model}/tokens.parquet
-# makes   results/by_switches/tokens/...: the highest scoring tokens of each direction in the residual stream, both signs,
+# makes   results/varimax/...: the same subspaces in the basis in which scores of tokens are sparse, where it is asked for
+#         results/by_switches/tokens/...: the highest scoring tokens of each direction in the residual stream, both signs,
 #         through each read-out of the model, and of the controls; one file for all settings that share it
 #         results/tokens/model=/setting=/{matrix}.parquet and results/controls/...: the same for one setting
 
@@ -10,10 +11,40 @@ def setting_lists(wildcards):
     return SWEEP.shared_path(paths.SHARED_TOKENS, setting_place(wildcards))
 
 
-rule project_directions:
-    """Singular vectors, and controls, read as tokens. On a GPU: --set-resources project_directions:gpu=1"""
+def first_readout(wildcards):
+    return model_readouts(wildcards)[0]
+
+
+rule rotate_directions:
+    """The basis of each matrix's leading subspace that makes the scores of tokens sparse (varimax)."""
     input:
         svd=paths.SVD,
+        gains="results/weights/{model}/gains.safetensors",
+        unembed="results/weights/{model}/unembed.safetensors",
+    output:
+        varimax=paths.VARIMAX,
+    log:
+        "results/logs/rotate_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.log",
+    benchmark:
+        "results/benchmarks/rotate_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=6000,
+        runtime=480,
+    params:
+        readout=first_readout,
+        code=code_hash("rotate_directions"),
+    script:
+        "../scripts/rotate_directions.py"
+
+
+rule project_directions:
+    """The directions of a sweep, and its controls, read as tokens. On a GPU: --set-resources project_directions:gpu=1"""
+    input:
+        svd=paths.SVD,
+        varimax=paths.VARIMAX if SWEEP.needs_varimax else [],
         gains="results/weights/{model}/gains.safetensors",
         unembed="results/weights/{model}/unembed.safetensors",
         tokens="results/vocabulary/{model}/tokens.parquet",
@@ -33,9 +64,9 @@ rule project_directions:
         gpu=0,
     params:
         readouts=model_readouts,
-        controls=SWEEP.controls,
+        basis=SWEEP.basis,
+        controls=SWEEP.control_sizes,
         tokens=config["tokens"],
-        n_random=config["random_directions"],
         seed=config["seed"],
         code=code_hash("project_directions"),
     script:

@@ -1,4 +1,4 @@
-"""Rule project_directions: singular vectors, and controls, read as tokens."""
+"""Rule project_directions: the directions of a sweep, and its controls, read as tokens."""
 
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from svdlens.readout.token_table import join_columns
 from svdlens.readout.top_tokens import ReadoutMatrix
 from svdlens.runtime.compute import device_for
 from svdlens.runtime.script import run
+from svdlens.spec.controls import VARIMAX
 from svdlens.spec.settings import LIST_SWITCHES, Setting
 from svdlens.weights.weight_files import WeightFile
 
@@ -23,17 +24,26 @@ def main(smk):
     matrix, params = smk.wildcards.matrix, smk.params
     switches = [name for name in LIST_SWITCHES if smk.wildcards[name] == "on"]
     setting = Setting(**dict.fromkeys(switches, True))
-    unembed, svd = WeightFile(Path(smk.input.unembed)), load_file(smk.input.svd)
+    unembed = WeightFile(Path(smk.input.unembed))
     gains = reading_gains(WeightFile(Path(smk.input.gains)), matrix)
     device = device_for(smk.resources.get("gpu", 0))
     readouts = {name: ReadoutMatrix(readout_matrix(unembed, setting, name), device) for name in params.readouts}
-    vectors = {name: residual_vectors(svd, matrix, name, setting, gains) for name in params.readouts}
+    bases = {"svd": load_file(smk.input.svd)}
+    bases |= {VARIMAX: load_file(path) for path in smk.input.varimax}
+    vectors = {
+        basis: {name: residual_vectors(arrays, matrix, name, setting, gains) for name in params.readouts}
+        for basis, arrays in bases.items()
+    }
     texts = read_token_texts(Path(smk.input.tokens))
-    reading = Reading(matrix, svd["values"].shape, readouts, texts, params.tokens, smk.threads)
+    reading = Reading(matrix, bases["svd"]["values"].shape, readouts, texts, params.tokens, smk.threads)
 
-    pieces = [project_vectors(vectors, reading)]
-    pieces += [project_control(name, vectors, reading, params.n_random, params.seed) for name in params.controls]
-    facts = table_facts(smk.input.provenance, matrix, setting=sorted(switches), code=params.code)
+    pieces = [project_vectors(vectors[params.basis], reading)]
+    for control, n in params.controls.items():
+        if control == VARIMAX:
+            pieces.append(project_vectors(vectors[VARIMAX], reading, control))
+        else:
+            pieces.append(project_control(control, vectors[params.basis], reading, n, params.seed))
+    facts = table_facts(smk.input.provenance, matrix, setting=sorted(switches), basis=params.basis, code=params.code)
     write_table(Path(smk.output.lists), join_columns(pieces), CONTROLS, facts)
 
 

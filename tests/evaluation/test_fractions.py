@@ -275,8 +275,8 @@ def write_labels(path: Path, singular: pd.DataFrame, labeller: str, **controls: 
 @pytest.fixture
 def sweep(tmp_path: Path) -> SimpleNamespace:
     """Two files of coherence, one of them shared by two settings, and one of a labeller with criteria B, P and V."""
-    random = {"random_unit": controls(200, 0.2).assign(readout="W_U"), "rotated": controls(50, 0.9)}
-    random["rotated"]["readout"] = "W_U"
+    random = {"random_unit": controls(200, 0.2), "rotated": labels(7).iloc[::3]}
+    random = {name: rows.assign(readout="W_U") for name, rows in random.items()}
     shared = write_labels(tmp_path / "a/ov.coherence.parquet", labels(0).assign(readout="W_U"), "coherence", **random)
     other = pd.concat([labels(1).assign(readout="W_E"), labels(2).assign(readout="W_U")])
     other = write_labels(tmp_path / "b/ov.coherence.parquet", other, "coherence", **random)
@@ -300,8 +300,9 @@ def test_the_table_of_a_sweep_has_every_setting_labeller_and_criterion(sweep):
     for path, (model, setting, matrix, labeller) in zip(sweep.files, sweep.places, strict=True):
         rows = pq.ParquetFile(path).read().to_pandas()
         singular, random = rows[rows["control"].isna()], rows[rows["control"] == "random_unit"]
+        rotated = rows[rows["control"] == "rotated"]
         for criterion in sweep.criteria[labeller]:
-            piece = fractions_of_readouts(singular, random, criterion)
+            piece = fractions_of_readouts(singular, random, criterion, rotated)
             expected.append(piece.assign(model=model, setting=setting, matrix=matrix, labeller=labeller))
     pd.testing.assert_frame_equal(table, pd.concat(expected, ignore_index=True))
     overall = table.query("group == 'all' and side == 'all' and kind == 'all' and unit == 'row'")

@@ -107,7 +107,7 @@ def test_the_paired_excess_holds_it_and_is_narrower_than_the_unpaired_one():
             pd.DataFrame({"layer": np.arange(24), "head": np.nan, "n": n, "k": rng.binomial(n, level + more)})
             for n, more in ((128, 0.05), (40, 0.0))
         )
-        excess, low, high = paired_excess(one, other)
+        _, excess, low, high = paired_excess(one.assign(of=1), other.assign(of=1), ["of"]).iloc[0]
         assert excess == pytest.approx(one["k"].sum() / one["n"].sum() - other["k"].sum() / other["n"].sum())
         held.append(low <= 0.05 <= high)
         shares = [shares_over_matrices(counts, []) for counts in (one, other)]
@@ -117,13 +117,29 @@ def test_the_paired_excess_holds_it_and_is_narrower_than_the_unpaired_one():
     assert np.mean(widths) < 0.7
 
 
-def test_of_a_single_matrix_the_paired_excess_has_no_interval():
-    one = pd.DataFrame({"layer": [3], "head": [np.nan], "n": [10], "k": [4]})
-    excess, low, high = paired_excess(one, one.assign(k=2))
-    assert excess == pytest.approx(0.2) and np.isnan([low, high]).all()
+def test_the_paired_excess_of_a_single_matrix_takes_rows_as_independent():
+    """By layer, and all layers with an interval over them; each group is as it is alone."""
+    one = pd.DataFrame({"layer": [3, 4, 5], "head": np.nan, "n": [10, 20, 30], "k": [4, 10, 6], "side": "read"})
+    other = one.assign(k=[2, 3, 9], n=[12, 15, 40])
+    by_layer = paired_excess(one, other, ["side", "layer"])
+    assert by_layer["layer"].tolist() == [3, 4, 5]
+    own, others = ((part["k"] / part["n"], *wilson_interval(part["k"], part["n"])) for part in (one, other))
+    low, high = difference_interval(own, others)
+    np.testing.assert_allclose(by_layer[["low", "high"]].astype(float), np.stack([low, high], axis=1), rtol=1e-12)
+    again = pd.concat([one.assign(side="write", k=5), one]), pd.concat([other.assign(side="write"), other])
+    both = paired_excess(*again, ["side"]).set_index("side")
+    alone = paired_excess(one, other, ["side"]).set_index("side")
+    assert both.index.tolist() == ["write", "read"]
+    np.testing.assert_allclose(both.loc["read"], alone.loc["read"], rtol=1e-12)
 
 
-def test_matrices_that_only_one_share_has_count_in_that_one():
-    one = pd.DataFrame({"layer": [0, 1, 2], "head": 0, "n": 10, "k": [1, 2, 6]})
-    excess, low, high = paired_excess(one, one.iloc[:2])
+def test_the_paired_excess_counts_matrices_that_only_one_share_has():
+    one = pd.DataFrame({"layer": [0, 1, 2], "head": 0, "n": 10, "k": [1, 2, 6], "of": 1})
+    _, excess, low, high = paired_excess(one, one.iloc[:2], ["of"]).iloc[0]
     assert excess == pytest.approx(9 / 30 - 3 / 20) and low < excess < high
+
+
+def test_without_the_other_share_there_is_no_paired_excess():
+    one = pd.DataFrame({"layer": [0, 1, 2], "head": 0, "n": 10, "k": [1, 2, 6], "of": [1, 1, 2]})
+    table = paired_excess(one, one.iloc[:2], ["of"]).set_index("of")
+    assert table.loc[1].notna().all() and table.loc[2].isna().all()

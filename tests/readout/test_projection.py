@@ -31,7 +31,6 @@ from svdlens.readout.projection import Reading, project_control, project_vectors
 from svdlens.readout.readout_matrix import reading_gains, readout_matrix
 from svdlens.readout.token_table import TopTokens, token_columns, with_vocab_center
 from svdlens.readout.top_tokens import ReadoutMatrix
-from svdlens.spec.controls import CONTROLS
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.weights.weight_files import WeightFile
@@ -43,6 +42,8 @@ K, N_RANDOM, SEED = 20, 30, 7
 CONFIG = yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))
 CATALOGUE = CONFIG["settings"]
 NINE = {name: setting_from_names(name, CATALOGUE[name]) for name in CONFIG["sweep"]["settings"]}
+DRAWN = ("random_unit", "rotated", "gaussian")
+"""The controls that are drawn at random."""
 MATRICES = {"ov": "attention", "qk": "attention", "mlp_in": "mlp", "mlp_out": "mlp"}
 
 
@@ -80,11 +81,41 @@ def svd_of(results: Path, matrix: str, setting: Setting) -> Path:
     return path
 
 
-def project(results: Path, matrix: str, setting: Setting, readouts: list[str], path: Path, threads: int = 1) -> Path:
+def varimax_of(results: Path, matrix: str, setting: Setting, readouts: list[str], threads: int = 1) -> Path:
+    key = list_key(setting, matrix, readouts)
+    path = results / f"varimax_{threads}_{'_'.join(key.values())}_{'_'.join(readouts)}_{matrix}.safetensors"
+    if not path.exists():
+        job = SimpleNamespace(
+            wildcards=Files(key | {"matrix": matrix}),
+            input=SimpleNamespace(
+                unembed=results / "unembed.safetensors",
+                gains=results / f"{MATRICES[matrix]}.safetensors",
+                svd=svd_of(results, matrix, setting),
+            ),
+            output=SimpleNamespace(varimax=path),
+            params=SimpleNamespace(readout=readouts[0]),
+            threads=threads,
+        )
+        importlib.import_module("rotate_directions").main(job)
+    return path
+
+
+def project(
+    results: Path,
+    matrix: str,
+    setting: Setting,
+    readouts: list[str],
+    path: Path,
+    threads: int = 1,
+    basis: str = "svd",
+    controls: tuple[str, ...] = DRAWN,
+) -> Path:
     """What project_directions writes for the lists that a setting needs, and equivalent settings share."""
+    varimax = [varimax_of(results, matrix, setting, readouts)] if "varimax" in (basis, *controls) else []
     job = SimpleNamespace(
         wildcards=Files(list_key(setting, matrix, readouts) | {"matrix": matrix}),
         input=SimpleNamespace(
+            varimax=varimax,
             provenance=results / "provenance.json",
             unembed=results / "unembed.safetensors",
             gains=results / f"{MATRICES[matrix]}.safetensors",
@@ -93,7 +124,12 @@ def project(results: Path, matrix: str, setting: Setting, readouts: list[str], p
         ),
         output=SimpleNamespace(lists=path),
         params=SimpleNamespace(
-            code="0", readouts=readouts, controls=list(CONTROLS), tokens=K, n_random=N_RANDOM, seed=SEED
+            code="0",
+            readouts=readouts,
+            basis=basis,
+            controls={name: None if name == "varimax" else N_RANDOM for name in controls},
+            tokens=K,
+            seed=SEED,
         ),
         resources={},
         threads=threads,
@@ -102,7 +138,7 @@ def project(results: Path, matrix: str, setting: Setting, readouts: list[str], p
     return path
 
 
-def view(lists: Path, setting: str, directory: Path, controls: tuple[str, ...] = tuple(CONTROLS)) -> dict[str, Path]:
+def view(lists: Path, setting: str, directory: Path, controls: tuple[str, ...] = DRAWN) -> dict[str, Path]:
     """What view_tokens makes of the shared lists for one of the nine settings: the paths of its tables."""
     job = SimpleNamespace(
         wildcards=SimpleNamespace(setting=setting),
@@ -127,7 +163,7 @@ def project_by_itself(results: Path, matrix: str, setting: Setting, readouts: li
     texts = read_token_texts(results / "tokens.parquet")
     reading = Reading(matrix, tuple(svd["values"].shape), matrices, texts, K, 1)
     tables = {"tokens": project_vectors(vectors, reading)}
-    tables |= {control: project_control(control, vectors, reading, N_RANDOM, SEED) for control in CONTROLS}
+    tables |= {control: project_control(control, vectors, reading, N_RANDOM, SEED) for control in DRAWN}
     if setting.vocab_center:
         tables = {name: with_vocab_center(columns) for name, columns in tables.items()}
     return tables
@@ -241,8 +277,8 @@ def test_a_list_of_center_unembed_is_that_of_an_unembedding_centred_over_the_voc
 def test_the_shared_file_has_singular_directions_and_then_each_control(results: Path, tmp_path: Path) -> None:
     table = read(project(results, "mlp_in", Setting(), ["W_E", "W_U"], tmp_path / "lists.parquet"))
     assert table.schema.equals(CONTROLS_SCHEMA)
-    n = [LAYERS * DIRECTIONS, *([N_RANDOM] * len(CONTROLS))]
-    names = [None, *CONTROLS]
+    n = [LAYERS * DIRECTIONS, *([N_RANDOM] * len(DRAWN))]
+    names = [None, *DRAWN]
     assert table["control"].to_pylist() == [name for name, rows in zip(names, n, strict=True) for _ in range(4 * rows)]
     # No view has the rows of another, and together they have them all.
     views = view(tmp_path / "lists.parquet", "raw", tmp_path)
@@ -421,13 +457,43 @@ def test_controls_are_read_through_the_same_readouts_as_the_vectors(matrix: str,
             assert sides_layers_heads[2] == [head if heads > 1 else None for _, _, head in where for _ in range(2)]
 
 
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_the_varimax_basis_is_read_as_directions_or_as_a_control(matrix: str, results: Path, tmp_path: Path) -> None:
+    """The same lists either way, those of its vectors, which span what the singular vectors span."""
+    readouts = ["W_U", "W_E"]
+    both = project(results, matrix, Setting(), readouts, tmp_path / "control", controls=("random_unit", "varimax"))
+    tables = view(both, "raw", tmp_path / "as_control", ("random_unit", "varimax"))
+    options = {"basis": "varimax", "controls": ("random_unit",)}
+    alone = project(results, matrix, Setting(), readouts, tmp_path / "basis", **options)
+    as_basis = view(alone, "raw", tmp_path / "as_basis", ("random_unit",))
+    assert read_metadata(as_basis["tokens"])["basis"] == "varimax" and read_metadata(both)["basis"] == "svd"
+    assert read(tables["varimax"]).drop_columns("control").equals(read(as_basis["tokens"]))
+    assert read(tables["random_unit"]).equals(read(as_basis["random_unit"]))
+
+    stored = load_file(varimax_of(results, matrix, Setting(), readouts))
+    svd = load_file(svd_of(results, matrix, Setting()))
+    gains = reading_gains(WeightFile(results / f"{MATRICES[matrix]}.safetensors"), matrix)
+    unembed = WeightFile(results / "unembed.safetensors")
+    for readout in readouts:
+        vectors = residual_vectors(stored, matrix, readout, Setting(), gains)
+        table = read(as_basis["tokens"]).filter(pa.compute.field("readout") == readout)
+        directions = np.concatenate([one.flatten(0, 1).numpy() for one in vectors.values()])
+        check_scores(table, directions, readout_matrix(unembed, Setting(), readout).numpy())
+    for name, array in stored.items():
+        overlap = array.double() @ svd[name].double().mT
+        identity = torch.eye(DIRECTIONS, dtype=torch.float64).expand_as(overlap)
+        torch.testing.assert_close(overlap @ overlap.mT, identity, rtol=0, atol=1e-5)
+    one, three = (varimax_of(results, matrix, Setting(), readouts, threads) for threads in (1, 3))
+    assert one.read_bytes() == three.read_bytes()
+
+
 def test_each_kind_of_matrix_has_controls_of_its_own(results: Path, tmp_path: Path) -> None:
     ids = set()
     for matrix in MATRICES:
         lists = project(results, matrix, Setting(), ["W_U"], tmp_path / f"{matrix}.parquet")
         paths = view(lists, "raw", tmp_path / matrix)
-        ids |= {str(read(paths[control])["token_ids"].to_pylist()) for control in CONTROLS}
-    assert len(ids) == len(MATRICES) * len(CONTROLS)
+        ids |= {str(read(paths[control])["token_ids"].to_pylist()) for control in DRAWN}
+    assert len(ids) == len(MATRICES) * len(DRAWN)
 
 
 @pytest.mark.parametrize("matrix", ["ov", "mlp_out"])

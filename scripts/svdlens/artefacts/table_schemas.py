@@ -98,7 +98,19 @@ FRACTIONS = pa.schema(
         ("control_k", pa.int64()),
         *[
             (name, pa.float64())
-            for name in ("fraction", "low", "high", "control_fraction", "excess", "excess_low", "excess_high", "cut_p")
+            for name in ("fraction", "low", "high", "control_fraction", "excess", "excess_low", "excess_high")
+        ],
+        ("rotated_n", pa.int64()),
+        ("rotated_k", pa.int64()),
+        *[
+            (name, pa.float64())
+            for name in (
+                "rotated_fraction",
+                "excess_over_rotated",
+                "excess_over_rotated_low",
+                "excess_over_rotated_high",
+                "cut_p",
+            )
         ],
         ("k_p01", pa.int64()),
         ("control_k_p01", pa.int64()),

@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 from svdlens.evaluation.intervals import (
     MATRIX,
     difference_interval,
+    paired_excess,
     shares_over_matrices,
     wilson_interval,
 )
 from svdlens.labels.labeller import NOT_INTERPRETABLE
-from svdlens.spec.controls import RANDOM_UNIT
+from svdlens.spec.controls import RANDOM_UNIT, ROTATED
 
 GROUPS = {"all": [], "layer": ["layer"], "head": ["layer", "head"], "index": ["index"]}
 KINDS = ("all", "semantic", "grammatical", "orthographic")
@@ -80,58 +81,65 @@ def fractions_of_sweep(
     for path, (model, setting, matrix, labeller) in zip(files, places, strict=True):
         if path not in fractions_by_file:
             rows = pq.ParquetFile(path).read().to_pandas()
-            singular, controls = rows[rows["control"].isna()], rows[rows["control"] == RANDOM_UNIT]
+            random, rotated = (rows[rows["control"] == control] for control in (RANDOM_UNIT, ROTATED))
             fractions_by_file[path] = [
-                fractions_of_readouts(singular, controls, criterion) for criterion in criteria[labeller]
+                fractions_of_readouts(rows[rows["control"].isna()], random, criterion, rotated)
+                for criterion in criteria[labeller]
             ]
         constants = {"model": model, "setting": setting, "matrix": matrix, "labeller": labeller}
         pieces += [table.assign(**constants) for table in fractions_by_file[path]]
     return pd.concat(pieces, ignore_index=True)
 
 
-def fractions_of_readouts(labels: pd.DataFrame, controls: pd.DataFrame | None, criterion: str) -> pd.DataFrame:
+def fractions_of_readouts(
+    labels: pd.DataFrame, random: pd.DataFrame | None, criterion: str, rotated: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """fractions_of for each read-out by itself, in the order of `labels`; each has controls of its own."""
-    if controls is None:
-        controls = labels.iloc[:0]
-    pieces = [
-        fractions_of(rows, controls[controls["readout"] == readout], criterion).assign(readout=readout)
-        for readout, rows in labels.groupby("readout", sort=False, observed=True)
-    ]
+    controls = [labels.iloc[:0] if control is None else control for control in (random, rotated)]
+    pieces = []
+    for readout, rows in labels.groupby("readout", sort=False, observed=True):
+        random, rotated = (control[control["readout"] == readout] for control in controls)
+        pieces.append(fractions_of(rows, random, criterion, rotated).assign(readout=readout))
     # Of no rows there are the columns all the same.
-    pieces = pieces or [fractions_of(labels, controls, criterion).assign(readout=None)]
+    pieces = pieces or [fractions_of(labels, controls[0], criterion).assign(readout=None)]
     return pd.concat(pieces, ignore_index=True)
 
 
-def fractions_of(labels: pd.DataFrame, controls: pd.DataFrame | None, criterion: str) -> pd.DataFrame:
+def fractions_of(
+    labels: pd.DataFrame, random: pd.DataFrame | None, criterion: str, rotated: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """All fractions of one model, setting, matrix, labeller and read-out.
 
-    `labels` and `controls` have the label columns; the fraction of the controls (labelled the same way, same unit
-    and kind) stands beside each, and is null without controls. Intervals are over matrices (shares_over_matrices);
-    those of the excess take controls, which belong to no matrix, as independent of them (difference_interval).
+    `labels` and the controls `random` (random unit) and `rotated` have the label columns. Beside each fraction stand
+    those of the controls, labelled the same way, of the same unit and kind; null without such controls. Of `rotated`
+    it is that of the same side, layer and head, null for the group `index`. Intervals are over matrices
+    (shares_over_matrices); those of the excess over random directions, which belong to no matrix, take these as
+    independent (difference_interval), those of the excess over rotated ones are paired by matrix (paired_excess).
     `criterion` says when a row is interpretable: P, V or B by the columns of CRITERIA, of which P and V have no kinds,
     since `kind` is that of rows that pass both; any other text is what the labeller itself decides by. Columns about
     p-values (cut_p, *_p01, beyond_*) are null where the labeller gives none; *_p01 and beyond_* are of the kind `all`.
     """
-    if controls is None:
-        controls = labels.iloc[:0]
-    rows, control_rows = counted_rows(labels, criterion), counted_rows(controls, criterion)
+    rows, random, rotated = (
+        counted_rows(labels.iloc[:0] if one is None else one, criterion) for one in (labels, random, rotated)
+    )
     cut = cut_p(rows)
-    units = {unit: units_of(rows, unit) for unit in UNITS}
-    control_units = {unit: units_of(control_rows, unit) for unit in UNITS}
-    counts = {
-        unit: counts_of_matrices(pd.concat([one.assign(side="all"), one.astype({"side": object})]), HITS)
-        for unit, one in units.items()
-    }
+    counts, rotated_counts = (
+        {unit: counts_of_matrices(units_of(one, unit), HITS) for unit in UNITS} for one in (rows, rotated)
+    )
+    random_units = {unit: units_of(random, unit) for unit in UNITS}
     pieces = []
     for kind in KINDS[:1] if criterion in ("P", "V") else KINDS:
         for unit in UNITS:
-            for group, keys in GROUPS.items():
+            for group, group_keys in GROUPS.items():
                 if group == "head" and rows["head"].isna().all():
                     continue
-                piece = beside_controls(counts[unit], ["side", *keys], f"k_{kind}", control_units[unit])
+                keys = ["side", *group_keys]
+                piece = beside_random(counts[unit], keys, f"k_{kind}", random_units[unit])
+                of_rotated = rotated_counts[unit].iloc[: 0 if group == "index" else None]
+                piece = beside_rotated(piece, counts[unit], keys, f"k_{kind}", of_rotated)
                 piece = piece.assign(kind=kind, unit=unit, group=group, cut_p=cut)
                 if kind == "all":
-                    piece = with_p_values(piece, counts[unit], ["side", *keys], control_units[unit])
+                    piece = with_p_values(piece, counts[unit], keys, random_units[unit])
                 pieces.append(piece)
     table = pd.concat([piece for piece in pieces if len(piece)] or pieces[:1], ignore_index=True)
     for name in ("layer", "head", "index"):
@@ -141,7 +149,8 @@ def fractions_of(labels: pd.DataFrame, controls: pd.DataFrame | None, criterion:
 
 
 def counts_of_matrices(units: pd.DataFrame, hits: Sequence[str]) -> pd.DataFrame:
-    """For each side, matrix and index n, the number of units, and of each column of `hits` how many have it."""
+    """For each side and all together, matrix and index n, the number of units, and of each of `hits` how many have it."""
+    units = pd.concat([units.assign(side="all"), units.astype({"side": object})])
     groups = units.groupby(["side", *MATRIX, "index"], dropna=False, sort=False, observed=True)
     return groups[list(hits)].sum().assign(n=groups.size()).reset_index()
 
@@ -155,12 +164,17 @@ def cut_p(rows: pd.DataFrame) -> float:
     return float(p[rows["labelled"].eq(True).fillna(False)].max()) if rows["labelled"].eq(True).any() else 0.0
 
 
-def beside_controls(counts: pd.DataFrame, keys: list[str], hit: str, controls: pd.DataFrame) -> pd.DataFrame:
-    """The shares of the column `hit` of `counts` (counts_of_matrices) by `keys`, with those of the controls beside
-    them, and the excess over these."""
-    by_matrix = counts.groupby([*dict.fromkeys([*keys, *MATRIX])], dropna=False, sort=False)[["n", hit]].sum()
-    table = shares_over_matrices(by_matrix.rename(columns={hit: "k"}).reset_index(), keys)
-    table["control_n"], table["control_k"] = len(controls), int(controls[hit].sum())
+def by_matrix(counts: pd.DataFrame, keys: list[str], hit: str) -> pd.DataFrame:
+    """n, and k of the column `hit`, for each combination of `keys` and matrix of `counts` (counts_of_matrices)."""
+    sums = counts.groupby([*dict.fromkeys([*keys, *MATRIX])], dropna=False, sort=False)[["n", hit]].sum()
+    return sums.rename(columns={hit: "k"}).reset_index()
+
+
+def beside_random(counts: pd.DataFrame, keys: list[str], hit: str, random: pd.DataFrame) -> pd.DataFrame:
+    """The shares of the column `hit` of `counts` (counts_of_matrices) by `keys`, with those of random directions
+    beside them, and the excess over these."""
+    table = shares_over_matrices(by_matrix(counts, keys, hit), keys)
+    table["control_n"], table["control_k"] = len(random), int(random[hit].sum())
     n_controls = table["control_n"].where(table["control_n"] > 0).astype(float)
     table["control_fraction"] = table["control_k"] / n_controls
     control = (table["control_fraction"], *wilson_interval(table["control_k"], n_controls))
@@ -170,11 +184,26 @@ def beside_controls(counts: pd.DataFrame, keys: list[str], hit: str, controls: p
     return table
 
 
-def with_p_values(table: pd.DataFrame, counts: pd.DataFrame, keys: list[str], controls: pd.DataFrame) -> pd.DataFrame:
+def beside_rotated(
+    table: pd.DataFrame, counts: pd.DataFrame, keys: list[str], hit: str, rotated: pd.DataFrame
+) -> pd.DataFrame:
+    """`table` of beside_random with its columns rotated_* and excess_over_rotated*, from the counts `rotated`; empty
+    where these have no rows."""
+    own, other = by_matrix(counts, keys, hit), by_matrix(rotated, keys, hit)
+    shares = shares_over_matrices(other, keys)[[*keys, "n", "k", "fraction"]]
+    names = {"n": "rotated_n", "k": "rotated_k", "fraction": "rotated_fraction"}
+    table = table.merge(shares.rename(columns=names), on=keys, how="left")
+    table[["rotated_n", "rotated_k"]] = table[["rotated_n", "rotated_k"]].fillna(0).astype(int)
+    excess = paired_excess(own, other, keys)
+    over = "excess_over_rotated"
+    return table.merge(excess.rename(columns={"excess": over, "low": f"{over}_low", "high": f"{over}_high"}), on=keys)
+
+
+def with_p_values(table: pd.DataFrame, counts: pd.DataFrame, keys: list[str], random: pd.DataFrame) -> pd.DataFrame:
     """`table` with its columns *_p01 and beyond_*, empty where there are no p-values; the other arguments are those of
-    beside_controls."""
+    beside_random."""
     known = table["cut_p"].notna()
-    at_p = beside_controls(counts, keys, "k_p01", controls)
+    at_p = beside_random(counts, keys, "k_p01", random)
     for name in ("k", "control_k", "fraction", "control_fraction", "excess", "excess_low", "excess_high"):
         table[f"{name}_p01"] = at_p[name].where(known)
     beyond = counts.groupby(keys, dropna=False)[["beyond_n", "beyond_k"]].sum().reset_index(drop=True)

@@ -80,18 +80,34 @@ def difference_interval(one: Sequence[pd.Series], other: Sequence[pd.Series]) ->
     return difference - below, difference + above
 
 
-def paired_excess(counts: pd.DataFrame, others: pd.DataFrame) -> tuple[float, float, float]:
-    """The share k / n of `counts` less that of `others`, and its interval, where both have a row for each matrix.
+def paired_excess(counts: pd.DataFrame, others: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """The share k / n of `counts` less that of `others` in each combination of `keys`, with its interval.
 
-    Matrices are the clusters of the linearised difference, so that what a matrix does to both shares cancels out;
-    Student's t with a degree of freedom less than matrices. NaN for the ends where there is one matrix.
+    Both have a row for each combination and matrix. Returned are the keys, excess, low and high, one row for each
+    combination of `counts`; empty where `others` has no rows. Matrices are the clusters of the linearised difference, so
+    that what a matrix does to both shares cancels out; Student's t with a degree of freedom less than matrices. Of a
+    single matrix both shares are taken as independent, and so are its rows (difference_interval).
     """
-    both = counts.merge(others, on=MATRIX, how="outer", suffixes=("", "_other"))
-    k, n, k_other, n_other = (both[name].fillna(0).astype(float) for name in ("k", "n", "k_other", "n_other"))
-    share, other = k.sum() / n.sum(), k_other.sum() / n_other.sum()
-    terms = (k - share * n) / n.sum() - (k_other - other * n_other) / n_other.sum()
-    freedom = len(terms) - 1
-    half = np.nan
-    if freedom:
-        half = stdtrit(freedom, (1 + CONFIDENCE) / 2) * np.sqrt((freedom + 1) / freedom * np.sum(terms**2))
-    return share - other, share - other - half, share - other + half
+    matrix = [*dict.fromkeys([*keys, *MATRIX])]
+    both = counts[[*matrix, "n", "k"]].merge(others[[*matrix, "n", "k"]], on=matrix, how="left", suffixes=("", "_other"))
+    both = both.fillna({"k_other": 0, "n_other": 0}).astype({"k_other": float, "n_other": float})
+    groups = both.assign(matrices=1).groupby(list(keys), dropna=False, sort=False, observed=True)
+    sums = groups[["k", "n", "k_other", "n_other", "matrices"]].transform("sum")
+    share, other = sums["k"] / sums["n"], sums["k_other"] / sums["n_other"].where(sums["n_other"] > 0)
+    terms = (both["k"] - share * both["n"]) / sums["n"] - (both["k_other"] - other * both["n_other"]) / sums["n_other"]
+    table = both.assign(**sums, share=share, other=other, squares=terms**2)
+    summed = table.groupby(list(keys), dropna=False, sort=False, observed=True)
+    squares = summed["squares"].sum().reset_index(drop=True)
+    table = summed[["k", "n", "k_other", "n_other", "matrices", "share", "other"]].first().reset_index()
+    several = table["matrices"] > 1
+    freedom = (table["matrices"] - 1).where(several, 1)
+    half = stdtrit(freedom, (1 + CONFIDENCE) / 2) * np.sqrt((freedom + 1) / freedom * squares)
+    excess = table["share"] - table["other"]
+    n_other = table["n_other"].where(table["n_other"] > 0)
+    low, high = difference_interval(
+        (table["share"], *wilson_interval(table["k"], table["n"])),
+        (table["other"], *wilson_interval(table["k_other"], n_other)),
+    )
+    return table[list(keys)].assign(
+        excess=excess, low=low.where(~several, excess - half), high=high.where(~several, excess + half)
+    )

@@ -88,23 +88,26 @@ def controls_data(
 
 def with_excess(table: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
     """`table` with the excess of singular directions over each control, from the `counts` of their matrices."""
-    by_place = dict(list(counts.groupby([*PLACE, "source"])))
-    singular = table[table["source"] == SINGULAR].set_index(PLACE)
-    excesses = []
-    for row in table.to_dict("records"):
-        place = tuple(row[name] for name in PLACE)
-        if row["source"] == SINGULAR or place not in singular.index:
-            excesses.append((np.nan, np.nan, np.nan))
-        elif row["n_matrices"] > 1:
-            excesses.append(paired_excess(by_place[*place, SINGULAR], by_place[*place, row["source"]]))
+    singular = counts[counts["source"] == SINGULAR]
+    pieces = []
+    for source, others in counts[counts["source"] != SINGULAR].groupby("source", sort=False):
+        if CONTROLS[source].of_matrices:
+            excess = paired_excess(singular, others, PLACE)
         else:
-            own, other = singular.loc[[place]], pd.DataFrame([row])
-            ends = difference_interval(
-                [own[name].reset_index(drop=True) for name in ("fraction", "low", "high")],
-                [other[name] for name in ("fraction", "low", "high")],
-            )
-            excesses.append((own["fraction"].iloc[0] - row["fraction"], *(float(end.iloc[0]) for end in ends)))
-    return table.assign(**dict(zip(("excess", "excess_low", "excess_high"), np.transpose(excesses), strict=True)))
+            excess = independent_excess(*(shares_over_matrices(one, PLACE) for one in (singular, others)))
+        pieces.append(excess.assign(source=source))
+    columns = {"low": "excess_low", "high": "excess_high"}
+    none = pd.DataFrame(columns=[*PLACE, "source", "excess", *columns.values()])
+    excesses = pd.concat([piece.rename(columns=columns) for piece in pieces]) if pieces else none
+    return table.merge(excesses, on=[*PLACE, "source"], how="left")
+
+
+def independent_excess(shares: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """The excess of each share over that of the same place in `others`, with low and high; both are independent."""
+    both = shares.merge(others, on=PLACE, suffixes=("", "_other"))
+    ends = ("fraction", "low", "high")
+    low, high = difference_interval([both[end] for end in ends], [both[f"{end}_other"] for end in ends])
+    return both[PLACE].assign(excess=both["fraction"] - both["fraction_other"], low=low, high=high)
 
 
 def draw_controls(data: pd.DataFrame, *, setting: str, labeller: str, criterion: str, n_controls: int) -> Figure:

@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from svdlens.readout.control_directions import (
-    Rotated,
     gaussian_directions,
     random_unit_directions,
     rotated_directions,
@@ -15,6 +14,7 @@ from svdlens.readout.control_directions import (
 )
 from svdlens.readout.token_table import token_columns
 from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
+from svdlens.spec.controls import ROTATED
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import Setting
@@ -23,20 +23,24 @@ Vectors = dict[str, Float[Tensor, "matrices k d_model"]]
 """The singular vectors on each side in the residual stream, one matrix after the other."""
 
 
+def stored_vectors(svd: Mapping[str, Tensor], matrix: str) -> Vectors:
+    """The vectors on each side in the residual stream, float64."""
+    arrays = {name: svd[side.array].double() for name, side in MATRIX_KINDS[matrix].sides.items()}
+    return {name: vectors.reshape(-1, *vectors.shape[-2:]) for name, vectors in arrays.items()}
+
+
 def residual_vectors(
     svd: Mapping[str, Tensor], matrix: str, readout: str, setting: Setting, gains: Tensor | None
 ) -> Vectors:
-    """Vectors of an SVD file as a read-out takes them.
+    """Vectors of an SVD file, or of one of another basis, as a read-out takes them.
 
     A token embedding meets a reading matrix after the gain of the norm before it. Read through W_E, as it is or scaled,
     the reading sides are multiplied by it, unless the setting has it in the matrix already. `gains` is
     [n_layers, d_model], None for a model without.
     """
-    layers, _ = layers_and_heads(svd["values"].shape, matrix)
-    vectors = {}
+    vectors = stored_vectors(svd, matrix)
+    layers, _ = layers_and_heads(svd[MATRIX_KINDS[matrix].sign_array].shape, matrix)
     for name, side in MATRIX_KINDS[matrix].sides.items():
-        stored = svd[side.array]
-        vectors[name] = stored.double().reshape(len(layers), *stored.shape[-2:])
         if READOUTS[readout].meets_gain and side.reads and gains is not None and not setting.read_gain:
             vectors[name] = vectors[name] * gains[layers][:, None]
     return vectors
@@ -55,8 +59,11 @@ class Reading:
     threads: int
 
 
-def project_vectors(vectors: Mapping[str, Vectors], reading: Reading) -> dict[str, object]:
-    """Columns for the singular vectors, which are given for each read-out."""
+def project_vectors(
+    vectors: Mapping[str, Vectors], reading: Reading, control: str | None = None
+) -> dict[str, object]:
+    """Columns for the vectors of each side and matrix, which are given for each read-out: singular vectors, or those of
+    a `control` that has as many of each."""
     layers, heads = layers_and_heads(reading.shape, reading.matrix)
     top = {
         readout: {
@@ -65,35 +72,42 @@ def project_vectors(vectors: Mapping[str, Vectors], reading: Reading) -> dict[st
         }
         for readout, sides in vectors.items()
     }
-    return token_columns(top, reading.texts, reading.matrix, layers, heads)
+    columns = token_columns(top, reading.texts, reading.matrix, layers, heads)
+    return columns | {"control": [control] * len(columns["side"])}
 
 
 def project_control(
     control: str, vectors: Mapping[str, Vectors], reading: Reading, n: int, seed: int
 ) -> dict[str, object]:
-    """Columns for `n` directions of a control, the same through each read-out.
+    """Columns for `n` directions of a control that is drawn at random; `vectors` are those of project_vectors."""
+    if control == ROTATED:
+        return project_rotated(vectors, reading, n, seed)
+    return project_random(control, reading, n, seed)
 
-    Of random_unit and gaussian one direction serves every side: a read-out does not know which side it is given.
-    """
+
+def project_random(control: str, reading: Reading, n: int, seed: int) -> dict[str, object]:
+    """Columns for `n` directions of a control that are of no matrix, random_unit or gaussian, the same through each
+    read-out and for every side: a read-out does not know which side it is given."""
+    draw = gaussian_directions if control == "gaussian" else random_unit_directions
     top = {}
-    rotated: Rotated | None = None
-    for readout, sides in vectors.items():
-        generator = seeded(seed, reading.matrix, control)
-        d_model = len(reading.readouts[readout].mean)
-        if control == "rotated":
-            rotated = rotated_directions(sides, n, generator)
-            directions = rotated.directions
-        elif control == "gaussian":
-            directions = gaussian_directions(n, d_model, generator)
-        else:
-            directions = random_unit_directions(n, d_model, generator)
-        top[readout] = {"all": top_tokens(directions, reading.readouts[readout], reading.k, reading.threads)}
+    for readout, matrix in reading.readouts.items():
+        directions = draw(n, len(matrix.mean), seeded(seed, reading.matrix, control))
+        top[readout] = {"all": top_tokens(directions, matrix, reading.k, reading.threads)}
     columns = token_columns(top, reading.texts, reading.matrix, [None], [None])
-    columns["control"] = [control] * (2 * n * len(top))
-    if rotated is not None:
-        layers, heads = layers_and_heads(reading.shape, reading.matrix)
-        # Two signs of each direction, for each read-out.
-        columns["side"] = [side for side in rotated.sides for _ in range(2)] * len(top)
-        columns["layer"] = [layers[number] for number in rotated.matrices for _ in range(2)] * len(top)
-        columns["head"] = [heads[number] for number in rotated.matrices for _ in range(2)] * len(top)
-    return columns
+    return columns | {"control": [control] * (2 * n * len(top))}
+
+
+def project_rotated(vectors: Mapping[str, Vectors], reading: Reading, n: int, seed: int) -> dict[str, object]:
+    """Columns for `n` directions of the control rotated, by rotations that are the same through each read-out."""
+    layers, heads = layers_and_heads(reading.shape, reading.matrix)
+    top = {}
+    for readout, sides in vectors.items():
+        rotated = rotated_directions(sides, n, seeded(seed, reading.matrix, ROTATED))
+        found = top_tokens(rotated.directions, reading.readouts[readout], reading.k, reading.threads)
+        top[readout] = {"all": found}
+    columns = token_columns(top, reading.texts, reading.matrix, [None], [None])
+    # Two signs of each direction, for each read-out.
+    columns["side"] = [side for side in rotated.sides for _ in range(2)] * len(top)
+    columns["layer"] = [layers[number] for number in rotated.matrices for _ in range(2)] * len(top)
+    columns["head"] = [heads[number] for number in rotated.matrices for _ in range(2)] * len(top)
+    return columns | {"control": [ROTATED] * (2 * n * len(top))}

@@ -4,15 +4,24 @@ from dataclasses import dataclass
 
 RANDOM_UNIT = "random_unit"
 """The primary null, whose share stands beside every fraction; no sweep is without it."""
+ROTATED = "rotated"
+VARIMAX = "varimax"
+BASES = ("svd", VARIMAX)
+"""What the directions of a sweep are: singular vectors, or others of the same subspaces."""
 
 
 @dataclass(frozen=True)
 class Control:
-    """One control: its name in paths, tables and the configuration, its title in figures, and what it is."""
+    """One control: its name in paths, tables and the configuration, its title in figures, and what it is.
+
+    of_matrices: its directions are of the matrices of the model, and its rows say of which; those of the others are of
+    none, and one direction serves every side.
+    """
 
     name: str
     title: str
     what: str
+    of_matrices: bool = False
 
 
 CONTROLS = {
@@ -20,9 +29,16 @@ CONTROLS = {
     for control in (
         Control(RANDOM_UNIT, "random unit", "random unit vectors"),
         Control(
-            "rotated",
+            ROTATED,
             "rotated",
             "random rotations of each matrix's own leading singular vectors: the same subspace in another basis",
+            of_matrices=True,
+        ),
+        Control(
+            VARIMAX,
+            "varimax",
+            "the basis of the same subspace in which the scores of tokens are sparse",
+            of_matrices=True,
         ),
         Control("gaussian", "Gaussian matrices", "singular vectors of Gaussian matrices, the control of the post"),
     )

@@ -192,12 +192,18 @@ def reflector_of_ones(n: int, like: Tensor) -> Float[Tensor, " n"]:
 def fix_signs(decomposition: Decomposition, matrix: str) -> Decomposition:
     """Flip `left` and `right` together so that the largest coordinate on the sign side of its kind is positive.
 
-    `matrix` is a key of MATRIX_KINDS. Among magnitudes within SIGN_TIE (relative) of the largest the lowest index
-    decides. As scikit-learn's svd_flip, which knows no ties.
+    `matrix` is a key of MATRIX_KINDS. As scikit-learn's svd_flip, which knows no ties.
     """
-    vectors = getattr(decomposition, MATRIX_KINDS[matrix].sign_array)
+    signs = signs_of_largest(getattr(decomposition, MATRIX_KINDS[matrix].sign_array))
+    return decomposition._replace(left=decomposition.left * signs, right=decomposition.right * signs)
+
+
+def signs_of_largest(vectors: Float[Tensor, "... k n"]) -> Float[Tensor, "... k 1"]:
+    """1 or -1: the sign of the largest coordinate of each vector, by magnitude.
+
+    Among magnitudes within SIGN_TIE (relative) of the largest the lowest index decides.
+    """
     magnitudes = vectors.abs()
     near_largest = magnitudes >= magnitudes.amax(dim=-1, keepdim=True) * (1 - SIGN_TIE)
     deciding = near_largest.int().argmax(dim=-1, keepdim=True)
-    signs = torch.where(vectors.gather(-1, deciding) < 0, -1.0, 1.0).to(vectors.dtype)
-    return decomposition._replace(left=decomposition.left * signs, right=decomposition.right * signs)
+    return torch.where(vectors.gather(-1, deciding) < 0, -1.0, 1.0).to(vectors.dtype)

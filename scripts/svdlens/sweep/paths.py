@@ -12,6 +12,7 @@ SVD = f"results/svd/model={{model}}/{SVD_SWITCHES}/{{matrix}}.safetensors"
 STABILITY = f"results/stability/model={{model}}/{SVD_SWITCHES}/{{matrix}}.safetensors"
 
 LIST_SWITCHES = f"{SVD_SWITCHES}/unembed_gain={{unembed_gain}}/unembed_center={{unembed_center}}"
+VARIMAX = f"results/varimax/model={{model}}/{LIST_SWITCHES}/{{matrix}}.safetensors"
 SHARED_TOKENS = f"results/by_switches/tokens/model={{model}}/{LIST_SWITCHES}/{{matrix}}.parquet"
 SHARED_LABELS = f"results/by_switches/labels/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"
 SHARED_SCORES = f"results/by_switches/scores/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from svdlens.labels.registry import LABELLERS, can_label, criteria
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, Architecture
+from svdlens.spec.controls import ROTATED, VARIMAX
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.sweep import paths
 
@@ -54,6 +55,22 @@ class Sweep:
     def controls(self) -> list[str]:
         """The names of the controls that are read and labelled beside the singular directions."""
         return list(self.config["controls"])
+
+    @property
+    def basis(self) -> str:
+        """What the directions of the sweep are: one of BASES in spec/controls.py."""
+        return str(self.config["basis"])
+
+    @property
+    def needs_varimax(self) -> bool:
+        """Whether the varimax basis is computed: as the directions of the sweep, or as a control."""
+        return VARIMAX in (self.basis, *self.controls)
+
+    @property
+    def control_sizes(self) -> dict[str, int | None]:
+        """How many directions of each control there are; None: as many as singular ones."""
+        sizes = {ROTATED: self.config["rotated_directions"], VARIMAX: None}
+        return {control: sizes.get(control, self.config["random_directions"]) for control in self.controls}
 
     def choice(self, model: str, key: str) -> list[str]:
         """The `settings`, `matrices` or `readouts` of a model: its own, or else those of the sweep."""

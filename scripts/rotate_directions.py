@@ -1,0 +1,36 @@
+"""Rule rotate_directions: the basis of the leading singular vectors' subspaces that makes scores of tokens sparse."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from svdlens.readout.projection import residual_vectors, stored_vectors
+from svdlens.readout.readout_matrix import reading_gains, readout_matrix
+from svdlens.readout.top_tokens import ReadoutMatrix
+from svdlens.readout.varimax import varimax_vectors
+from svdlens.runtime.script import run
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.settings import LIST_SWITCHES, Setting
+from svdlens.weights.weight_files import WeightFile, save_tensors
+
+
+def main(smk):
+    torch.set_num_threads(1)  # of this thread; the others have one each
+    matrix, readout = smk.wildcards.matrix, smk.params.readout
+    setting = Setting(**{name: smk.wildcards[name] == "on" for name in LIST_SWITCHES})
+    svd = load_file(smk.input.svd)
+    gains = reading_gains(WeightFile(Path(smk.input.gains)), matrix)
+    unembed = ReadoutMatrix(readout_matrix(WeightFile(Path(smk.input.unembed)), setting, readout))
+    as_read = residual_vectors(svd, matrix, readout, setting, gains)
+    values = svd["values"].flatten(0, -2)
+    vectors = varimax_vectors(stored_vectors(svd, matrix), as_read, values, unembed, smk.threads)
+    arrays = {
+        side.array: vectors[name].float().reshape(svd[side.array].shape)
+        for name, side in MATRIX_KINDS[matrix].sides.items()
+    }
+    save_tensors(Path(smk.output.varimax), arrays, {"matrix": matrix})
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # noqa: F821
