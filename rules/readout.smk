@@ -44,7 +44,7 @@ rule project_directions:
     """The directions of a sweep, and its controls, read as tokens. On a GPU: --set-resources project_directions:gpu=1"""
     input:
         svd=paths.SVD,
-        varimax=paths.VARIMAX if SWEEP.needs_varimax else [],
+        varimax=[paths.VARIMAX] if SWEEP.needs_varimax else [],
         gains="results/weights/{model}/gains.safetensors",
         unembed="results/weights/{model}/unembed.safetensors",
         tokens="results/vocabulary/{model}/tokens.parquet",

@@ -29,7 +29,8 @@ def main(smk):
     device = device_for(smk.resources.get("gpu", 0))
     readouts = {name: ReadoutMatrix(readout_matrix(unembed, setting, name), device) for name in params.readouts}
     bases = {"svd": load_file(smk.input.svd)}
-    bases |= {VARIMAX: load_file(path) for path in smk.input.varimax}
+    if smk.input.varimax:
+        bases[VARIMAX] = load_file(smk.input.varimax[0])
     vectors = {
         basis: {name: residual_vectors(arrays, matrix, name, setting, gains) for name in params.readouts}
         for basis, arrays in bases.items()

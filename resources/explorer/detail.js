@@ -19,7 +19,9 @@ svdlens.detail = (function () {
       sweep.listsOfCell(source, cell.layer, cell.head, readouts.includes(readout) ? readout : readouts[0], labelled),
       random ? null : sweep.spectrum(source, cell.layer, cell.head),
     ]);
-    return { source, lists, spectrum, labelled };
+    // Only singular vectors have a singular value each.
+    const ofLists = sweep.catalogue().basis === "svd" ? spectrum : null;
+    return { source, lists, spectrum, ofLists, labelled };
   }
 
   /**
@@ -44,6 +46,7 @@ svdlens.detail = (function () {
     const beside = besideCell(chosen, cell);
     const [first, second] = await Promise.all([contentsOf(chosen, source, cell), beside && beside.hasCell ? contentsOf(chosen, beside.source, cell) : null]);
     const { spectrum } = first;
+    const { basis } = sweep.catalogue();
     const only = asked.only || "all";
     const wanted = listViews.wanted(first.lists, only);
     const where = text.cell(cell.layer, cell.head);
@@ -52,13 +55,13 @@ svdlens.detail = (function () {
       "div",
       { class: "heading" },
       element("h2", { id: "detail-title" }, where),
-      element("p", { class: "muted" }, `${random ? "the control of " : ""}${text.matrix(matrix)}${beside ? "" : ` of ${text.source(source)}`}, read through ${readout}`)
+      element("p", { class: "muted" }, `${random ? "the control of " : basis === "svd" ? "" : `the ${basis} basis of `}${text.matrix(matrix)}${beside ? "" : ` of ${text.source(source)}`}, read through ${readout}`)
     );
     const filter = segments("Show", "only", [["all", "all"], ["interpretable", "interpretable"], ["beyond", "better than random"]], only, (value) => state.go({ only: value === "all" ? null : value, ...cellAddress }));
     const download = csv.button(() => {
       /** @type {ListForCsv[]} */
-      const found = wanted.map((list) => [source, list, spectrum]);
-      if (second) for (const list of second.lists) found.push([second.source, list, second.spectrum]);
+      const found = wanted.map((list) => [source, list, first.ofLists]);
+      if (second) for (const list of second.lists) found.push([second.source, list, second.ofLists]);
       return listViews.csvOf(`svdlens_${model.name}_${setting}_${matrix}_${where}`, found, chosen.labeller);
     });
     const tools = element(
@@ -77,9 +80,9 @@ svdlens.detail = (function () {
     const open = asked.open === undefined ? null : Number(asked.open);
     const searched = searchedBy(asked.q);
     const content = second
-      ? pairs.table([text.source(source), text.source(second.source)], pairs.matched(first.lists, second.lists), [spectrum, second.spectrum], open, searched, cellAddress)
+      ? pairs.table([text.source(source), text.source(second.source)], pairs.matched(first.lists, second.lists), [first.ofLists, second.ofLists], open, searched, cellAddress)
       : wanted.length
-        ? listViews.table(source, wanted, spectrum, open, searched, cellAddress)
+        ? listViews.table(source, wanted, first.ofLists, open, searched, cellAddress)
         : notice("No list of this matrix is.");
     // What cannot be compared is shown alone.
     const alone = beside && !second ? notice(`${beside.source.model.name} has no ${where.toLowerCase()}; here is ${text.source(source)} alone.`) : null;

@@ -249,7 +249,7 @@ svdlens.lists = (function () {
       return element("tbody", { class: isOpen ? "open" : null }, ...rows);
     });
     const heads = [
-      ["Direction", "with its singular value"],
+      ["Direction", spectrum ? "with its singular value" : null],
       ["List", "side and sign"],
       ["Label", null],
       ["q", "list null: how often shuffled lists score as high, corrected for their number"],

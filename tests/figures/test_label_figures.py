@@ -1,5 +1,6 @@
 """The figures of labels and fractions: what is drawn is what the tables say, and what has no labels is said."""
 
+import functools
 import importlib
 import itertools
 import math
@@ -19,6 +20,7 @@ from svdlens.evaluation.fractions import fractions_of_readouts
 from svdlens.figures import style
 from svdlens.figures.agreement import agreement_data, draw_agreement
 from svdlens.figures.antipodal import antipodal_data, draw_antipodal
+from svdlens.figures.basis import LAYERS, basis_data, draw_basis
 from svdlens.figures.controls import controls_data, draw_controls
 from svdlens.figures.fraction_by_depth import draw_fraction_by_depth, fraction_by_depth_data
 from svdlens.figures.fraction_by_index import ENOUGH, draw_fraction_by_index, fraction_by_index_data
@@ -54,6 +56,7 @@ LABELLER, CRITERION = "minilm", "q_value < 0.05"
 KINDS = ["semantic", "grammatical", "orthographic", "frequency", "glitch", "none"]
 PLACE = ["model", "setting", "matrix"]
 CONTROLS = ["random_unit", "rotated", "gaussian"]
+BASIS = {"basis": "svd", "n_rotated": 90}
 SHOWN = {"labeller": LABELLER, "criterion": CRITERION, "n_controls": 60}
 
 
@@ -98,6 +101,10 @@ def controls_frame(labels, n=60, seed=1):
     for model, setting, matrix in places_of(labels):
         readout = labels.loc[labels["model"] == model, "readout"].iloc[0]
         for control in CONTROLS:
+            if control == "rotated":
+                own = labels[[key == (model, setting, matrix) for key in places_of_rows(labels)]].iloc[::3]
+                pieces.append(own.assign(control=control, **rows_of(generator, len(own), 0.25)))
+                continue
             keys = pd.DataFrame(itertools.product(range(n), (1, -1)), columns=["index", "sign"])
             keys = keys.assign(layer=np.nan, head=np.nan, side="all", control=control, readout=readout)
             keys = keys.assign(model=model, setting=setting, matrix=matrix)
@@ -114,10 +121,11 @@ def fractions_frame(labels, controls=None):
     pieces = []
     for place in places_of(labels):
         own = labels[[key == place for key in places_of_rows(labels)]]
-        beside = None
+        beside = rotated = None
         if controls is not None and len(controls):
-            beside = controls[[key == place for key in places_of_rows(controls)]].query("control == 'random_unit'")
-        piece = fractions_of_readouts(own, beside, CRITERION)
+            both = controls[[key == place for key in places_of_rows(controls)]]
+            beside, rotated = (both[both["control"] == control] for control in ("random_unit", "rotated"))
+        piece = fractions_of_readouts(own, beside, CRITERION, rotated)
         pieces.append(piece.assign(**dict(zip(PLACE, place, strict=True)), labeller=LABELLER))
     table = pd.concat(pieces, ignore_index=True).query("unit == 'row' and kind == 'all'")
     return pd.concat(
@@ -161,7 +169,8 @@ OF_FRACTIONS = {
 OF_LABELS = {
     "kinds_by_layer": (kinds_by_layer_data, draw_kinds_by_layer),
     "frequency_directions": (frequency_directions_data, draw_frequency_directions),
-    "controls": (controls_data, draw_controls),
+    "controls": (controls_data, functools.partial(draw_controls, **BASIS)),
+    "basis": (basis_data, functools.partial(draw_basis, **BASIS)),
     "antipodal": (antipodal_data, draw_antipodal),
 }
 
@@ -319,18 +328,46 @@ def test_every_control_stands_beside_the_singular_directions():
     assert data.loc[data["source"] == "singular", "excess"].isna().all()
 
 
+def test_bases_stand_beside_each_other_by_side_and_layers():
+    data, _ = make("basis")
+    first = {"all layers": {"small": 0, "deep": 0}, "last third of the layers": {"small": 1, "deep": 3}}
+    for row in data.itertuples():
+        rows = one_place(LABELS if row.source == "singular" else CONTROL_LABELS, row)
+        if row.source == "random_unit":
+            rows = rows[rows["control"] == row.source]
+        else:
+            rows = rows[(rows["side"] == row.side) & (rows["layer"] >= first[row.layers][row.model])]
+            rows = rows if row.source == "singular" else rows[rows["control"] == row.source]
+        assert (row.n, row.k) == (len(rows), is_interpretable(rows).sum()), row
+    assert set(data["source"]) == {"singular", "rotated", "random_unit"} and set(data["layers"]) == set(LAYERS)
+    share = data.set_index([*PLACE, "side", "layers", "source"])["fraction"]
+    for row in data[data["source"] != "singular"].itertuples():
+        own = share[row.model, row.setting, row.matrix, row.side, row.layers, "singular"]
+        assert row.excess == pytest.approx(own - row.fraction) and row.excess_low < row.excess < row.excess_high
+
+
+def test_what_the_directions_of_a_sweep_are_is_said_in_its_figures():
+    for name, (choose, draw) in {"controls": OF_LABELS["controls"], "basis": OF_LABELS["basis"]}.items():
+        raw = LABELS[LABELS["setting"] == "raw"], CONTROL_LABELS[CONTROL_LABELS["setting"] == "raw"]
+        data = choose(*raw, swept=places_of(raw[0]), criterion=CRITERION)
+        figure = draw(data, setting="raw", **SHOWN | {"basis": "varimax"})
+        texts = texts_of(figure)
+        assert "Varimax directions" in texts and "Singular directions" not in texts, name
+        assert "varimax" in [text.get_text() for legend in figure.legends for text in legend.get_texts()], name
+
+
 def test_the_excess_over_a_control_with_matrices_is_paired_by_matrix():
-    """Where matrices of the control are as the matrices themselves, the excess is 0 beyond doubt; and not where they
-    are taken as independent of each other."""
+    """Where matrices of the control are as the matrices themselves, all that is left to chance are the rows of each; it
+    is more where they are taken as independent of each other."""
     rows = labels_frame({"deep": 12}, settings=["raw"], matrices=["mlp_in"], directions=20)
     rows["interpretable"] = np.arange(len(rows)) % 40 < (rows["layer"] + 2)
     rows["kind"] = np.where(rows["interpretable"], "semantic", "none")
     paired, apart = rows.assign(control="rotated"), rows.assign(control="random_unit", layer=np.nan, side="all")
     data, _ = make("controls", rows, pd.concat([paired, apart], ignore_index=True))
     by_source = data.set_index("source")
-    assert by_source.loc["rotated", ["excess", "excess_low", "excess_high"]].astype(float).abs().max() < 1e-12
-    assert by_source.loc["random_unit", "excess"] == 0
-    assert by_source.loc["random_unit", "excess_low"] < -0.05 and by_source.loc["random_unit", "excess_high"] > 0.05
+    width = by_source["excess_high"] - by_source["excess_low"]
+    assert by_source.loc[["rotated", "random_unit"], "excess"].abs().max() < 1e-12
+    assert 0.05 < width["rotated"] < 0.8 * width["random_unit"]
 
 
 def test_only_controls_that_there_are_stand_beside_them():
@@ -469,6 +506,8 @@ def test_lists_on_which_the_labeller_abstained_do_not_count(name):
 @pytest.mark.parametrize("controls", [True, False])
 def test_one_model_setting_layer_head_and_direction_is_drawn(name, controls):
     labels = labels_frame({"only": 1}, settings=["raw"], matrices=["ov"], heads=1, directions=1)
+    # Without random directions there is no null of directions.
+    labels = labels if controls else labels.assign(q_direction=np.nan)
     data, figure = make(name, labels, controls_frame(labels) if controls else None)
     assert ("random" in texts_of(figure)) == controls
     figure.draw_without_rendering()
@@ -542,7 +581,7 @@ def test_two_draws_give_the_same_bytes(tmp_path):
 
 
 def test_legends_stay_within_the_figure():
-    for name in ("controls", "frequency_directions", "kinds_by_layer"):
+    for name in ("controls", "basis", "frequency_directions", "kinds_by_layer"):
         _, figure = make(name)
         figure.draw_without_rendering()
         for legend in figure.legends:

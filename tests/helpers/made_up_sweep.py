@@ -190,7 +190,12 @@ def write_sweep(
                 whole = generator.random((len(base), 1)) < shape.overlap
                 ids = base if table == 0 else np.where(whole, base, other)
                 control_ids = distinct_ids(len(control_keys["sign"]), shape.tokens, shape.vocabulary, generator)
-                facts = {"model": model, "revision": None, "setting": [] if setting == "raw" else [setting]}
+                facts = {
+                    "model": model,
+                    "revision": None,
+                    "basis": "svd",
+                    "setting": [] if setting == "raw" else [setting],
+                }
                 shift = -0.3 if setting == "unembed" else 0.0
 
                 def at(name: str, model=model, setting=setting, matrix=matrix, end="") -> Path:

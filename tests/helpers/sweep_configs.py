@@ -30,7 +30,9 @@ CONFIG: dict[str, Any] = {
     "tokens": 50,
     "cluster_tolerance": 0.01,
     "controls": ["random_unit", "rotated", "gaussian"],
+    "basis": "svd",
     "random_directions": 1000,
+    "rotated_directions": 4000,
     "seed": 0,
     "figures": {"select": "all", "token_table_directions": 15, "token_table_tokens": 20},
 }

@@ -31,6 +31,7 @@ SWEEP = {
     "models": {"tiny": TINY},
     "sweep": {"models": ["tiny"], "settings": ["raw"], "matrices": ["ov", "mlp_in", "mlp_out"]},
     "random_directions": 50,
+    "rotated_directions": 50,
     # One figure of each kind of input; all of them in test_a_report_can_be_made.
     "figures": {"select": ["token_table", "spectra", "fraction_by_layer", "fraction_by_model"]},
 }

@@ -122,6 +122,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
             "labellers": ["coherence", "initials"],
         },
         "random_directions": 50,
+        "rotated_directions": 50,
         "figures": {"select": ["labels_by_matrix", "token_table", "spectra", "fraction_by_layer", "agreement"]},
     }
     workflow = new_workflow(project, place, config)

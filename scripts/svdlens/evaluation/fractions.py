@@ -149,7 +149,8 @@ def fractions_of(
 
 
 def counts_of_matrices(units: pd.DataFrame, hits: Sequence[str]) -> pd.DataFrame:
-    """For each side and all together, matrix and index n, the number of units, and of each of `hits` how many have it."""
+    """n, the number of units, and of each column of `hits` how many have it, for each side and all sides together,
+    each matrix and index."""
     units = pd.concat([units.assign(side="all"), units.astype({"side": object})])
     groups = units.groupby(["side", *MATRIX, "index"], dropna=False, sort=False, observed=True)
     return groups[list(hits)].sum().assign(n=groups.size()).reset_index()

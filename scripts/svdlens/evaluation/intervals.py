@@ -84,24 +84,31 @@ def paired_excess(counts: pd.DataFrame, others: pd.DataFrame, keys: Sequence[str
     """The share k / n of `counts` less that of `others` in each combination of `keys`, with its interval.
 
     Both have a row for each combination and matrix. Returned are the keys, excess, low and high, one row for each
-    combination of `counts`; empty where `others` has no rows. Matrices are the clusters of the linearised difference, so
-    that what a matrix does to both shares cancels out; Student's t with a degree of freedom less than matrices. Of a
+    combination of `counts`; empty where `others` has no rows. Matrices are the clusters of the linearised difference,
+    so that what a matrix does to both shares cancels out; Student's t with a degree of freedom less than matrices, but
+    no narrower than if just the rows of these matrices were drawn anew, as chance can have it with few of them. Of a
     single matrix both shares are taken as independent, and so are its rows (difference_interval).
     """
     matrix = [*dict.fromkeys([*keys, *MATRIX])]
-    both = counts[[*matrix, "n", "k"]].merge(others[[*matrix, "n", "k"]], on=matrix, how="left", suffixes=("", "_other"))
+    own, other = (table[[*matrix, "n", "k"]] for table in (counts, others))
+    both = own.merge(other, on=matrix, how="left", suffixes=("", "_other"))
     both = both.fillna({"k_other": 0, "n_other": 0}).astype({"k_other": float, "n_other": float})
     groups = both.assign(matrices=1).groupby(list(keys), dropna=False, sort=False, observed=True)
     sums = groups[["k", "n", "k_other", "n_other", "matrices"]].transform("sum")
-    share, other = sums["k"] / sums["n"], sums["k_other"] / sums["n_other"].where(sums["n_other"] > 0)
-    terms = (both["k"] - share * both["n"]) / sums["n"] - (both["k_other"] - other * both["n_other"]) / sums["n_other"]
-    table = both.assign(**sums, share=share, other=other, squares=terms**2)
+    share, share_other = sums["k"] / sums["n"], sums["k_other"] / sums["n_other"].where(sums["n_other"] > 0)
+    terms = (both["k"] - share * both["n"]) / sums["n"]
+    terms -= (both["k_other"] - share_other * both["n_other"]) / sums["n_other"]
+    within = both["k"] * (both["n"] - both["k"]) / both["n"] / sums["n"] ** 2
+    spread_other = both["k_other"] * (both["n_other"] - both["k_other"]) / both["n_other"].clip(lower=1)
+    within += spread_other / sums["n_other"] ** 2
+    table = both.assign(**sums, share=share, other=share_other, squares=terms**2, within=within)
     summed = table.groupby(list(keys), dropna=False, sort=False, observed=True)
-    squares = summed["squares"].sum().reset_index(drop=True)
+    squares, within = (summed[name].sum().reset_index(drop=True) for name in ("squares", "within"))
     table = summed[["k", "n", "k_other", "n_other", "matrices", "share", "other"]].first().reset_index()
     several = table["matrices"] > 1
     freedom = (table["matrices"] - 1).where(several, 1)
     half = stdtrit(freedom, (1 + CONFIDENCE) / 2) * np.sqrt((freedom + 1) / freedom * squares)
+    half = np.maximum(half, NORMAL_QUANTILE * np.sqrt(within))
     excess = table["share"] - table["other"]
     n_other = table["n_other"].where(table["n_other"] > 0)
     low, high = difference_interval(

@@ -77,6 +77,7 @@ def build_explorer(sources: Sequence[Source], fractions: Path, static: Sequence[
         "tokens": TOKENS,
         "beyond": BEYOND,
         "schema_version": read_metadata(sources[0].tokens)["schema_version"],
+        "basis": read_metadata(sources[0].tokens)["basis"],
         "matrices": {name: kind.short_title for name, kind in MATRIX_KINDS.items()},
         "settings": [{"name": name, "switches": switches} for name, switches in settings.items()],
         "models": [

@@ -1,6 +1,6 @@
-"""The figure controls: singular directions beside the controls, directions that are none."""
+"""The figure controls: the directions of the sweep beside the controls."""
 
-from collections.abc import Set
+from collections.abc import Collection, Set
 from functools import partial
 from typing import Any
 
@@ -27,12 +27,13 @@ from svdlens.figures.panels import (
     unit_axis,
 )
 from svdlens.figures.style import COLOURS, matrix_name, ordered_matrices
-from svdlens.spec.controls import CONTROLS, RANDOM_UNIT
+from svdlens.spec.controls import CONTROLS, RANDOM_UNIT, ROTATED, VARIMAX
 
 SINGULAR = "singular"
 STYLES: dict[str, dict[str, Any]] = {
     SINGULAR: {"color": COLOURS[0], "marker": "o"},
     "rotated": {"color": COLOURS[3], "marker": "s"},
+    "varimax": {"color": COLOURS[2], "marker": "D"},
     "gaussian": {"color": "0.2", "marker": "^"},
     RANDOM_UNIT: {"color": "0.2", "marker": "v"},
 }
@@ -46,7 +47,8 @@ def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
     """A figure for each setting, of the labels of the sweep and of its controls."""
     for subject in subjects:
         data = controls_data(**read_setting(inputs, subject["setting"], options))
-        yield data, draw_controls(data, setting=subject["setting"], **shown_choice(options))
+        chosen = {name: options[name] for name in ("basis", "n_rotated")}
+        yield data, draw_controls(data, setting=subject["setting"], **chosen, **shown_choice(options))
 
 
 def controls_data(
@@ -60,11 +62,11 @@ def controls_data(
     """The fractions drawn: one row per model, setting, matrix and source.
 
     `labels` and `controls` are of one labeller. Columns: model, labeller_network, setting, matrix, readout,
-    partly_labelled, source (singular, or the name of the control), n (rows), k (interpretable rows), n_matrices,
-    design_effect, fraction, low, high (95 % over matrices, of a control without matrices over its rows); of controls
-    excess, excess_low, excess_high (of singular directions over the control, paired by matrix where that has matrices);
-    beyond_random (share of rows that are better than random directions at FALSE_DISCOVERY_RATE; empty where no row has
-    a p-value of the direction null).
+    partly_labelled, source (singular, for the directions of the sweep, or the name of the control), n (rows), k
+    (interpretable rows), n_matrices, design_effect, fraction, low, high (95 % over matrices, of a control without
+    matrices over its rows); of controls excess, excess_low, excess_high (of singular directions over the control,
+    paired by matrix where that has matrices); beyond_random (share of rows that are better than random directions at
+    FALSE_DISCOVERY_RATE; empty where no row has a p-value of the direction null).
     """
     counted = count_rows(labels, criterion)
     if counted.empty:
@@ -83,41 +85,61 @@ def controls_data(
     q = rows["q_direction"].astype(float)
     beyond = rows.assign(beyond_random=(q < FALSE_DISCOVERY_RATE).astype(float).where(q.notna()))
     table = table.merge(beyond.groupby(keys)["beyond_random"].mean().reset_index(), on=keys)
-    return in_sweep(with_excess(table, counts), swept, labeller_networks)
+    return in_sweep(with_excess(table, counts, PLACE), swept, labeller_networks)
 
 
-def with_excess(table: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
-    """`table` with the excess of singular directions over each control, from the `counts` of their matrices."""
+def with_excess(table: pd.DataFrame, counts: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """`table`, which has shares by `keys` and source, with the excess of singular directions over each control, from
+    the `counts` of their matrices."""
     singular = counts[counts["source"] == SINGULAR]
     pieces = []
     for source, others in counts[counts["source"] != SINGULAR].groupby("source", sort=False):
-        if CONTROLS[source].of_matrices:
-            excess = paired_excess(singular, others, PLACE)
+        if CONTROLS[str(source)].of_matrices:
+            excess = paired_excess(singular, others, keys)
         else:
-            excess = independent_excess(*(shares_over_matrices(one, PLACE) for one in (singular, others)))
+            excess = independent_excess(shares_over_matrices(singular, keys), shares_over_matrices(others, keys), keys)
         pieces.append(excess.assign(source=source))
     columns = {"low": "excess_low", "high": "excess_high"}
-    none = pd.DataFrame(columns=[*PLACE, "source", "excess", *columns.values()])
+    none = pd.DataFrame(columns=[*keys, "source", "excess", *columns.values()])
     excesses = pd.concat([piece.rename(columns=columns) for piece in pieces]) if pieces else none
-    return table.merge(excesses, on=[*PLACE, "source"], how="left")
+    return table.merge(excesses, on=[*keys, "source"], how="left")
 
 
-def independent_excess(shares: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
-    """The excess of each share over that of the same place in `others`, with low and high; both are independent."""
-    both = shares.merge(others, on=PLACE, suffixes=("", "_other"))
+def independent_excess(shares: pd.DataFrame, others: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """The excess of each share over that of the same `keys` in `others`, with low and high; both are independent."""
+    both = shares.merge(others, on=keys, suffixes=("", "_other"))
     ends = ("fraction", "low", "high")
     low, high = difference_interval([both[end] for end in ends], [both[f"{end}_other"] for end in ends])
-    return both[PLACE].assign(excess=both["fraction"] - both["fraction_other"], low=low, high=high)
+    return both[keys].assign(excess=both["fraction"] - both["fraction_other"], low=low, high=high)
 
 
-def draw_controls(data: pd.DataFrame, *, setting: str, labeller: str, criterion: str, n_controls: int) -> Figure:
-    """The rows of controls_data of one setting. `n_controls` is the number of directions of each control."""
+def source_titles(basis: str) -> dict[str, str]:
+    """What each source is called; singular are the directions of the sweep, of the `basis`."""
+    own = SINGULAR if basis == "svd" else basis
+    return {SINGULAR: own, **{name: control.title for name, control in CONTROLS.items()}}
+
+
+def described_controls(sources: Collection[str], n_controls: int, n_rotated: int) -> str:
+    """What the controls among `sources` are, and how many directions they have, for a caption."""
+    sizes = {ROTATED: f"{n_rotated:,}", VARIMAX: "as many as there are of each matrix"}
+    return "; ".join(
+        f"{CONTROLS[source].title} ({CONTROLS[source].what}; {sizes.get(source, f'{n_controls:,}')})"
+        for source in sources
+        if source in CONTROLS
+    )
+
+
+def draw_controls(
+    data: pd.DataFrame, *, setting: str, basis: str, labeller: str, criterion: str, n_controls: int, n_rotated: int
+) -> Figure:
+    """The rows of controls_data of one setting. `basis` is that of the directions of the sweep; `n_controls` and
+    `n_rotated` are numbers of directions, as figure_options in files.py has them."""
     drawn = labelled(data)
     matrices = ordered_matrices(drawn["matrix"])
     sources = set(drawn["source"])
     present = [source for source in dict.fromkeys([*STYLES, *CONTROLS]) if source in sources]
     calibrated = bool(drawn["beyond_random"].notna().any())
-    titles = {SINGULAR: SINGULAR, **{name: control.title for name, control in CONTROLS.items()}}
+    titles = source_titles(basis)
 
     def panel(rows: pd.DataFrame, axes: Axes) -> None:
         for number, source in enumerate(present):
@@ -145,14 +167,13 @@ def draw_controls(data: pd.DataFrame, *, setting: str, labeller: str, criterion:
         axes.grid(False, axis="x")
         unit_axis(axes)
 
-    named = [f"{CONTROLS[source].title} ({CONTROLS[source].what})" for source in present if source != SINGULAR]
     each_control = (
-        f"Each control has {n_controls:,} directions, both signs: {'; '.join(named)}. Grey: the interval of "
-        f"{CONTROLS[RANDOM_UNIT].title}. Hollow: the share better than random directions, at a false discovery rate of "
-        f"{FALSE_DISCOVERY_RATE:g} among singular directions."
+        f"Controls, with how many directions: {described_controls(present, n_controls, n_rotated)}. Grey: the interval "
+        f"of {CONTROLS[RANDOM_UNIT].title}. Hollow: the share better than random directions, at a false discovery rate "
+        f"of {FALSE_DISCOVERY_RATE:g} among the directions of the sweep."
     )
     return panel_figure(
-        f"Singular directions and controls, setting {setting}",
+        f"{titles[SINGULAR].capitalize()} directions and controls, setting {setting}",
         fraction_caption(
             data, labeller=labeller, criterion=criterion, intervals="Bars",
             also=each_control if len(present) > 1 else "This labeller has labelled no controls.",

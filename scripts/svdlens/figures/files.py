@@ -179,7 +179,8 @@ def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
     """What a figure asks of the configuration, by the names in FigureEntry.options.
 
     places: (model, setting, matrix) of the sweep. labeller: whose labels are drawn; labellers: all of the sweep.
-    criterion: when a list counts as interpretable. controls: those of the sweep; n_controls: directions of each.
+    criterion: when a list counts as interpretable. basis: what the directions are. controls: those of the sweep;
+    n_controls: directions of random_unit and gaussian; n_rotated: of rotated.
     switches: of each setting. cluster_tolerance: the relative distance of neighbouring singular values in one cluster.
     directions: leading ones of each matrix that are kept, None for all. n_tokens: of each direction in a table of
     tokens. rotary: the models with rotary position embeddings. published: (model, matrix) of the published answers.
@@ -190,8 +191,10 @@ def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
         "labeller": labeller,
         "labellers": sweep.labellers,
         "criterion": sweep.criteria(labeller)[0],
+        "basis": sweep.basis,
         "controls": sweep.controls,
         "n_controls": config["random_directions"],
+        "n_rotated": config["rotated_directions"],
         "switches": {setting: config["settings"][setting] for setting in sweep.swept_settings()},
         "cluster_tolerance": config["cluster_tolerance"],
         "directions": None if config["directions"] == "all" else config["directions"],

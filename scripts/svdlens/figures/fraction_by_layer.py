@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 from svdlens.figures.fraction_rows import fraction_choice, fraction_rows, read_fractions
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import (
+    ROTATED_LINE,
     control_handles,
     draw_control,
     draw_line,
+    draw_rotated,
     fraction_caption,
     labelled,
     matrix_handles,
@@ -20,6 +22,8 @@ from svdlens.figures.panels import (
     model_names,
     nothing_labelled,
     panel_figure,
+    rotated_handles,
+    rotated_sentence,
     shown_choice,
     unit_axis,
 )
@@ -37,7 +41,7 @@ def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
 
 def fraction_by_layer_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
     """The fractions drawn, one row per model, setting, matrix and layer: fraction_rows of the group `layer`."""
-    return fraction_rows(frame, group="layer", **choice)
+    return fraction_rows(frame, group="layer", rotated=True, **choice)
 
 
 def draw_fraction_by_layer(
@@ -51,22 +55,25 @@ def draw_fraction_by_layer(
         for matrix in ordered_matrices(rows["matrix"]):
             line, style = rows[rows["matrix"] == matrix], matrix_style(matrix)
             draw_control(axes, line, -0.3, last + 0.3, style["color"])
+            draw_rotated(axes, line, "layer", style["color"])
             draw_line(axes, line, "layer", style)
         axes.set_xlim(-0.4, last + 0.4)
         unit_axis(axes)
         whole_number_ticks(axes.xaxis)
 
+    dashed = "The dashed line is that of the matrix in its colour." if len(control_handles(data)) else ""
+    also = " ".join(filter(None, [dashed, rotated_sentence(data, "Dotted")]))
     return panel_figure(
         f"Fraction interpretable by layer, setting {setting}",
         fraction_caption(
             data, labeller=labeller, criterion=criterion, intervals="Bands", n_controls=n_controls,
-            also="The dashed line is that of the matrix in its colour." if len(control_handles(data)) else "",
+            also=also,
         ),
         [
             (name, partial(panel, drawn[drawn["model"] == model]))
             for model, name in model_names(drawn).items()
         ],
-        handles=[*matrix_handles(drawn), *control_handles(drawn)],
+        handles=[*matrix_handles(drawn), *control_handles(drawn), *rotated_handles(drawn, ROTATED_LINE)],
         nothing=nothing_labelled(labeller),
         xlabel="layer",
         ylabel="fraction interpretable",

@@ -9,12 +9,15 @@ from matplotlib.figure import Figure
 from svdlens.figures.fraction_rows import fraction_choice, fraction_rows, read_fractions
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import (
+    ROTATED_POINT,
     control_handles,
     fraction_caption,
     labelled,
     model_names,
     nothing_labelled,
     panel_figure,
+    rotated_handles,
+    rotated_sentence,
     shown_choice,
 )
 from svdlens.figures.points_by_setting import draw_points, setting_handles
@@ -30,7 +33,7 @@ def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
 
 def fraction_by_matrix_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
     """The fractions drawn, one row per model, setting and matrix: fraction_rows of the group `all`."""
-    return fraction_rows(frame, group="all", **choice)
+    return fraction_rows(frame, group="all", rotated=True, **choice)
 
 
 def draw_fraction_by_matrix(data: pd.DataFrame, *, labeller: str, criterion: str, n_controls: int) -> Figure:
@@ -41,7 +44,14 @@ def draw_fraction_by_matrix(data: pd.DataFrame, *, labeller: str, criterion: str
     settings = list(dict.fromkeys(drawn["setting"]))
     return panel_figure(
         "Fraction interpretable by kind of matrix",
-        fraction_caption(data, labeller=labeller, criterion=criterion, intervals="Bars", n_controls=n_controls),
+        fraction_caption(
+            data,
+            labeller=labeller,
+            criterion=criterion,
+            intervals="Bars",
+            n_controls=n_controls,
+            also=rotated_sentence(data, "Hollow"),
+        ),
         [
             (
                 name,
@@ -50,7 +60,7 @@ def draw_fraction_by_matrix(data: pd.DataFrame, *, labeller: str, criterion: str
             for model, name in model_names(drawn).items()
         ],
         height=2.1,
-        handles=[*setting_handles(settings), *control_handles(drawn)],
+        handles=[*setting_handles(settings), *control_handles(drawn), *rotated_handles(drawn, ROTATED_POINT)],
         nothing=nothing_labelled(labeller),
         ylabel="fraction interpretable",
     )

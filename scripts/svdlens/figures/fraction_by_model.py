@@ -9,12 +9,15 @@ from matplotlib.figure import Figure
 from svdlens.figures.fraction_rows import fraction_choice, fraction_rows, read_fractions
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import (
+    ROTATED_POINT,
     control_handles,
     fraction_caption,
     labelled,
     model_names,
     nothing_labelled,
     panel_figure,
+    rotated_handles,
+    rotated_sentence,
     shown_choice,
 )
 from svdlens.figures.points_by_setting import draw_points, setting_handles
@@ -32,7 +35,7 @@ def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
 
 def fraction_by_model_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
     """The fractions drawn, one row per model, setting and matrix: fraction_rows of the group `all`."""
-    return fraction_rows(frame, group="all", **choice)
+    return fraction_rows(frame, group="all", rotated=True, **choice)
 
 
 def draw_fraction_by_model(data: pd.DataFrame, *, labeller: str, criterion: str, n_controls: int) -> Figure:
@@ -45,7 +48,14 @@ def draw_fraction_by_model(data: pd.DataFrame, *, labeller: str, criterion: str,
     fits = 3 * len(names) * max(longest * NAME_CHARACTER, 0.14 * len(settings)) < 5.8
     return panel_figure(
         "Fraction interpretable by model",
-        fraction_caption(data, labeller=labeller, criterion=criterion, intervals="Bars", n_controls=n_controls),
+        fraction_caption(
+            data,
+            labeller=labeller,
+            criterion=criterion,
+            intervals="Bars",
+            n_controls=n_controls,
+            also=rotated_sentence(data, "Hollow"),
+        ),
         [
             (
                 matrix_name(matrix),
@@ -58,7 +68,7 @@ def draw_fraction_by_model(data: pd.DataFrame, *, labeller: str, criterion: str,
         columns=None if fits else 1,
         height=2.4 if fits else 1.6,
         share_x=not fits,
-        handles=[*setting_handles(settings), *control_handles(drawn)],
+        handles=[*setting_handles(settings), *control_handles(drawn), *rotated_handles(drawn, ROTATED_POINT)],
         nothing=nothing_labelled(labeller),
         ylabel="fraction\ninterpretable",
     )

@@ -43,6 +43,7 @@ def fraction_rows(
     criterion: str,
     labeller_networks: Set[str] = frozenset(),
     sides: Collection[str] = ("all",),
+    rotated: bool = False,
 ) -> pd.DataFrame:
     """The fractions of one group (all, layer or index), labeller and criterion that the figures plot, in the sweep's
     order.
@@ -51,7 +52,8 @@ def fraction_rows(
     table. Columns: model, labeller_network (whether it is one of `labeller_networks`), setting, matrix, side, readout,
     labeller, criterion, layer or index where the group is one, n (rows), k (interpretable rows), n_matrices,
     design_effect, fraction, low, high (95 % over matrices), control_fraction (random unit directions), control_low,
-    control_high (Wilson 95 %; empty without controls), partly_labelled (the layers of this model, setting and matrix
+    control_high (Wilson 95 %; empty without controls), with `rotated` rotated_fraction (of random rotations of the same
+    subspaces; empty without them), partly_labelled (the layers of this model, setting and matrix
     differ in n, or some have no rows: lists without a label do not count). A place of the sweep without any row has one
     with n = 0 and nothing else.
     """
@@ -70,6 +72,8 @@ def fraction_rows(
     )
     controls = with_shares(pd.DataFrame({"n": rows["control_n"], "k": rows["control_k"]}))
     data[CONTROL_SHARES] = controls[["fraction", "low", "high"]]
+    if rotated:
+        data["rotated_fraction"] = rows["rotated_fraction"]
     data["partly_labelled"] = [place in partly for place in zip(*(data[name] for name in PLACE), strict=True)]
     return in_sweep(data, swept, labeller_networks)
 

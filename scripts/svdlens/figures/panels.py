@@ -29,6 +29,8 @@ GREY = "0.55"
 BAND: dict[str, Any] = {"alpha": 0.22, "linewidth": 0}
 CONTROL_BAND: dict[str, Any] = {"color": GREY, "alpha": 0.3, "linewidth": 0}
 CONTROL_LINE: dict[str, Any] = {"ls": (0, (3, 2)), "lw": 0.9, "clip_on": False}
+ROTATED_LINE: dict[str, Any] = {"ls": (0, (1, 1.2)), "lw": 1.2, "clip_on": False}
+ROTATED_POINT: dict[str, Any] = {"ls": "", "marker": "s", "ms": 4, "mfc": "none", "mew": 0.8, "clip_on": False}
 OWN_STYLES = {
     "ov": {"color": COLOURS[0], "marker": "o"},
     "qk": {"color": COLOURS[4], "marker": "v"},
@@ -149,6 +151,12 @@ def draw_control(axes: Axes, rows: pd.DataFrame, left: float, right: float, colo
     axes.plot([left, right], [first["control_fraction"]] * 2, color=colour, **CONTROL_LINE)
 
 
+def draw_rotated(axes: Axes, rows: pd.DataFrame, x: str, colour: Any) -> None:
+    """The fractions of rotations of the same subspaces along the column `x`, dotted in `colour`."""
+    known = rows[rows["rotated_fraction"].notna()].sort_values(x)
+    axes.plot(known[x].to_numpy(float), known["rotated_fraction"].to_numpy(float), color=colour, **ROTATED_LINE)
+
+
 def unit_axis(axes: Axes) -> None:
     """A y axis of shares, 0 to 1."""
     axes.set_ylim(0, 1)
@@ -203,6 +211,20 @@ def control_handles(data: pd.DataFrame) -> list[Artist]:
     return [Patch(**(CONTROL_BAND | {"label": "random directions"}))]
 
 
+def rotated_handles(data: pd.DataFrame, style: dict[str, Any]) -> list[Artist]:
+    """How rotations of the same subspaces are drawn, for a legend; nothing where the data have none."""
+    if data["rotated_fraction"].isna().all():
+        return []
+    return [Line2D([], [], color="0.2", **style, label="rotated")]
+
+
+def rotated_sentence(data: pd.DataFrame, how: str) -> str:
+    """What the marks for rotations are, for a caption; nothing where the data have none."""
+    if data["rotated_fraction"].isna().all():
+        return ""
+    return f"{how}: random rotations of the same subspaces, read and labelled the same way."
+
+
 def has_controls(data: pd.DataFrame) -> bool:
     """Whether any row has a fraction of controls."""
     return "control_fraction" in data and bool(data["control_fraction"].notna().any())
@@ -252,7 +274,7 @@ def fraction_caption(
     )
     through = through or readout + elsewhere
     return (
-        f"A row is one sign of one singular direction on one side, read through {through}; labeller "
+        f"A row is one sign of one direction on one side, read through {through}; labeller "
         f"{labeller}, criterion {criterion}. {intervals}: 95 % intervals over matrices, "
         f"of a single matrix over its rows.{grey}{' ' + also if also else ''}"
         f"{own}{missing(data)}"

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from svdlens.figures.panels import CONTROL_BAND, GREY, draw_bars, unit_axis
+from svdlens.figures.panels import CONTROL_BAND, GREY, ROTATED_POINT, draw_bars, unit_axis
 from svdlens.figures.style import setting_styles
 
 SPREAD = 0.8  # of the distance between two names is taken by their settings
@@ -18,7 +18,8 @@ def draw_points(
 ) -> None:
     """Fractions of `rows` along the column `x`, whose values are `names`, with the settings side by side.
 
-    The controls stand behind each point as a grey box, their interval, with a line, their fraction.
+    Random directions stand behind each point as a grey box, their interval, with a line, their fraction; rotations of
+    the same subspaces as a hollow mark.
     """
     styles = setting_styles(settings)
     share = SPREAD / len(settings)
@@ -43,6 +44,8 @@ def draw_points(
             color=GREY,
             lw=0.9,
         )
+        rotated = points["rotated_fraction"].to_numpy(float)
+        axes.plot(positions, rotated, **ROTATED_POINT, color=styles[setting]["color"])
         draw_bars(axes, positions, points, styles[setting])
     axes.set_xticks(range(len(names)), list(labels))
     axes.set_xlim(-0.5, len(names) - 0.5)

@@ -16,6 +16,7 @@ Rules, documentation and report read this table. Imports nothing heavy: the Snak
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from svdlens.spec.controls import ROTATED
 from svdlens.sweep import paths
 
 SPECTRA, LABELS, CONTROL_LABELS, FRACTIONS, AGREEMENT = (
@@ -198,11 +199,23 @@ FIGURES = {
         ),
         FigureEntry(
             name="controls",
-            shows="singular directions beside the controls of the sweep",
+            shows="the directions of the sweep beside the controls",
             category="Controls",
             scope="setting",
             inputs={"labels": LABELS, "control_labels": CONTROL_LABELS},
-            options=(*LABELLED, "controls"),
+            options=(*LABELLED, "controls", "basis", "n_rotated"),
+            mem_mb=6000,
+            runtime=20,
+        ),
+        FigureEntry(
+            name="basis",
+            shows="singular directions beside other bases of the same subspaces and random directions, by side of the "
+            "matrix, in all layers and in the last third of them",
+            category="Controls",
+            scope="setting",
+            inputs={"labels": LABELS, "control_labels": CONTROL_LABELS},
+            options=(*LABELLED, "basis", "n_rotated"),
+            control=ROTATED,
             mem_mb=6000,
             runtime=20,
         ),

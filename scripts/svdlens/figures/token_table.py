@@ -1,4 +1,4 @@
-"""The figure token_table: the tokens of the leading singular directions of one matrix, both signs, shaded by score."""
+"""The figure token_table: the tokens of the leading directions of one matrix, both signs, shaded by score."""
 
 from collections.abc import Collection
 from functools import cache
@@ -84,7 +84,7 @@ def token_table_data(
     directions: int = 15,
     tokens: int = 20,
 ) -> pd.DataFrame:
-    """One row per token shown: the first `tokens` tokens of the `directions` largest singular directions, both signs.
+    """One row per token shown: the first `tokens` tokens of the `directions` leading directions, both signs.
 
     `frame` is the table of tokens of one model, setting and matrix; `head` is None for an MLP, `layer` for directions
     of no layer; `side` defaults to the one that decides the sign (MatrixKind.sign_side). Columns: model, setting,
@@ -232,7 +232,7 @@ def token_table_caption(data: pd.DataFrame) -> str:
         else f"the dot product of direction and token, from 0 to the largest of this figure ({data['score'].max():.3g})"
     )
     return (
-        "Columns: singular directions (0 = largest singular value). Rows: their best tokens by rank, read through "
+        "Columns: directions, the strongest first. Rows: their best tokens by rank, read through "
         f"{readout_name(first['readout'])}. Shade: {shade}. "
         f"{SPACE_MARK} is a space, \\n and the like are control characters or signs without a glyph here, "
         "… cuts a long token; the csv has every token whole."

@@ -59,9 +59,7 @@ class Reading:
     threads: int
 
 
-def project_vectors(
-    vectors: Mapping[str, Vectors], reading: Reading, control: str | None = None
-) -> dict[str, object]:
+def project_vectors(vectors: Mapping[str, Vectors], reading: Reading, control: str | None = None) -> dict[str, object]:
     """Columns for the vectors of each side and matrix, which are given for each read-out: singular vectors, or those of
     a `control` that has as many of each."""
     layers, heads = layers_and_heads(reading.shape, reading.matrix)
@@ -72,8 +70,9 @@ def project_vectors(
         }
         for readout, sides in vectors.items()
     }
+    n_rows = 2 * sum(len(matrices.flatten(0, 1)) for sides in vectors.values() for matrices in sides.values())
     columns = token_columns(top, reading.texts, reading.matrix, layers, heads)
-    return columns | {"control": [control] * len(columns["side"])}
+    return columns | {"control": [control] * n_rows}
 
 
 def project_control(

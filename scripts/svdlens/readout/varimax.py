@@ -1,7 +1,7 @@
-"""The subspace of the leading singular vectors in the basis that makes the scores of tokens sparse: varimax (Kaiser 1958).
+"""Subspaces of leading singular vectors in the basis that makes the scores of tokens sparse: varimax (Kaiser 1958).
 
-Among all orthonormal bases of a subspace the singular vectors are those of the weights alone. This one is chosen by what
-it says of tokens: in each direction few tokens score far from 0, and most hardly at all.
+Among all orthonormal bases of a subspace the singular vectors are those of the weights alone. This one is chosen by
+what it says of tokens: in each direction few tokens score far from 0, and most hardly at all.
 """
 
 import torch
@@ -23,10 +23,10 @@ Vectors = dict[str, Float[Tensor, "matrices k d_model"]]
 def varimax_rotation(scores: Float[Tensor, "d_vocab k"]) -> Float[Tensor, "k k"]:
     """An orthogonal R for which scores @ R has columns of high variance of their squares. float64.
 
-    The criterion is sum over columns of sum y^4 - (sum y^2)^2 / d_vocab (Kaiser 1958, the raw varimax). From R = 1, each
-    step takes the orthogonal matrix nearest to the gradient (Jennrich 2001), at a point ahead in the direction of the
-    last step (Nesterov 1983), which starts anew where the criterion falls. It finds a local maximum near the basis that
-    is given. Scores are to be centred over the vocabulary: a constant in all of them is nothing to a list.
+    The criterion is sum over columns of sum y^4 - (sum y^2)^2 / d_vocab (Kaiser 1958, the raw varimax). From R = 1,
+    each step takes the orthogonal matrix nearest to the gradient (Jennrich 2001), at a point ahead in the direction of
+    the last step (Nesterov 1983), which starts anew where the criterion falls. It finds a local maximum near the basis
+    that is given. Scores are to be centred over the vocabulary: a constant in all of them is nothing to a list.
     """
     rotation = ahead = torch.eye(scores.shape[1], dtype=torch.float64)
     criteria: list[float] = []
@@ -57,9 +57,9 @@ def varimax_vectors(
     """The varimax basis of each side and matrix, float64 and orthonormal where `vectors` are.
 
     `vectors` are singular vectors; `as_read` the same as the read-out takes them (projection.residual_vectors), from
-    whose scores the rotation is. `values` are singular values. Directions come in descending order of the length of what
-    the matrix makes of them, |W v| = sqrt(sum of (s_i R_ij)^2), which for singular vectors is the singular value; each
-    has the sign in which its largest coordinate is positive. Bytes do not depend on `threads`.
+    whose scores the rotation is. `values` are singular values. Directions come in descending order of the length of
+    what the matrix makes of them, |W v| = sqrt(sum of (s_i R_ij)^2), which for singular vectors is the singular value;
+    each has the sign in which its largest coordinate is positive. Bytes do not depend on `threads`.
     """
     columns = (matrix.columns - matrix.mean).float()
 

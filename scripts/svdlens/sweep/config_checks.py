@@ -65,7 +65,7 @@ def check_configuration(config: Mapping[str, Any], schema: Mapping[str, Any]) ->
             chosen["matrices"],
             chosen["readouts"],
         )
-    if problem := check_labelled(config):
+    if problem := check_labelled(config) or check_basis(config):
         raise SvdlensError(problem)
 
 
@@ -75,6 +75,17 @@ def check_numbers(value: Any, where: str = "") -> str | None:
         return f"{where.removeprefix('.')}: {value} is no finite number. Write one with digits."
     parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     return next(filter(None, (check_numbers(part, f"{where}.{key}") for key, part in parts)), None)
+
+
+def check_basis(config: Mapping[str, Any]) -> str | None:
+    """A control that is what the directions of the sweep are."""
+    if config["basis"] in config["controls"]:
+        others = ", ".join(control for control in config["controls"] if control != config["basis"])
+        return (
+            f"controls: {config['basis']} is what the directions are already (`basis`). Write controls: [{others}], or "
+            "basis: svd to compare both."
+        )
+    return None
 
 
 def check_labelled(config: Mapping[str, Any]) -> str | None:

@@ -1,0 +1,146 @@
+"""The figure basis: singular directions beside other bases of the same subspaces, and beside random directions."""
+
+from collections.abc import Set
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from svdlens.evaluation.intervals import shares_over_matrices
+from svdlens.figures.controls import SINGULAR, STYLES, described_controls, source_titles, with_excess
+from svdlens.figures.fraction_rows import PLACE, Swept, in_sweep
+from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
+from svdlens.figures.label_rows import controls_of_labelled, count_rows, counts_of_matrices, read_setting
+from svdlens.figures.panels import (
+    CONTROL_BAND,
+    draw_bars,
+    fraction_caption,
+    labelled,
+    model_names,
+    nothing_labelled,
+    panel_figure,
+    shown_choice,
+    unit_axis,
+)
+from svdlens.figures.style import matrix_name, ordered_matrices
+from svdlens.spec.controls import CONTROLS, RANDOM_UNIT
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
+
+SOURCES = [SINGULAR, *(name for name, control in CONTROLS.items() if control.of_matrices), RANDOM_UNIT]
+LAYERS = {"all layers": 0.0, "last third of the layers": 2 / 3}
+"""Which layers are drawn together: those from this share of the depth on, at least the last."""
+KEYS = [*PLACE, "readout", "partly_labelled", "side", "layers"]
+
+
+def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
+    """A figure for each setting, of the labels of the sweep and of its controls."""
+    for subject in subjects:
+        data = basis_data(**read_setting(inputs, subject["setting"], options))
+        chosen = {name: options[name] for name in ("basis", "n_rotated")}
+        yield data, draw_basis(data, setting=subject["setting"], **chosen, **shown_choice(options))
+
+
+def basis_data(
+    labels: pd.DataFrame,
+    controls: pd.DataFrame,
+    *,
+    swept: Swept,
+    criterion: str,
+    labeller_networks: Set[str] = frozenset(),
+) -> pd.DataFrame:
+    """The fractions drawn: one row per model, setting, matrix, side, choice of layers and source.
+
+    `labels` and `controls` are of one labeller. Columns: model, labeller_network, setting, matrix, readout,
+    partly_labelled, side, layers (a key of LAYERS), source (one of SOURCES; singular are the directions of the sweep),
+    n (rows), k (interpretable rows), n_matrices, design_effect, fraction, low, high (95 % over matrices, of random
+    directions over rows), excess, excess_low, excess_high (of singular directions over this source, paired by matrix
+    where it has matrices).
+    """
+    counted = count_rows(labels, criterion)
+    if counted.empty:
+        return in_sweep(pd.DataFrame(columns=[*KEYS, "source", "n", "k"]), swept, labeller_networks)
+    beside = count_rows(controls, criterion) if len(controls) else counted.iloc[:0].assign(control="")
+    beside = controls_of_labelled(beside.assign(source=beside["control"].astype(str)), counted)
+    rows = pd.concat([counted.assign(source=SINGULAR), beside[beside["source"].isin(SOURCES)]], ignore_index=True)
+    last = rows["model"].map(counted.groupby("model")["layer"].max())
+    of_none = rows["layer"].isna()
+    pieces = [
+        rows[of_none | (rows["layer"] >= np.minimum(share * (last + 1), last))].assign(layers=name)
+        for name, share in LAYERS.items()
+    ]
+    # Random directions are of no side: they stand beside each.
+    rows = pd.concat(pieces, ignore_index=True).astype({"side": str})
+    sides = counted[[*PLACE, "side"]].drop_duplicates().astype({"side": str})
+    every_side = rows[rows["side"] == "all"].drop(columns="side").merge(sides, on=PLACE)
+    rows = pd.concat([rows[rows["side"] != "all"], every_side], ignore_index=True)
+    counts = counts_of_matrices(rows, [*KEYS, "source"], "counts")
+    table = shares_over_matrices(counts, [*KEYS, "source"])
+    order = {name: number for number, name in enumerate([*LAYERS, *SOURCES])}
+    for name in ("source", "layers"):
+        table = table.sort_values(name, key=lambda values: values.map(order), kind="stable")
+    return in_sweep(with_excess(table, counts, KEYS), swept, labeller_networks)
+
+
+def places_of(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """The matrices and sides of some rows, as they stand along the axis."""
+    found = set(zip(rows["matrix"], rows["side"], strict=True))
+    return [
+        (matrix, side)
+        for matrix in ordered_matrices(rows["matrix"])
+        for side in MATRIX_KINDS[matrix].sides
+        if (matrix, side) in found
+    ]
+
+
+def place_name(matrix: str, side: str) -> str:
+    """A matrix, and its side where it has several."""
+    name = matrix_name(matrix).replace("attention ", "")
+    return f"{name} {side}" if len(MATRIX_KINDS[matrix].sides) > 1 else name
+
+
+def draw_basis(
+    data: pd.DataFrame, *, setting: str, basis: str, labeller: str, criterion: str, n_controls: int, n_rotated: int
+) -> Figure:
+    """The rows of basis_data of one setting; the other arguments are those of draw_controls in controls.py."""
+    drawn = labelled(data)
+    present = [source for source in SOURCES if source in set(drawn["source"])]
+    titles = source_titles(basis)
+
+    def panel(rows: pd.DataFrame, axes: Axes) -> None:
+        places = places_of(rows)
+        for number, source in enumerate(present):
+            points = rows[rows["source"] == source]
+            pairs = zip(points["matrix"], points["side"], strict=True)
+            centres = np.array([places.index(pair) for pair in pairs], float)
+            if source == RANDOM_UNIT:
+                height = (points["high"] - points["low"]).to_numpy(float)
+                axes.bar(centres, height, width=0.9, bottom=points["low"].to_numpy(float), **CONTROL_BAND)
+            draw_bars(axes, centres + 0.2 * (number - (len(present) - 1) / 2), points, STYLES[source])
+        axes.set_xticks(range(len(places)), [place_name(*place) for place in places])
+        axes.set_xlim(-0.5, len(places) - 0.5)
+        axes.grid(False, axis="x")
+        unit_axis(axes)
+
+    panels = [
+        (f"{name}, {layers}", partial(panel, drawn[(drawn["model"] == model) & (drawn["layers"] == layers)]))
+        for model, name in model_names(drawn).items()
+        for layers in LAYERS
+    ]
+    also = (
+        f"Bases of the same subspaces, and random directions, with how many there are: "
+        f"{described_controls(present, n_controls, n_rotated)}. Grey: the interval of random directions, which are of "
+        "no layer."
+    )
+    return panel_figure(
+        f"{titles[SINGULAR].capitalize()} directions and other bases of their subspaces, setting {setting}",
+        fraction_caption(data, labeller=labeller, criterion=criterion, intervals="Bars", also=also),
+        panels,
+        columns=2,
+        height=1.9,
+        handles=[Line2D([], [], ls="", ms=4.5, label=titles[name], **STYLES[name]) for name in present],
+        nothing=nothing_labelled(labeller),
+        ylabel="fraction interpretable",
+    )
