@@ -1,7 +1,9 @@
 """Rule tabulate_spectra: every singular value, with gaps and near-degenerate clusters, as a table."""
 
+import json
 from pathlib import Path
 
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from svdlens.artefacts.provenance import table_facts
@@ -11,14 +13,22 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads
 from svdlens.svd.spectrum import spectra_columns
 
 
+def noise_of(stability: str) -> dict[str, str]:
+    """By factor of the matrix, what noise the stability in a file is of."""
+    with safe_open(stability, framework="numpy") as file:
+        noise: dict[str, str] = json.loads(file.metadata()["noise"])
+    return noise
+
+
 def main(smk):
     matrix = smk.wildcards.matrix
-    facts = table_facts(smk.input.provenance, matrix, setting=sorted(smk.params.switches), code=smk.params.code)
     svd = load_file(smk.input.svd)
     values, sign_vectors = svd["values"], svd[MATRIX_KINDS[matrix].sign_array]
     layers, heads = layers_and_heads(values.shape, matrix)
-    # A list of one file, or of none.
-    stability = {name: array for path in smk.input.stability for name, array in load_file(path).items()}
+    stability, facts = {}, {"setting": sorted(smk.params.switches), "code": smk.params.code}
+    for path in smk.input.stability:  # a list of one file, or of none
+        stability = load_file(path)
+        facts["noise"] = noise_of(path)
     columns = spectra_columns(
         values.reshape(len(layers), -1),
         sign_vectors.reshape(len(layers), *sign_vectors.shape[-2:]),
@@ -28,7 +38,7 @@ def main(smk):
         tolerance=smk.params.cluster_tolerance,
         **{name: array.reshape(len(layers), -1) for name, array in stability.items()},
     )
-    write_table(Path(smk.output.spectra), columns, SPECTRA, facts)
+    write_table(Path(smk.output.spectra), columns, SPECTRA, table_facts(smk.input.provenance, matrix, **facts))
 
 
 if __name__ == "__main__":
