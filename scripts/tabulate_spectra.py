@@ -1,4 +1,4 @@
-"""Rule tabulate_spectra: every singular value, with gaps, near-degenerate clusters and the stability of its vectors, as a table."""
+"""Rule tabulate_spectra: every singular value with gap, cluster and the stability of its vectors, as a table."""
 
 import json
 from pathlib import Path
