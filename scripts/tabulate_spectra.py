@@ -1,23 +1,14 @@
 """Rule tabulate_spectra: every singular value with gap, cluster and the stability of its vectors, as a table."""
 
-import json
 from pathlib import Path
 
-from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from svdlens.artefacts.provenance import table_facts
+from svdlens.artefacts.provenance import noise_of, table_facts
 from svdlens.artefacts.table_schemas import SPECTRA, write_table
 from svdlens.runtime.script import run
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads
 from svdlens.svd.spectrum import spectra_columns
-
-
-def noise_of(stability: str) -> dict[str, str]:
-    """By factor of the matrix, what noise the stability in a file is of."""
-    with safe_open(stability, framework="numpy") as file:
-        noise: dict[str, str] = json.loads(file.metadata()["noise"])
-    return noise
 
 
 def main(smk):
