@@ -1,5 +1,6 @@
 """Stability of singular vectors: against draws of the noise, and planted gaps."""
 
+import functools
 from pathlib import Path
 
 import gguf
@@ -13,6 +14,7 @@ from torch import Tensor
 from random_weights import normal, orthonormal, write_steps, write_weights
 from svdlens.models.gguf_rounding import SHARE, step_rows
 from svdlens.models.gguf_tensors import GgufTensor
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import Setting
 from svdlens.svd.layer_by_layer import Task
 from svdlens.svd.matrix_svd import decompose, fix_signs
@@ -36,17 +38,27 @@ def of_size(deviation: float, parts: list[Tensor]) -> list[Tensor]:
 
 
 def drawn(parts: list[Tensor], variances: list[Tensor], matrix: str, draws: int, seed: int) -> np.ndarray:
-    """The oracle: root mean square of |cos| to the vectors after normal noise with these variances, drawn so often."""
+    """The oracle: root mean square of |cos| to the vectors after normal noise with these variances, drawn so often.
+
+    Of two sides the smaller. By dense SVDs of numpy, of all draws together.
+    """
     generator = np.random.default_rng(seed)
-    exact = decompose(parts, None)
-    squares = []
-    for _ in range(draws):
-        disturbed = [
-            part + variance.sqrt() * torch.from_numpy(generator.standard_normal(part.shape))
+    rank = min(parts[0].shape + parts[-1].shape)
+
+    def vectors(factors: list[np.ndarray]) -> dict[str, np.ndarray]:
+        left, _, right = np.linalg.svd(functools.reduce(np.matmul, factors), full_matrices=False)
+        return {"left": np.swapaxes(left, -1, -2)[..., :rank, :], "right": right[..., :rank, :]}
+
+    exact = vectors([part.numpy() for part in parts])
+    disturbed = vectors(
+        [
+            part.numpy() + variance.sqrt().numpy() * generator.standard_normal((draws, *part.shape))
             for part, variance in zip(parts, variances, strict=True)
         ]
-        squares.append(smallest_cosine(exact, decompose(disturbed, None), matrix).square().numpy())
-    return np.sqrt(np.mean(squares, axis=0))
+    )
+    sides = [side.array for side in MATRIX_KINDS[matrix].sides.values()]
+    squares = [np.square(np.sum(exact[side] * disturbed[side], axis=-1)) for side in sides]
+    return np.sqrt(np.minimum.reduce([np.mean(square, axis=0) for square in squares]))
 
 
 def test_without_noise_nothing_changes() -> None:
@@ -59,7 +71,7 @@ def test_without_noise_nothing_changes() -> None:
         np.testing.assert_allclose(stability, 1, rtol=1e-7)
 
 
-@settings(max_examples=8)
+@settings(max_examples=12)
 @given(
     matrix=st.sampled_from(["ov", "qk", "mlp_in", "mlp_out", "tall mlp_out"]),
     noise=st.floats(1e-3, 1e-2),
@@ -67,7 +79,7 @@ def test_without_noise_nothing_changes() -> None:
     seed=seeds,
 )
 def test_it_is_what_many_draws_of_the_noise_give(matrix, noise, even, seed):
-    """1 - cos^2, within what 200 draws are sure of; for noise of one size, and for any on each weight."""
+    """1 - cos^2, within what 1,000 draws are sure of; for noise of one size, and for any on each weight."""
     if matrix in ("ov", "qk"):
         parts = [torch.from_numpy(normal(seed, 14, 4)), torch.from_numpy(normal(seed + 1, 4, 11))]
     else:
@@ -77,12 +89,11 @@ def test_it_is_what_many_draws_of_the_noise_give(matrix, noise, even, seed):
     shapes = [(1, 1) if even else part.shape for part in parts]
     variances = [torch.from_numpy((noise * generator.uniform(0.5, 1.5, shape)) ** 2) for shape in shapes]
     stability = stability_under_noise(parts, decompose(parts, None), matrix, variances, None).numpy()
-    draws = drawn(parts, variances, matrix, 200, seed)
+    draws = drawn(parts, variances, matrix, 1000, seed)
     determined = stability > 0.99
     ratio = (1 - stability**2) / (1 - draws**2)
-    assert (ratio[determined] > 0.6).all() and (ratio[determined] < 1.6).all()
-    assert 0.85 < np.exp(np.log(ratio).mean()) < 1.2
-    np.testing.assert_allclose(stability, draws, atol=0.1)
+    assert (ratio[determined] > 0.75).all() and (ratio[determined] < 1.35).all()
+    np.testing.assert_allclose(stability, draws, atol=0.05)
 
 
 @pytest.mark.parametrize("size", [0.003, 0.03, 0.1, 0.3, 3])
@@ -143,7 +154,7 @@ def test_steps_say_how_far_quantisation_turned_the_vectors(quantisation: str, ma
     """Weights quantised by the library gguf itself: |cos| to the vectors of the weights before, over many matrices."""
     kind = gguf.GGMLQuantizationType[quantisation]
     predicted, found = [], []
-    for seed in range(8):
+    for seed in range(5):
         shapes = [(64, 96)] if matrix == "mlp_in" else [(64, 32), (32, 64)]
         # Columns from 10 to 1, so that singular values differ as trained weights' do.
         before = [normal(seed + 100 * i, *shape).astype(np.float32) for i, shape in enumerate(shapes)]
