@@ -3,6 +3,7 @@
 # needs   the network, a local directory or GGUF file, or an installed package
 # makes   results/models/{model}/, with provenance.json, which is written last and stands for the whole directory
 #         results/weights/{model}/{attention,mlp,unembed,gains}.safetensors: float32, TransformerLens' shapes, no setting yet
+#         results/weights/{model}/steps.safetensors: what quantised weights were rounded to, in the same shapes
 #         results/weights/{model}/{setting}.safetensors: all weights as one setting wants them (`snakemake weights`)
 
 from svdlens.models.python_packages import package_directory
@@ -86,6 +87,7 @@ rule extract_weights:
         mlp=temp("results/weights/{model}/mlp.safetensors"),
         unembed=temp("results/weights/{model}/unembed.safetensors"),
         gains=temp("results/weights/{model}/gains.safetensors"),
+        steps=temp("results/weights/{model}/steps.safetensors"),
     log:
         "results/logs/extract_weights/{model}.log",
     benchmark:

@@ -1,6 +1,6 @@
 # From raw weights to singular values and vectors.
 #
-# needs   results/weights/{model}/{attention,mlp}.safetensors
+# needs   results/weights/{model}/{attention,mlp,steps}.safetensors
 # makes   results/svd/model=/read_gain=/read_center=/write_center=/{matrix}.safetensors: left, values, right of all
 #         matrices of one kind; one file for all settings that share it, since switches that the matrix ignores are off
 #         results/stability/...: what noise and float32 do to each vector, where the configuration asks for it
@@ -49,6 +49,7 @@ rule measure_stability:
     """What noise on the weights, and float32 arithmetic, do to each singular vector."""
     input:
         weights=matrix_weights,
+        steps="results/weights/{model}/steps.safetensors",
     output:
         stability=paths.STABILITY,
     log:
@@ -65,7 +66,6 @@ rule measure_stability:
     params:
         directions=config["directions"],
         weight_noise=config["weight_noise"],
-        seed=config["seed"],
         code=code_hash("measure_stability"),
     script:
         "../scripts/measure_stability.py"

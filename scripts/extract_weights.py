@@ -5,12 +5,14 @@ from pathlib import Path
 import torch
 
 from svdlens.runtime.script import run
-from svdlens.weights.extraction import GROUPS, extract_weights
+from svdlens.weights.extraction import GROUPS, extract_steps, extract_weights
 
 
 def main(smk):
     torch.set_num_threads(smk.threads)
-    extract_weights(Path(smk.input.provenance).parent, {group: Path(smk.output[group]) for group in GROUPS})
+    model_directory = Path(smk.input.provenance).parent
+    extract_weights(model_directory, {group: Path(smk.output[group]) for group in GROUPS})
+    extract_steps(model_directory, Path(smk.output.steps))
 
 
 if __name__ == "__main__":

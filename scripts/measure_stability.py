@@ -1,5 +1,6 @@
 """Rule measure_stability: what noise on the weights, and float32 arithmetic, do to each singular vector."""
 
+import json
 from pathlib import Path
 
 from svdlens.runtime.compute import device_for
@@ -7,6 +8,7 @@ from svdlens.runtime.script import run
 from svdlens.spec.settings import PATH_SWITCHES, Setting
 from svdlens.svd.layer_by_layer import Task
 from svdlens.svd.model_stability import measure_layers
+from svdlens.svd.weight_noise import WeightNoise
 from svdlens.weights.weight_files import WeightFile, save_tensors
 
 
@@ -18,10 +20,12 @@ def main(smk):
         directions=None if params.directions == "all" else params.directions,
     )
     weights = WeightFile(Path(smk.input.weights))
+    noise = WeightNoise(params.weight_noise, weights, WeightFile(Path(smk.input.steps)))
     device = device_for(smk.resources.get("gpu", 0))
     layers = range(weights.layers)
-    arrays = measure_layers(weights, task, layers, params.weight_noise, params.seed, smk.threads, device)
-    save_tensors(Path(smk.output.stability), arrays, {"matrix": task.matrix})
+    arrays = measure_layers(noise, task, layers, smk.threads, device)
+    facts = {"matrix": task.matrix, "noise": json.dumps(noise.said(task, layers))}
+    save_tensors(Path(smk.output.stability), arrays, facts)
 
 
 if __name__ == "__main__":

@@ -188,6 +188,16 @@ svdlens.lists = (function () {
   }
 
   /**
+   * The run of undetermined directions that a direction is in, as its first and last; undefined if it is determined.
+   * @param {Spectrum} spectrum
+   * @param {number} index
+   */
+  function undeterminedWith({ stability_noise }, index) {
+    const runs = svdlens.spectrum.undeterminedRuns(stability_noise, svdlens.sweep.catalogue().determined);
+    return runs.find(([first, last]) => first <= index && index <= last);
+  }
+
+  /**
    * The head of the rows of a direction, which opens it.
    * @param {number} index
    * @param {Spectrum | null} spectrum
@@ -211,8 +221,8 @@ svdlens.lists = (function () {
       spectrum ? element("span", { class: "sigma" }, text.number(spectrum.value[index], 4)) : null
     );
     if (spectrum) withProperty(button, "--share", `${(100 * spectrum.value[index]) / (spectrum.value[0] || 1)}%`);
-    const cluster = spectrum && clusterWith(spectrum, index);
-    const ends = cluster ? `cluster ${index === cluster[0] ? "first" : ""} ${index === cluster[1] ? "last" : ""}` : "";
+    const run = spectrum && undeterminedWith(spectrum, index);
+    const ends = run ? `undetermined ${index === run[0] ? "first" : ""} ${index === run[1] ? "last" : ""}` : "";
     return element("th", { scope: "rowgroup", rowspan: rows, class: `of-direction ${ends}` }, button);
   }
 
@@ -289,17 +299,24 @@ svdlens.lists = (function () {
    */
   function facts(index, spectrum) {
     const { number, percent } = text;
+    const cluster = clusterWith(spectrum, index);
     const shown = [
       ["\u03c3", number(spectrum.value[index], 4)],
       ["energy so far", percent(spectrum.energy[index], 1)],
       ["gap", percent(spectrum.gap[index], 1)],
+      ["cluster", cluster ? `${cluster[0]}\u2013${cluster[1]}, ${percent(spectrum.cluster_spread[index], 1)}` : "none"],
       ["stability", number(spectrum.stability_noise[index])],
       ["in float32", number(spectrum.stability_float32[index])],
       ["sign margin", number(spectrum.sign_margin[index])],
     ];
-    const cluster = clusterWith(spectrum, index);
     const notes = [];
-    if (cluster) notes.push(`In a near-degenerate cluster: singular values ${cluster[0]} to ${cluster[1]} are within ${percent(spectrum.cluster_spread[index], 1)} of each other, so that their vectors are determined only together.`);
+    const { determined } = svdlens.sweep.catalogue();
+    if (spectrum.stability_noise[index] < determined)
+      notes.push(
+        `Not determined by the weights: noise on them turns this vector to a |cos| of ${number(spectrum.stability_noise[index])} with itself, on average; ` +
+          `from ${number(determined)} on it would count as determined. ` +
+          (cluster ? `Singular values ${cluster[0]} to ${cluster[1]} are within ${percent(spectrum.cluster_spread[index], 1)} of each other: what their vectors span is determined better than each of them.` : "")
+      );
     if (spectrum.cluster[index] < 0) notes.push("Null space: the singular value is zero but for rounding.");
     return element(
       "div",

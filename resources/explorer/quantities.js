@@ -39,7 +39,7 @@ svdlens.quantities = (function () {
     { key: "top", name: "Largest singular value", scale: "log", fact: "top" },
     { key: "energy", name: "Energy of the kept values", scale: "share", fact: "energy" },
     { key: "stability", name: "Stability, median", scale: "share", fact: "stability" },
-    { key: "together", name: "In near-degenerate clusters", scale: "share", fact: "together" },
+    { key: "undetermined", name: "Not determined by the weights", scale: "share", fact: "undetermined" },
   ];
 
   /** @param {string | undefined} key */

@@ -12,12 +12,12 @@ svdlens.spectrum = (function () {
   const SMALLEST = 1e-6; // of the largest; below that is null space
 
   /**
-   * Values on a logarithmic axis, near-degenerate ones joined.
+   * Values on a logarithmic axis, and below it which vectors the weights leave undetermined.
    * @param {Spectrum} spectrum
    * @param {number} directions how many of them have lists
    */
   function drawingOf(spectrum, directions) {
-    const { value, cluster } = spectrum;
+    const { value, stability_noise } = spectrum;
     const shown = [];
     for (let i = 0; i < value.length; i++) if (value[i] > SMALLEST * value[0]) shown.push(i);
     if (!shown.length) return element("p", { class: "note" }, "All singular values are zero.");
@@ -30,8 +30,8 @@ svdlens.spectrum = (function () {
     /** @param {number} singularValue */
     const y = (singularValue) => 6 + ((HEIGHT - BOTTOM - 14) * (high - Math.log10(singularValue))) / (high - low);
     const line = shown.map((i, place) => `${place ? "L" : "M"}${x(i).toFixed(1)} ${y(value[i]).toFixed(1)}`).join("");
-    const clusters = clustersOf(cluster, shown.length).map(([first, last]) =>
-      drawing("rect", { class: "cluster", x: x(first) - 1, width: x(last) - x(first) + 2, y: HEIGHT - BOTTOM - 3, height: 3 })
+    const undetermined = undeterminedRuns(stability_noise, svdlens.sweep.catalogue().determined).map(([first, last]) =>
+      drawing("rect", { class: "undetermined", x: x(first) - 1, width: x(last) - x(first) + 2, y: HEIGHT - BOTTOM - 3, height: 3 })
     );
     const last = value.length - 1;
     const lastWithLists = directions - 1;
@@ -41,7 +41,7 @@ svdlens.spectrum = (function () {
       "svg",
       { class: "spectrum", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title },
       lastWithLists < last && drawing("rect", { class: "with-lists", x: LEFT, width: x(lastWithLists) - LEFT, y: 2, height: HEIGHT - BOTTOM - 2 }),
-      ...(many ? [] : clusters),
+      ...(many ? [] : undetermined),
       drawing("line", { class: "axis", x1: LEFT, x2: WIDTH - 6, y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM }),
       drawing("path", { class: "line", d: line }),
       ...(many ? [] : shown.map((i) => drawing("circle", { class: "point", cx: x(i).toFixed(1), cy: y(value[i]).toFixed(1), r: 1.4 }))),
@@ -80,5 +80,23 @@ svdlens.spectrum = (function () {
     return clusters;
   }
 
-  return { drawingOf, clustersOf };
+  /**
+   * Runs of directions that the weights leave undetermined, as the first and the last of each, in order.
+   * @param {ArrayLike<number>} stability of each direction; NaN in the null space and where it was not measured
+   * @param {number} determined the stability from which on a direction is determined
+   */
+  function undeterminedRuns(stability, determined) {
+    /** @type {[first: number, last: number][]} */
+    const runs = [];
+    for (let first = 0; first < stability.length; first++) {
+      if (!(stability[first] < determined)) continue;
+      let last = first;
+      while (stability[last + 1] < determined) last++;
+      runs.push([first, last]);
+      first = last;
+    }
+    return runs;
+  }
+
+  return { drawingOf, clustersOf, undeterminedRuns };
 })();

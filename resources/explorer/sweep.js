@@ -4,7 +4,7 @@ var svdlens = window.svdlens || {};
 
 // --- the catalogue, as scripts/svdlens/explorer/build.py writes it ---
 
-/** @typedef {{tokens: number, beyond: number, basis: string, matrices: Record<string, string>, settings: {name: string}[], models: Model[]}} Catalogue */
+/** @typedef {{tokens: number, beyond: number, determined: number, basis: string, matrices: Record<string, string>, settings: {name: string}[], models: Model[]}} Catalogue */
 /**
  * @typedef {object} Model
  * @property {string} name

@@ -302,6 +302,12 @@ def test_singular_values_are_those_of_the_tables(built, sweep):
         for name in ("energy", "gap", "stability_noise", "stability_float32", "sign_margin", "cluster_spread"):
             expected = [rounded(value) for value in table.loc[table["index"] < directions, name]]
             np.testing.assert_allclose(columns[name], expected, rtol=1e-12)
+        noise = table.groupby(["layer", "head"], dropna=False)["stability_noise"]
+        facts_of_cells = built.shard(entry["summary"])[0]
+        shares = noise.apply(lambda known: (known.dropna() < built.catalogue["determined"]).mean())
+        for name, expected in (("undetermined", shares), ("stability", noise.median())):
+            found = facts_of_cells[f"spectra.{name}"]
+            np.testing.assert_allclose(found, [rounded(value) for value in expected], rtol=1e-12)
 
 
 def test_fractions_are_those_of_the_table_and_counts_those_of_the_labels(built, sweep):

@@ -32,7 +32,7 @@ function summarySource() {
       k: column(6), n: column(7), low: same(0.5), high: same(0.9), control_fraction: same(0.25), excess: same(-0.125), excess_low: same(-0.2), excess_high: same(0.1),
       "labels.ok": [8, 8, 8, 8, 8, 6, 0, 0], "labels.common": [0, 1, 2, 3, 4, 5, 0, 0], "labels.calibrated": [8, 8, 8, 8, 8, 8, 0, 0],
       "labels.beyond": [1, 1, 1, 1, 5, 1, 0, 0], "labels.log_rank": [[6, 6, 6, 6, 5, 7, NaN, NaN], 3],
-      "spectra.top": [[1.5, 2, 3, NaN], 4], "spectra.energy": [[0.5, 0.5, 0.75, 0.5], 3], "spectra.stability": [[1, 1, 0.5, 1], 3], "spectra.together": [[0, 0, 0.25, 0], 3],
+      "spectra.top": [[1.5, 2, 3, NaN], 4], "spectra.energy": [[0.5, 0.5, 0.75, 0.5], 3], "spectra.stability": [[1, 1, 0.5, 1], 3], "spectra.undetermined": [[0, 0, 0.25, 0], 3],
     },
     FACTS
   );
@@ -85,7 +85,7 @@ test("counts are summed over the sides that are asked for", async () => {
 test("facts of spectra need no labels", async () => {
   const { valueOf } = await open();
   assert.deepEqual(valueOf("top", 1, 0, { ...READING, labelling: null }), { value: 3 });
-  assert.deepEqual(valueOf("together", 1, 0), { value: 0.25 });
+  assert.deepEqual(valueOf("undetermined", 1, 0), { value: 0.25 });
 });
 
 test("a value in words has what stands beside it", async () => {

@@ -51,7 +51,7 @@ function smallSweep() {
     model.matrices[frame.matrix] = Object.fromEntries(entries);
   });
   const settings = [{ name: "raw" }, { name: "fold" }];
-  return { catalogue: { tokens: TOKENS, beyond: 0.05, settings, models: [model] }, files, lists };
+  return { catalogue: { tokens: TOKENS, beyond: 0.05, determined: 0.9, settings, models: [model] }, files, lists };
 }
 
 function writeTable(write, frame, tables, table) {

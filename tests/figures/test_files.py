@@ -87,7 +87,7 @@ def test_files_are_those_of_the_scope():
 
 def test_options_say_what_the_configuration_says():
     assert figure_options(SWEEP, "fraction_by_layer")["criterion"] == "q_value < 0.05"
-    assert figure_options(SWEEP, "near_degenerate") == {"cluster_tolerance": 0.01, "directions": 64}
+    assert figure_options(SWEEP, "near_degenerate") == {"weight_noise": 0.01, "directions": 64}
     assert figure_options(sweep_with(directions="all"), "near_degenerate")["directions"] is None
     assert figure_options(sweep_with(sweep={"models": ["own", "rotary"]}), "spectra")["rotary"] == ["rotary"]
     published = sweep_with(sweep={"labellers": ["coherence", "published"]}, figures={"labeller": "published"})

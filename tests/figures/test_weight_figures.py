@@ -55,19 +55,26 @@ def tokens_frame(words=HOSTILE, matrix="ov", layers=2, heads=2, directions=7, k=
 
 
 def spectra_frame(matrix="ov", layers=4, heads=3, rank=16, seed=0):
-    """A table of spectra whose last two values are numerical null space, with clusters of up to three."""
+    """A table of spectra whose last two values are numerical null space; stability is known of the first 10."""
     generator = np.random.default_rng(seed)
     rows = []
     for layer in range(layers):
         for head in range(heads) if matrix == "ov" else [None]:
             values = np.sort(np.exp(-np.linspace(0, 3, rank) + 0.1 * generator.normal(size=rank)) * (layer + 1))[::-1]
             values[-2:] = values[0] * 1e-9, 0.0
-            clusters = np.cumsum(np.append(0, generator.integers(0, 2, rank - 3)))
+            stability = np.where(np.arange(rank) < min(10, rank - 2), generator.beta(3, 0.5, rank), np.nan)
             rows += [
-                {"matrix": matrix, "layer": layer, "head": head, "index": index, "value": value, "cluster": cluster}
-                for index, (value, cluster) in enumerate(zip(values, [*clusters, None, None], strict=True))
+                {
+                    "matrix": matrix,
+                    "layer": layer,
+                    "head": head,
+                    "index": index,
+                    "value": value,
+                    "stability_noise": noise,
+                }
+                for index, (value, noise) in enumerate(zip(values, stability, strict=True))
             ]
-    keys = {"matrix": "category", "layer": "int16", "index": "int16", "cluster": "Int16", "head": "Int16"}
+    keys = {"matrix": "category", "layer": "int16", "index": "int16", "head": "Int16"}
     return pd.DataFrame(rows).astype(keys)
 
 
@@ -111,8 +118,8 @@ def growth_figure(frame=None):
 
 
 def near_degenerate_figure(frame=None, directions=10):
-    data = near_degenerate_data(sweep_frame() if frame is None else frame, directions=directions)
-    return data, draw_near_degenerate(data, tolerance=0.01, directions=directions)
+    data = near_degenerate_data(sweep_frame() if frame is None else frame)
+    return data, draw_near_degenerate(data, noise=0.01, directions=directions)
 
 
 FIGURES = {
@@ -242,28 +249,24 @@ def test_growth_is_that_of_the_table():
         assert len(axes.collections) == (2 if matrix == "ov" else 0)
 
 
-def test_clusters_are_those_of_the_table():
+def test_undetermined_are_those_that_the_table_says():
     frame = sweep_frame()
-    data, figure = near_degenerate_figure(frame, directions=5)
+    frame.loc[0, "stability_noise"] = 0.9  # determined, if only just
+    data, figure = near_degenerate_figure(frame)
     for one in data.itertuples(index=False):
         keys = [one.model, one.setting, one.matrix, one.layer]
         here = frame[(frame[["model", "setting", "matrix", "layer"]].astype(object) == keys).all(axis=1)]
-        sizes = []
-        for _, head in here.groupby("head", dropna=False):
-            clusters = list(head["cluster"].astype(object).fillna("none"))
-            sizes += [clusters.count(cluster) for cluster in clusters[:5]]
-        assert (one.n, one.k, one.longest) == (len(sizes), sum(size > 1 for size in sizes), max(sizes))
+        known = [stability for stability in here["stability_noise"] if not np.isnan(stability)]
+        assert (one.n, one.k) == (len(known), sum(stability < 0.9 for stability in known))
+        assert one.n == (10 if one.matrix == "mlp_out" else 30) and 0 < one.k < one.n
         assert np.allclose((one.low, one.high), proportion_confint(one.k, one.n, method="wilson"))
     assert len(data) == 2 * 2 * (2 + 3)
-    assert "5 leading" in texts_of(figure)
     places = [(matrix, model) for matrix in ("ov", "mlp_out") for model in ("a", "b")]
     for axes, (matrix, model) in zip(figure.axes, places, strict=True):
         panel = data[(data["model"] == model) & (data["matrix"] == matrix)]
         assert [line.get_ydata().tolist() for line in axes.lines] == [
             panel.loc[panel["setting"] == setting, "fraction"].tolist() for setting in ("raw", "fold")
         ]
-    # Null space is no direction; without a limit everything else counts.
-    assert near_degenerate_data(frame, directions=None)["n"].eq(data["n"] // 5 * 14).all()
 
 
 # Choices and captions
@@ -324,7 +327,7 @@ def test_captions_take_every_name_from_the_data(name):
         "random_table": ["m, setting raw", "W_U"],
         "spectra": ["m, setting raw", "millionth", "head", "R²"],
         "spectrum_growth": ["setting raw", "a", "b", "largest head"],
-        "near_degenerate": ["raw", "fold", "10 leading", "0.01", "Wilson"],
+        "near_degenerate": ["raw", "fold", "10 leading", "0.01", "below 0.9", "Wilson"],
     }[name]:
         assert expected in text
 
@@ -355,7 +358,7 @@ def test_the_smallest_sweep_is_drawn():
 
 
 def test_nothing_to_draw_is_said():
-    zeros, sweep_of_zeros = spectra_frame().assign(value=0.0), sweep_frame().assign(value=0.0, cluster=None)
+    zeros, sweep_of_zeros = spectra_frame().assign(value=0.0), sweep_frame().assign(value=0.0, stability_noise=np.nan)
     spectra = [spectra_data(rows, model="m", setting="raw", matrix="ov") for rows in (zeros, zeros[:0])]
     found = [
         *((data, draw_spectra(data, rotary=False)) for data in spectra),
@@ -503,7 +506,7 @@ def test_the_script_writes_three_files_for_each_subject(tmp_path):
         "random_table": ([place | {"readout": "W_U"}], {"tokens": [gaussian]}, {"n_tokens": 5}, [7 * 2 * 5]),
         "spectra": ([place], {"spectra": [spectra]}, {"rotary": ["m"]}, [12 * 14 + 14 + 13]),
         "spectrum_growth": (settings, {"spectra": sweep}, {}, [20, 20]),
-        "near_degenerate": ([{}], {"spectra": sweep}, {"cluster_tolerance": 0.01, "directions": None}, [20]),
+        "near_degenerate": ([{}], {"spectra": sweep}, {"weight_noise": 0.01, "directions": None}, [20]),
     }
     for figure, (subjects, inputs, options, counts) in jobs.items():
         written = script(figure, tmp_path, subjects, inputs, **options)

@@ -1,6 +1,7 @@
 """Weight files with random numbers in them, and what every decomposition must be."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -19,11 +20,21 @@ def orthonormal(seed: int, size: int, count: int) -> np.ndarray:
     return np.linalg.qr(normal(seed, size, count))[0].T
 
 
-def write_weights(path: Path, layers: int, heads: int, d_model: int, d_head: int, d_mlp: int, seed: int) -> WeightFile:
+def write_weights(
+    path: Path,
+    layers: int,
+    heads: int,
+    d_model: int,
+    d_head: int,
+    d_mlp: int,
+    seed: int,
+    key_value_heads: int | None = None,
+) -> WeightFile:
     """A weight file with attention and MLP; gains are not one."""
     generator = np.random.default_rng(seed)
     shapes = {
-        **{f"attn.W_{name}": (heads, d_model, d_head) for name in "QKV"},
+        "attn.W_Q": (heads, d_model, d_head),
+        **{f"attn.W_{name}": (key_value_heads or heads, d_model, d_head) for name in "KV"},
         "attn.W_O": (heads, d_head, d_model),
         "ln1.w": (d_model,),
         "mlp.W_in": (d_model, d_mlp),
@@ -37,6 +48,21 @@ def write_weights(path: Path, layers: int, heads: int, d_model: int, d_head: int
     }
     save_file(tensors, path)
     return WeightFile(path)
+
+
+def write_steps(path: Path, weights: WeightFile, rounded: tuple[str, ...], seed: int) -> WeightFile:
+    """A file of rounding steps, for the weights of which the name ends in one of `rounded`."""
+    generator = np.random.default_rng(seed)
+    names = sorted(name for name in weights.names if rounded and name.endswith(rounded))
+    save_file({name: torch.from_numpy(generator.uniform(0.01, 0.3, weights[name].shape)) for name in names}, path)
+    return WeightFile(path)
+
+
+def no_steps() -> WeightFile:
+    """A file of rounding steps with none in it."""
+    with TemporaryDirectory() as directory:
+        save_file({}, Path(directory) / "steps.safetensors")
+        return WeightFile(Path(directory) / "steps.safetensors")  # open, it outlives its name
 
 
 def check_svd(found: Decomposition, dense: np.ndarray, rank: int, relative: float = 1e-10) -> None:

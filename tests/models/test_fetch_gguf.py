@@ -67,7 +67,13 @@ def test_a_path_may_be_a_gguf_file(tiny: tuple[Path, Path], tmp_path: Path) -> N
     path = tiny[1]
     provenance = fetch({"path": str(path), "sha256": {"tiny.gguf": sha256(path)}}, tmp_path)
     published = tmp_path / "models" / "mine"
-    names = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+    names = [
+        "config.json",
+        "model.safetensors",
+        "rounding_steps.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == sorted([*names, "provenance.json"])
     assert list(provenance["files"]) == names
     assert all(file["sha256"] == sha256(published / name) for name, file in provenance["files"].items())
@@ -87,6 +93,10 @@ def test_an_earlier_model_is_replaced(tiny: tuple[Path, Path], tmp_path: Path) -
     fetch({"path": str(tiny[0])}, tmp_path)
     provenance = fetch({"path": str(tiny[1])}, tmp_path)
     assert provenance["files"]["model.safetensors"]["sha256"] == sha256(tmp_path / "models/mine/model.safetensors")
+    assert (tmp_path / "models/mine/rounding_steps.safetensors").exists()
+    # And what belongs to it goes with it.
+    assert "rounding_steps.safetensors" not in fetch({"path": str(tiny[0])}, tmp_path)["files"]
+    assert not (tmp_path / "models/mine/rounding_steps.safetensors").exists()
 
 
 def test_another_sha256_of_the_file_is_refused(tiny: tuple[Path, Path], tmp_path: Path) -> None:

@@ -15,16 +15,16 @@ from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURE
 
 from gguf_files import SIZES, interleave_halves, llama_cpp_metadata, llama_cpp_tensors, make_gguf, write_gguf
 from svdlens.errors import SvdlensError
-from svdlens.models import gguf_conversion
+from svdlens.models import gguf_tensors
 from svdlens.models.checks import check_model_directory
 from svdlens.models.gguf_conversion import (
     GGUF_ARCHITECTURES,
-    GgufTensor,
     convert_gguf,
-    float32_rows,
     llama3_factors,
 )
 from svdlens.models.gguf_header import readable_types
+from svdlens.models.gguf_rounding import SHARE
+from svdlens.models.gguf_tensors import GgufTensor, float32_rows
 from svdlens.models.token_texts import read_vocabulary
 from svdlens.spec.architectures import ARCHITECTURES
 from tiny import make_tiny
@@ -115,11 +115,38 @@ def test_every_type_is_dequantised_as_torch_does(number: int) -> None:
 def test_pieces_of_any_size_make_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, path = make_gguf("llama", tmp_path, "Q4_1")
     whole, _ = convert(path, "llama")
-    monkeypatch.setattr(gguf_conversion, "VALUES_AT_ONCE", 100)
+    monkeypatch.setattr(gguf_tensors, "VALUES_AT_ONCE", 100)
     pieces = tmp_path / "pieces"
     pieces.mkdir()
     convert_gguf(path, pieces, "mine", "llama", "model 'mine'")
-    assert (pieces / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    for name in ("model.safetensors", "rounding_steps.safetensors"):
+        assert (pieces / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma2", "gpt2"])
+def test_steps_lie_where_the_weights_do(architecture: str, tmp_path: Path) -> None:
+    """In every group of weights with one step, all are as many steps apart as a whole number says."""
+    _, path = make_gguf(architecture, tmp_path, "Q4_1")
+    converted, quantisation = convert(path, architecture)
+    weights = load_file(converted / "model.safetensors")
+    steps = load_file(converted / "rounding_steps.safetensors")
+    layers = [name for name, found in quantisation.items() if found == "Q4_1" and ("layers." in name or "h." in name)]
+    assert sorted(steps) == sorted(layers) and len(steps) in (8, 14)
+    for name, step in steps.items():
+        weight = weights[name]
+        if architecture == "gpt2":  # nn.Linear has rows where GPT-2 has columns
+            weight, step = weight.T, step.T
+        groups = weight.reshape(len(weight), -1, SHARE)
+        numbers = (groups - groups.amin(dim=-1, keepdim=True)) / step[..., None]
+        assert (numbers - numbers.round()).abs().max() < 1e-2
+        assert numbers.max() > 5
+
+
+@pytest.mark.parametrize("quantisation", ["F32", "F16"])
+def test_what_is_not_quantised_has_no_file_of_steps(quantisation: str, tmp_path: Path) -> None:
+    _, path = make_gguf("llama", tmp_path, quantisation)
+    converted, _ = convert(path, "llama")
+    assert not (converted / "rounding_steps.safetensors").exists()
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])

@@ -12,20 +12,21 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
-from random_weights import write_weights
+from random_weights import no_steps, write_steps, write_weights
 from svdlens.errors import SvdlensError
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import Setting
 from svdlens.svd.layer_by_layer import Arrays, Compute, Task, each_layer, on_cpu, on_device
 from svdlens.svd.model_stability import measure_layers, measure_matrix
 from svdlens.svd.model_svd import decompose_layers, decompose_matrix
+from svdlens.svd.weight_noise import WeightNoise
 from svdlens.weights.factors import factors
 from svdlens.weights.weight_files import WeightFile
 
 MATRICES = ("ov", "qk", "mlp_in", "mlp_out")
 COMPUTES: dict[str, Compute] = {
     "decomposition": decompose_matrix,
-    "stability": functools.partial(measure_matrix, noise=0.01, seed=5),
+    "stability": functools.partial(measure_matrix, noise=WeightNoise(0.01, weights=no_steps(), steps=no_steps())),
 }
 each_compute = pytest.mark.parametrize("compute", COMPUTES.values(), ids=COMPUTES)
 
@@ -95,11 +96,13 @@ def test_some_of_the_layers_have_the_bytes_of_the_whole(matrix: str, compute: Co
 def test_neither_threads_nor_layers_change_a_model(tmp_path_factory, matrix, layers, heads, d_model, directions, seed):
     weights = write_weights(tmp_path_factory.mktemp("any") / "w.safetensors", layers, heads, d_model, 3, 11, seed)
     task = Task(matrix, Setting(), directions)
-    for run in (decompose_layers, functools.partial(measure_layers, noise=0.05, seed=seed)):
-        whole = run(weights, task, range(layers), threads=1)
-        assert same_bytes(run(weights, task, range(layers), threads=3), whole)
+    steps = write_steps(tmp_path_factory.mktemp("any") / "s.safetensors", weights, ("W_V", "W_K", "W_in"), seed)
+    noise = WeightNoise(0.05, weights, steps)
+    for run in (functools.partial(decompose_layers, weights), functools.partial(measure_layers, noise)):
+        whole = run(task, range(layers), threads=1)
+        assert same_bytes(run(task, range(layers), threads=3), whole)
         for layer in range(layers):
-            assert same_bytes(run(weights, task, [layer]), {name: array[[layer]] for name, array in whole.items()})
+            assert same_bytes(run(task, [layer]), {name: array[[layer]] for name, array in whole.items()})
 
 
 # --- weights that are not finite

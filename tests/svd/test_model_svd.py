@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 import decompose_matrices
-from random_weights import check_svd, orthonormal, write_weights
+from random_weights import check_svd, no_steps, orthonormal, write_weights
 from shared_data import shared
 from svdlens.errors import SvdlensError
 from svdlens.runtime.compute import device_for
@@ -23,6 +23,7 @@ from svdlens.svd.layer_by_layer import Task
 from svdlens.svd.matrix_svd import VALUE_TOLERANCE, Decomposition, decompose, fix_signs
 from svdlens.svd.model_stability import measure_layers
 from svdlens.svd.model_svd import decompose_layers
+from svdlens.svd.weight_noise import WeightNoise
 from svdlens.weights.factors import factors
 from svdlens.weights.weight_files import WeightFile
 
@@ -132,7 +133,7 @@ def run_script(
         wildcards=Wildcards({"matrix": matrix, **{name: "on" if name in switches else "off" for name in names}}),
         input=SimpleNamespace(weights=str(weights)),
         output=SimpleNamespace(svd=str(output)),
-        params=SimpleNamespace(directions=32, weight_noise=0.01, seed=0),
+        params=SimpleNamespace(directions=32),
         resources={"gpu": gpu},
         threads=threads,
         log="",
@@ -252,7 +253,7 @@ def test_degenerate_matrices(kind: str, matrix: str, tmp_path: Path) -> None:
             np.testing.assert_allclose(one.values[:4], expected[kind], atol=1e-6)
         for vectors in (one.left, one.right):
             np.testing.assert_allclose(vectors.norm(dim=-1), 1, atol=1e-5)
-    stability = measure_layers(weights, task(matrix, 64), [0], noise=0.01, seed=0)
+    stability = measure_layers(WeightNoise(0.01, weights, no_steps()), task(matrix, 64), [0])
     for cosines in stability.values():
         assert ((cosines >= 0) & (cosines <= 1)).all()
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from devices import each_device, on_cuda, switches, without_memory
-from random_weights import check_svd, normal, orthonormal, write_weights
+from random_weights import check_svd, no_steps, normal, orthonormal, write_weights
 from svdlens.errors import SvdlensError
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import Setting
@@ -17,12 +17,13 @@ from svdlens.svd.layer_by_layer import Arrays, Compute, Task, batch_on_device, e
 from svdlens.svd.matrix_svd import SIGN_TIE, Decomposition
 from svdlens.svd.model_stability import measure_matrix
 from svdlens.svd.model_svd import decompose_layers, decompose_matrix
+from svdlens.svd.weight_noise import WeightNoise
 from svdlens.weights.weight_files import WeightFile
 
 MATRICES = ("ov", "qk", "mlp_in", "mlp_out")
 COMPUTES: dict[str, Compute] = {
     "decomposition": decompose_matrix,
-    "stability": functools.partial(measure_matrix, noise=0.01, seed=5),
+    "stability": functools.partial(measure_matrix, noise=WeightNoise(0.01, weights=no_steps(), steps=no_steps())),
 }
 
 

@@ -7,8 +7,10 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from gguf_files import llama_cpp_metadata, llama_cpp_tensors, make_gguf, write_gguf
+from svdlens.models.gguf_conversion import convert_gguf
 from svdlens.spec.settings import Setting
-from svdlens.weights.extraction import GROUPS, extract_weights
+from svdlens.weights.extraction import GROUPS, extract_steps, extract_weights
 from svdlens.weights.factors import factors, unembed
 from svdlens.weights.weight_files import WeightFile, save_tensors
 from tiny import make_tiny, make_tiny_gpt2
@@ -87,6 +89,57 @@ def test_the_file_of_gains_has_what_the_other_files_have(architecture: str, tmp_
     assert sorted(gains) == sorted(elsewhere)
     assert len(gains) == (0 if architecture == "bert" else 5)
     assert all(np.array_equal(gain, elsewhere[name]) for name, gain in gains.items())
+
+
+@pytest.mark.parametrize(
+    ("architecture", "sizes"),
+    [
+        ("gpt2", {}),
+        ("llama", {}),
+        ("llama", {"num_key_value_heads": 4, "head_dim": 32}),
+        ("qwen2", {}),
+        ("gemma2", {}),
+    ],
+)
+def test_every_step_lies_where_its_weight_does(architecture: str, sizes: dict[str, int], tmp_path: Path) -> None:
+    """Weights and steps are taken apart alike: each weight is still a whole number of its own steps.
+
+    In Q4_0 that is so without an offset. The steps of a tiny model's blocks differ, so that others would not do.
+    """
+    _, path = make_gguf(architecture, tmp_path, "Q4_0", **sizes)
+    model = tmp_path / "converted"
+    model.mkdir()
+    convert_gguf(path, model, "mine", architecture, "model 'mine'")
+    outputs = {group: tmp_path / f"{group}.safetensors" for group in ("attention", "mlp")}
+    extract_weights(model, outputs)
+    extract_steps(model, tmp_path / "steps.safetensors")
+    steps = load_file(tmp_path / "steps.safetensors")
+    matrices = {
+        name: weight for path in outputs.values() for name, weight in load_file(path).items() if weight.ndim > 1
+    }
+    assert sorted(steps) == sorted(matrices)
+    for name, weight in matrices.items():
+        assert steps[name].shape == weight.shape and steps[name].dtype == np.float32
+        numbers = weight / steps[name]
+        np.testing.assert_allclose(numbers, np.round(numbers), atol=1e-2)
+        assert np.abs(numbers).max() > 6
+
+
+def test_weights_that_were_not_rounded_have_no_steps(model: Path, tmp_path: Path) -> None:
+    extract_steps(model, tmp_path / "steps.safetensors")
+    assert load_file(tmp_path / "steps.safetensors") == {}
+    # And in a file in which only some were, the others have none.
+    source, path = make_gguf("gpt2", tmp_path, "Q4_0")
+    tensors = {
+        name: (values, "Q4_0" if values.ndim == 2 and "attn_qkv" in name else "F32")
+        for name, values in llama_cpp_tensors(source).items()
+    }
+    write_gguf(path, llama_cpp_metadata(source), tensors)
+    (tmp_path / "converted").mkdir()
+    convert_gguf(path, tmp_path / "converted", "mine", "gpt2", "model 'mine'")
+    extract_steps(tmp_path / "converted", tmp_path / "some.safetensors")
+    names = {name.split(".", 2)[2] for name in load_file(tmp_path / "some.safetensors")}
+    assert names == {"attn.W_Q", "attn.W_K", "attn.W_V"}
 
 
 def test_any_of_the_files_can_be_had_alone(model: Path, outputs: dict[str, Path], tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ TELLING: dict[str, tuple[set[str], set[str]]] = {
     "svdlens/readout/readout_matrix.py": ({"project_directions"}, FROM_PROJECTION),
     "svdlens/readout/top_tokens.py": ({"project_directions"}, FROM_PROJECTION),
     "svdlens/svd/matrix_svd.py": ({"decompose_matrices", "measure_stability"}, AFTER_WEIGHTS),
+    "svdlens/svd/weight_noise.py": ({"measure_stability"}, {"measure_stability", "tabulate_spectra"} | AFTER_SPECTRA),
     "svdlens/svd/stability.py": ({"measure_stability"}, {"measure_stability", "tabulate_spectra"} | AFTER_SPECTRA),
     "svdlens/svd/spectrum.py": ({"tabulate_spectra"}, {"tabulate_spectra"} | AFTER_SPECTRA),
     "svdlens/labels/coherence/naming.py": ({"label_directions"}, {"label_directions"} | AFTER_LABELS),

@@ -68,10 +68,7 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "tokens": ({"tokens": 30}, {"project_directions"} | AFTER_LISTS),
     "random_directions": ({"random_directions": 40}, {"project_directions"} | AFTER_LISTS),
     "controls": ({"controls": ["random_unit"]}, {"project_directions", "list_paper_figures"} | AFTER_LISTS),
-    "seed": (
-        {"seed": 1},
-        {"measure_stability", "tabulate_spectra", "project_directions"} | AFTER_SPECTRA | AFTER_LISTS,
-    ),
+    "seed": ({"seed": 1}, {"project_directions"} | AFTER_LISTS),
     "directions": ({"directions": 4}, AFTER_WEIGHTS),
 }
 

@@ -272,6 +272,8 @@ def test_metadata_tell_the_origin_and_nothing_of_the_machine(finished: Workflow)
             origin = source.get("labels", source)
             assert (origin["model"], origin["revision"], origin["setting"]) == ("tiny", None, [])
             assert origin["weights_sha256"] == weights
+            if stage == "spectra":
+                assert set(origin["noise"].values()) == {"normal, 0.01 standard deviations"}
 
     texts = {name: content for name, content in finished.artefacts().items() if name.endswith((".csv", ".json"))}
     texts |= {

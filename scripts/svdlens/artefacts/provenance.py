@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from safetensors import safe_open
+
 from svdlens.artefacts.table_schemas import read_metadata
 
 ROTARY_QK = "W_Q W_K^T is the content term at relative position 0: position embeddings are rotary"
@@ -19,6 +21,13 @@ def table_facts(provenance: Path, matrix: str | None = None, **facts: object) ->
     if matrix == "qk" and model["rotary"]:
         facts["qk"] = ROTARY_QK
     return {"model": model["model"], "revision": model["revision"], "weights_sha256": weights, **facts}
+
+
+def noise_of(stability: str) -> dict[str, str]:
+    """By factor of the matrix, which noise the stability in this file is of (svd/weight_noise.py); its metadata."""
+    with safe_open(stability, framework="numpy") as file:
+        noise: dict[str, str] = json.loads(file.metadata()["noise"])
+    return noise
 
 
 def labeller_networks(fractions: Path) -> set[str]:

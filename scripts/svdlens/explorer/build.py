@@ -41,6 +41,7 @@ from svdlens.explorer.table_shards import (
     write_summary,
 )
 from svdlens.spec.controls import RANDOM_UNIT
+from svdlens.spec.determined import DETERMINED
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 
 TOKENS = 20  # of each list
@@ -76,6 +77,7 @@ def build_explorer(sources: Sequence[Source], fractions: Path, static: Sequence[
     catalogue = {
         "tokens": TOKENS,
         "beyond": BEYOND,
+        "determined": DETERMINED,
         "schema_version": read_metadata(sources[0].tokens)["schema_version"],
         "basis": read_metadata(sources[0].tokens)["basis"],
         "matrices": {name: kind.short_title for name, kind in MATRIX_KINDS.items()},

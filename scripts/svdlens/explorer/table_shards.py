@@ -12,6 +12,7 @@ from svdlens.explorer.read_tables import Frame, Labels, Lists, codes, integers
 from svdlens.explorer.search_index import Vocabulary, parts_of, postings_of, reading_order
 from svdlens.explorer.shard_format import Column, number_codes, write_shard
 from svdlens.labels.labeller import NOT_INTERPRETABLE
+from svdlens.spec.determined import DETERMINED
 
 DIGITS = 3  # of scores and of most other numbers
 VALUE_DIGITS = 4  # of singular values, neighbours of which are often close
@@ -165,19 +166,16 @@ def write_summary(
         columns.append(Column(f"labels.{name}", flat, DIGITS if name == "log_rank" else None))
 
     stored = slice(0, frame.directions)
-    clusters = spectra["cluster"]
-    in_cluster = np.zeros(clusters.shape, dtype=bool)
-    together = (clusters[:, 1:] == clusters[:, :-1]) & (clusters[:, 1:] >= 0)
-    in_cluster[:, 1:] |= together
-    in_cluster[:, :-1] |= together
     noise = spectra["stability_noise"][:, stored]
-    median = np.full(len(noise), np.nan)
-    some = ~np.isnan(noise).all(axis=1)
+    known = ~np.isnan(noise)  # neither null space nor, in a sweep without stability, everything
+    some = known.any(axis=1)
+    median, undetermined = np.full((2, len(noise)), np.nan)
     median[some] = np.nanmedian(noise[some], axis=1)
+    undetermined[some] = (noise[some] < DETERMINED).sum(axis=1) / known[some].sum(axis=1)
     columns += [
         Column("spectra.top", spectra["value"][:, 0], VALUE_DIGITS),
         Column("spectra.energy", spectra["energy"][:, frame.directions - 1], DIGITS),
         Column("spectra.stability", median, DIGITS),
-        Column("spectra.together", in_cluster[:, stored].mean(axis=1), DIGITS),
+        Column("spectra.undetermined", undetermined, DIGITS),
     ]
     return write_shard(target, f"{stem}_summary", columns, facts)

@@ -62,9 +62,11 @@ def basis_data(
     counted = count_rows(labels, criterion)
     if counted.empty:
         return in_sweep(pd.DataFrame(columns=[*KEYS, "source", "n", "k"]), swept, labeller_networks)
-    beside = count_rows(controls, criterion) if len(controls) else counted.iloc[:0].assign(control="")
-    beside = controls_of_labelled(beside.assign(source=beside["control"].astype(str)), counted)
-    rows = pd.concat([counted.assign(source=SINGULAR), beside[beside["source"].isin(SOURCES)]], ignore_index=True)
+    rows = counted.assign(source=SINGULAR)
+    if len(controls):
+        beside = count_rows(controls[controls["control"].isin(SOURCES)], criterion)
+        beside = controls_of_labelled(beside.assign(source=beside["control"].astype(str)), counted)
+        rows = pd.concat([rows, beside], ignore_index=True)
     last = rows["model"].map(counted.groupby("model")["layer"].max())
     of_none = rows["layer"].isna()
     pieces = [

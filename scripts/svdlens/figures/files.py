@@ -180,8 +180,8 @@ def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
 
     places: (model, setting, matrix) of the sweep. labeller: whose labels are drawn; labellers: all of the sweep.
     criterion: when a list counts as interpretable. basis: what the directions are. controls: those of the sweep;
-    n_controls: directions of random_unit and gaussian; n_rotated: of rotated.
-    switches: of each setting. cluster_tolerance: the relative distance of neighbouring singular values in one cluster.
+    n_controls: directions of random_unit and gaussian; n_rotated: of rotated. switches: of each setting. weight_noise:
+    in standard deviations of each factor, on weights that are not quantised.
     directions: leading ones of each matrix that are kept, None for all. n_tokens: of each direction in a table of
     tokens. rotary: the models with rotary position embeddings. published: (model, matrix) of the published answers.
     """
@@ -196,7 +196,7 @@ def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
         "n_controls": config["random_directions"],
         "n_rotated": config["rotated_directions"],
         "switches": {setting: config["settings"][setting] for setting in sweep.swept_settings()},
-        "cluster_tolerance": config["cluster_tolerance"],
+        "weight_noise": config["weight_noise"],
         "directions": None if config["directions"] == "all" else config["directions"],
         "n_tokens": config["figures"]["token_table_tokens"],
         "rotary": [model for model in sweep.models if sweep.architecture(model).rotary],

@@ -1,4 +1,4 @@
-"""The figure near_degenerate: the share of directions that the weights determine only together with neighbours."""
+"""The figure near_degenerate: the share of directions that noise on the weights leaves undetermined."""
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from svdlens.figures.style import (
     setting_styles,
     whole_number_ticks,
 )
+from svdlens.spec.determined import DETERMINED
 
 KEYS = ["model", "setting", "matrix", "layer"]
 PANEL_WIDTH, PANEL_HEIGHT = 2.1, 1.35  # inches
@@ -24,50 +25,45 @@ PANEL_WIDTH, PANEL_HEIGHT = 2.1, 1.35  # inches
 
 def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
     """One figure, of the table of spectra of the sweep."""
-    directions = options["directions"]
-    table = pd.read_parquet(inputs["spectra"], columns=[*KEYS, "head", "index", "cluster"])
-    data = near_degenerate_data(table, directions=directions)
-    yield data, draw_near_degenerate(data, tolerance=options["cluster_tolerance"], directions=directions)
+    table = pd.read_parquet(inputs["spectra"], columns=[*KEYS, "stability_noise"])
+    data = near_degenerate_data(table)
+    yield data, draw_near_degenerate(data, noise=options["weight_noise"], directions=options["directions"])
 
 
-def near_degenerate_data(frame: pd.DataFrame, *, directions: int | None) -> pd.DataFrame:
-    """One row per model, setting, matrix and layer: how many directions are in a near-degenerate cluster.
+def near_degenerate_data(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row per model, setting, matrix and layer: how many directions noise leaves undetermined.
 
-    `frame` is the table of spectra of the sweep, `directions` the leading ones that count (None: all). Null space does
-    not count. Columns: model, setting, matrix, layer, n (directions of all heads), k (those in a cluster of
-    at least two), fraction, low, high (Wilson 95 %), longest (directions of the longest cluster). In the order of the
-    table.
+    `frame` is the table of spectra of the sweep. Directions of which no stability is known do not count: those beyond
+    the stored ones, and null space. Columns: model, setting, matrix, layer, n (directions of all heads), k (those with
+    stability_noise below DETERMINED), fraction, low, high (Wilson 95 %). In the order of the table.
     """
     rows = pd.DataFrame(
         {
             **{name: as_text(frame[name]) for name in ("model", "setting", "matrix")},
-            **{name: whole_numbers(frame[name]) for name in ("layer", "head", "index", "cluster")},
+            "layer": whole_numbers(frame["layer"]),
+            "stability": frame["stability_noise"].astype(float),
         }
     )
-    rows = rows[rows["cluster"].notna()]
-    # A cluster counts whole, also what of it lies beyond the leading directions.
-    rows["size"] = rows.groupby([*KEYS, "head", "cluster"], dropna=False)["index"].transform("size")
-    if directions is not None:
-        rows = rows[rows["index"] < directions]
-    rows["shared"] = rows["size"] > 1
-    grouped = rows.groupby(KEYS, sort=False)
-    data = grouped.agg(n=("shared", "size"), k=("shared", "sum"), longest=("size", "max")).reset_index()
+    rows = rows[rows["stability"].notna()]
+    rows["undetermined"] = rows["stability"] < DETERMINED
+    data = rows.groupby(KEYS, sort=False)["undetermined"].agg(n="size", k="sum").reset_index()
     data["fraction"] = data["k"] / data["n"]
     data["low"], data["high"] = wilson_interval(data["k"], data["n"])
-    return data[[*KEYS, "n", "k", "fraction", "low", "high", "longest"]]
+    return data[[*KEYS, "n", "k", "fraction", "low", "high"]]
 
 
-def draw_near_degenerate(data: pd.DataFrame, *, tolerance: float, directions: int | None) -> Figure:
+def draw_near_degenerate(data: pd.DataFrame, *, noise: float, directions: int | None) -> Figure:
     """The rows of near_degenerate_data: a column of panels per model, a row per matrix, a line per setting.
 
-    `tolerance`: the relative distance under which neighbours are in one cluster; `directions` as for the data.
+    `noise` (weight_noise) and `directions` (the leading ones that are stored, None: all) are those of the sweep.
     """
     if data.empty:
         return panel_figure(
-            "Directions in near-degenerate clusters",
+            "Directions that noise leaves undetermined",
             "",
             [],
-            nothing="No singular value is above zero: there is nothing to draw.",
+            nothing="No stability is known (every singular value is zero, or `stability` is false): there is nothing "
+            "to draw.",
         )
     models = list(dict.fromkeys(data["model"]))
     settings = list(dict.fromkeys(data["setting"]))
@@ -112,18 +108,19 @@ def draw_near_degenerate(data: pd.DataFrame, *, tolerance: float, directions: in
         handles = [Line2D([], [], **styles[setting], lw=2, label=setting) for setting in settings]
         frame_figure(
             figure,
-            "Directions that are determined only together",
-            near_degenerate_caption(tolerance, directions),
+            "Directions that noise leaves undetermined",
+            near_degenerate_caption(noise, directions),
             handles,
         )
     return figure
 
 
-def near_degenerate_caption(tolerance: float, directions: int | None) -> str:
-    """What is counted, and what a cluster is. Arguments as for draw_near_degenerate."""
+def near_degenerate_caption(noise: float, directions: int | None) -> str:
+    """What is counted, and under which noise. Arguments as for draw_near_degenerate."""
     counted = "all" if directions is None else f"at most the {directions:,} leading"
     return (
-        f"Share of {counted} singular directions of each matrix that lie in a near-degenerate cluster: a run of at "
-        f"least two singular values, neighbours closer than {tolerance:.3g} of the larger. Within it the weights "
-        "determine the subspace, but no single vector. Bands: Wilson 95 % intervals, as if directions were independent."
+        f"Share of {counted} singular directions of each matrix that the weights leave undetermined: under noise on "
+        f"them, |cos| to the direction of the same index is below {DETERMINED:g} (root mean square). The noise is the "
+        f"rounding of quantised weights, else {noise:.3g} standard deviations. Bands: Wilson 95 % intervals, as if "
+        "directions were independent."
     )

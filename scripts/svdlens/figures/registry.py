@@ -102,12 +102,12 @@ FIGURES = {
         ),
         FigureEntry(
             name="near_degenerate",
-            shows="share of directions in near-degenerate clusters, whose singular values are too close to tell their "
-            "vectors apart",
+            shows="share of directions that noise on the weights leaves undetermined, because singular values are too "
+            "close to tell their vectors apart",
             category="Spectra",
             scope="sweep",
             inputs={"spectra": SPECTRA},
-            options=("cluster_tolerance", "directions"),
+            options=("weight_noise", "directions"),
         ),
         FigureEntry(
             name="fraction_by_layer",

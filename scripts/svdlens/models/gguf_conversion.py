@@ -7,7 +7,6 @@ with the model. In every function `where` begins the messages of errors; it says
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ from svdlens.errors import SvdlensError
 from svdlens.models.checkpoint_layouts import LAYOUTS, dimension, required_tensors
 from svdlens.models.checks import complete_config
 from svdlens.models.gguf_header import check_gguf
-from svdlens.models.safetensors_files import SINGLE, write_in_pieces
+from svdlens.models.gguf_rounding import has_steps, step_rows, steps_shape
+from svdlens.models.gguf_tensors import ANOTHER, GgufTensor, float32_rows, read_gguf
+from svdlens.models.safetensors_files import SINGLE, STEPS, write_in_pieces
 from svdlens.spec.architectures import ARCHITECTURES
 
 # Those of ARCHITECTURES for which transformers makes a configuration from a GGUF file; the same names in both.
@@ -27,27 +28,13 @@ TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "ml
 FREQUENCIES = "rope_freqs.weight"
 # What a Llama 3 was trained with beside `factor`, which is all that its GGUF file keeps.
 LLAMA3_ROPE = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
-VALUES_AT_ONCE = 1 << 20
-
-ANOTHER = "Use a file that llama.cpp's converter wrote, or a directory with safetensors."
-
-
-@dataclass(frozen=True)
-class GgufTensor:
-    """A tensor of a GGUF file.
-
-    quantisation: its type, such as Q4_1. shape: rows first. data: [..., bytes of a row], or the values themselves where
-    they are F32 or F16; mapped from the file, not read.
-    """
-
-    quantisation: str
-    shape: tuple[int, ...]
-    data: np.ndarray
 
 
 def convert_gguf(path: Path, directory: Path, model: str, architecture: str, where: str) -> dict[str, str]:
     """Write the model in a GGUF file into `directory`, as config.json, tokenizer files and model.safetensors.
 
+    And rounding_steps.safetensors, if it is quantised: how coarsely the matrices of its layers are rounded, by their
+    names in model.safetensors and in the same order, one step for every SHARE neighbours (gguf_rounding.py).
     model, architecture: its name and architecture in config.yaml. Returns the quantisation of each tensor (F32, Q4_1,
     ...) by its name in model.safetensors. Raises SvdlensError if the file is damaged, is of another architecture, has
     no tokenizer, or has not exactly the tensors that its metadata ask for.
@@ -64,27 +51,15 @@ def convert_gguf(path: Path, directory: Path, model: str, architecture: str, whe
     def pieces_of(name: str) -> Iterator[np.ndarray]:
         return tensor_pieces(name, tensors[names[name]], config, architecture)
 
+    def steps_of(name: str) -> Iterator[np.ndarray]:
+        return step_pieces(name, tensors[names[name]], config, architecture)
+
     write_in_pieces(directory / SINGLE, shapes, pieces_of)
+    rounded = [name for name in names if names[name].startswith("blk.") and has_steps(tensors[names[name]])]
+    if rounded:
+        steps_shapes = {name: steps_shape(tensors[names[name]], is_transposed(name, architecture)) for name in rounded}
+        write_in_pieces(directory / STEPS, steps_shapes, steps_of)
     return {name: tensors[names[name]].quantisation for name in names}
-
-
-def read_gguf(path: Path, where: str) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
-    """Metadata by key, None for arrays, and tensors by name, of a file that has passed check_gguf."""
-    from gguf import GGUFReader, GGUFValueType
-
-    try:
-        reader = GGUFReader(path)
-        metadata = {
-            key: None if field.types[0] == GGUFValueType.ARRAY else field.contents()
-            for key, field in reader.fields.items()
-        }
-    except Exception as error:  # check_gguf should have said it better
-        raise SvdlensError(f"{where}: the library gguf cannot read {path.name} ({error}). {ANOTHER}") from error
-    tensors = {
-        tensor.name: GgufTensor(tensor.tensor_type.name, tuple(map(int, reversed(tensor.shape))), tensor.data)
-        for tensor in reader.tensors
-    }
-    return metadata, tensors
 
 
 def check_metadata(metadata: Mapping[str, Any], model: str, architecture: str, where: str) -> None:
@@ -276,6 +251,14 @@ def tensor_pieces(name: str, tensor: GgufTensor, config: Mapping[str, Any], arch
     return float32_rows(tensor, order)
 
 
+def step_pieces(name: str, tensor: GgufTensor, config: Mapping[str, Any], architecture: str) -> Iterator[np.ndarray]:
+    """The rounding steps of a tensor, float32, in the layout of tensor_pieces."""
+    order = row_order(name, tensor.shape[0], config, architecture)
+    if is_transposed(name, architecture):
+        return iter([np.concatenate(list(step_rows(tensor, order))).T])
+    return step_rows(tensor, order)
+
+
 def row_order(name: str, n_rows: int, config: Mapping[str, Any], architecture: str) -> np.ndarray:
     """Which row of the GGUF file is each row of the tensor with this name in model.safetensors: [n_rows]."""
     order = np.arange(n_rows)
@@ -286,23 +269,6 @@ def row_order(name: str, n_rows: int, config: Mapping[str, Any], architecture: s
             if f".self_attn.{layer}." in name:
                 return order.reshape(config[n_heads], -1, 2).swapaxes(1, 2).ravel()
     return order
-
-
-def float32_rows(tensor: GgufTensor, order: np.ndarray | None = None) -> Iterator[np.ndarray]:
-    """The values of a tensor as float32, some rows at a time.
-
-    order: [n_rows], which row comes when; as they are stored, if None.
-    """
-    from gguf import GGMLQuantizationType, dequantize
-
-    kind = GGMLQuantizationType[tensor.quantisation]
-    order = np.arange(tensor.shape[0]) if order is None else order
-    if len(tensor.shape) == 1:
-        yield dequantize(np.asarray(tensor.data), kind)[order]
-        return
-    rows_at_once = max(1, VALUES_AT_ONCE // math.prod(tensor.shape[1:]))
-    for row in range(0, len(order), rows_at_once):
-        yield dequantize(tensor.data[order[row : row + rows_at_once]], kind)
 
 
 def save_config(config: Mapping[str, Any], architecture: str, directory: Path, where: str) -> None:

@@ -4,12 +4,15 @@ Quantised weights are whole multiples of a step that a few neighbours in a row s
 rounded to the nearest, a weight is off by up to half a step, which is the noise that its quantisation put on it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from svdlens.errors import SvdlensError
-from svdlens.models.gguf_conversion import GgufTensor
+from svdlens.models.gguf_tensors import GgufTensor, stored_rows
+
+SHARE = 16
+"""So many neighbours in a row have one step, in all types of BLOCK_LAYOUTS."""
 
 
 @dataclass(frozen=True)
@@ -39,31 +42,35 @@ BLOCK_LAYOUTS = {
 }
 
 
-def rounding_steps(tensor: GgufTensor) -> np.ndarray:
-    """The step of each weight, float32 and at least 0, in the shape and the order of rows of the file (row_order).
+def has_steps(tensor: GgufTensor) -> bool:
+    """Whether it is a matrix that was rounded to steps: of a type of BLOCK_LAYOUTS.
+
+    Not so F32, F16 and BF16, which are not quantised, and types whose weights lie on no even grid (IQ4_NL and others).
+    """
+    return len(tensor.shape) == 2 and tensor.quantisation in BLOCK_LAYOUTS
+
+
+def steps_shape(tensor: GgufTensor, transposed: bool) -> tuple[int, ...]:
+    """The shape of the steps of an [n, m] tensor, one for every SHARE neighbours in a row."""
+    n, m = tensor.shape
+    return (m // SHARE, n) if transposed else (n, m // SHARE)
+
+
+def step_rows(tensor: GgufTensor, order: np.ndarray) -> Iterator[np.ndarray]:
+    """The steps of an [n, m] tensor that has some: [rows, m / SHARE], float32 and at least 0, some rows at a time.
 
     What the library gguf makes of blocks in which all whole numbers are 1, less what it makes of those in which all are
-    0. Of F16 and BF16 the distance between a weight and the next larger one of that type, of F32, which rounds nothing,
-    0. Holds the whole tensor. Raises SvdlensError for types whose weights lie on no even grid (IQ4_NL and others).
+    0. order: [n], which row of the file comes when.
     """
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, dequantize
 
-    if tensor.quantisation == "F32":
-        return np.zeros(tensor.shape, np.float32)
-    if tensor.quantisation == "F16":
-        return np.spacing(np.abs(tensor.data)).astype(np.float32)
     kind = GGMLQuantizationType[tensor.quantisation]
-    if tensor.quantisation == "BF16":
-        _, exponents = np.frexp(dequantize(np.asarray(tensor.data), kind))
-        return np.ldexp(np.float32(1), exponents - 8)  # 8 bits, the first of which is not stored
-    if tensor.quantisation not in BLOCK_LAYOUTS:
-        raise SvdlensError(
-            f"weights of type {tensor.quantisation} lie on no even grid, so that they have no step. Types with one: "
-            f"{', '.join(BLOCK_LAYOUTS)}. Use a file of the model with such types."
-        )
     layout = BLOCK_LAYOUTS[tensor.quantisation]
-    zeros = np.array(tensor.data).reshape(-1, GGML_QUANT_SIZES[kind][1])
-    zeros[:, slice(*layout.numbers)] = 0
-    ones = zeros.copy()
-    ones[:, slice(*layout.low)] = layout.ones
-    return np.abs(dequantize(ones, kind) - dequantize(zeros, kind)).reshape(tensor.shape)
+    for rows in stored_rows(tensor, order):
+        zeros = np.array(rows).reshape(len(rows), -1, GGML_QUANT_SIZES[kind][1])
+        zeros[..., slice(*layout.numbers)] = 0
+        ones = zeros.copy()
+        ones[..., slice(*layout.low)] = layout.ones
+        # As whole rows: of many short ones the library takes its time.
+        low, high = (dequantize(blocks.reshape(rows.shape), kind) for blocks in (zeros, ones))
+        yield np.abs(high - low)[:, ::SHARE]

@@ -21,6 +21,7 @@ from svdlens.artefacts.atomic_files import atomic_path
 from svdlens.errors import SvdlensError
 
 SINGLE = "model.safetensors"
+STEPS = "rounding_steps.safetensors"  # beside the weights of a quantised model (gguf_rounding.py)
 INDEX = "model.safetensors.index.json"
 SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 

@@ -140,7 +140,7 @@ def decompose_by_gram(weight: Float[Tensor, "n m"], directions: int | None) -> D
     if directions is None:
         directions = n
     # Beyond that, squares overflow within the eigenvalue solver. Weights in float32 are far from it.
-    if directions > len(reduced) or not bool(total < 1e300):
+    if not bool(total < 1e300):
         return None
 
     squares, vectors = torch.linalg.eigh(lower_gram(reduced), UPLO="L")
@@ -150,10 +150,13 @@ def decompose_by_gram(weight: Float[Tensor, "n m"], directions: int | None) -> D
     if not bool(error <= 2 * VALUE_TOLERANCE * squares[-1]):
         return None
     values = squares.sqrt()
-    right = (left @ reduced) / values[:directions, None]
+    right = (left @ reduced) / values[: len(left), None]
     if is_centred:
         values = torch.cat([values, values.new_zeros(1)])
         left = with_ones(left)
+        if directions == n:
+            left = torch.cat([left, torch.full_like(left[:1], n**-0.5)])
+            right = torch.cat([right, vector_beside(right)[None]])
     return Decomposition(left, values, right)
 
 
@@ -164,6 +167,16 @@ def lower_gram(weight: Float[Tensor, "n m"]) -> Float[Tensor, "n n"]:
     for start in range(0, len(weight), strip):
         gram[start:, start : start + strip] = weight[start:] @ weight[start : start + strip].mT
     return gram
+
+
+def vector_beside(rows: Float[Tensor, "k m"]) -> Float[Tensor, " m"]:
+    """A unit vector that is orthogonal to the orthonormal `rows`, k < m: the coordinate that they reach least, less
+    its part in their space, taken away twice so that rounding leaves none of it."""
+    vector = torch.zeros_like(rows[0])
+    vector[rows.square().sum(dim=0).argmin()] = 1
+    for _ in range(2):
+        vector = vector - (rows @ vector) @ rows
+    return vector / vector.norm()
 
 
 def without_ones(weight: Float[Tensor, "n m"]) -> Float[Tensor, "n-1 m"]:

@@ -1,10 +1,12 @@
-"""Raw weights of a model in TransformerLens' shapes, taken once and kept as four safetensors files.
+"""Raw weights of a model in TransformerLens' shapes, taken once and kept as safetensors files.
 
     attention    blocks.L.attn.W_Q [n_heads, d_model, d_head], W_K, W_V [n_key_value_heads, d_model, d_head],
                  W_O [n_heads, d_head, d_model], blocks.L.ln1.w [d_model]
     mlp          blocks.L.mlp.W_in, W_gate (where there is one) [d_model, d_mlp], W_out [d_mlp, d_model], blocks.L.ln2.w
     unembed      unembed.W_U [d_model, d_vocab], embed.W_E [d_vocab, d_model], ln_final.w
     gains        blocks.L.ln1.w, blocks.L.ln2.w, ln_final.w once more, for jobs that need no matrices
+    steps        of what the weights in attention and mlp were rounded to multiples, under the same names: those of a
+                 quantised GGUF file; of other models nothing
 
 ln1, ln2 and ln_final are the gains by which the norm before attention, MLP and unembedding multiplies: 1 + w where the
 checkpoint has w for it. A model whose norms stand elsewhere has none of them, a model without unembedding no W_U.
@@ -17,8 +19,11 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
+from safetensors.torch import load_file
 from torch import Tensor
 
+from svdlens.models.gguf_rounding import SHARE
+from svdlens.models.safetensors_files import STEPS
 from svdlens.models.token_texts import read_vocabulary
 from svdlens.spec.architectures import ARCHITECTURES, Architecture
 from svdlens.weights.weight_files import save_tensors
@@ -31,6 +36,7 @@ GROUPS = {
     "unembed": ("unembed.W_U", "embed.W_E", "ln_final.w"),
     "gains": GAINS,
 }
+MATRICES = tuple(name for group in ("attention", "mlp") for name in GROUPS[group] if name not in GAINS)
 
 
 def extract_weights(model_directory: Path, outputs: dict[str, Path]) -> None:
@@ -58,6 +64,47 @@ def extract_weights(model_directory: Path, outputs: dict[str, Path]) -> None:
             tensors[name] = stored_weight(name, parameter.detach(), architecture, n_sharing_heads, n_tokens)
         save_tensors(path, tensors)
         del tensors
+
+
+def extract_steps(model_directory: Path, output: Path) -> None:
+    """Write the rounding steps of a checked model, float32, in the shapes of its weights; nothing if it has none.
+
+    They go through TransformerLens in place of the weights, so that each comes to lie where its weight does. Raises
+    OSError if the file cannot be written.
+    """
+    if not (model_directory / STEPS).exists():
+        save_tensors(output, {})
+        return
+    # Slow to import, and needed by this function alone.
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    steps = load_file(model_directory / STEPS)
+    config = AutoConfig.from_pretrained(model_directory)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32)
+    # All else is NaN, in the memory of one number.
+    tensors = {
+        name: each_weight(steps[name], tensor.shape) if name in steps else torch.tensor(torch.nan).expand(tensor.shape)
+        for name, tensor in model.state_dict().items()
+    }
+    model.load_state_dict(tensors, assign=True)
+    model.tie_weights()
+    bridge = TransformerBridge.boot_transformers(str(model_directory), device="cpu", hf_model=model)
+    n_heads = bridge.cfg.n_heads
+    n_sharing_heads = n_heads // (bridge.cfg.n_key_value_heads or n_heads)
+    architecture = ARCHITECTURES[config.model_type]
+    written = {}
+    for name, parameter in bridge.tl_parameters().items():
+        if name.endswith(MATRICES) and not parameter.isnan().any():
+            written[name] = stored_weight(name, parameter.detach(), architecture, n_sharing_heads, n_tokens=0)
+    save_tensors(output, written)
+
+
+def each_weight(steps: Float[Tensor, "_ _"], shape: torch.Size) -> Float[Tensor, "n m"]:
+    """The step of each weight of a matrix, of which SHARE neighbours have one."""
+    shared_by_columns = steps.shape[0] == shape[0]
+    return steps.repeat_interleave(SHARE, dim=1 if shared_by_columns else 0)
 
 
 def has_weight(name: str, architecture: Architecture) -> bool:

@@ -32,6 +32,10 @@ class WeightFile:
     def __getitem__(self, name: str) -> Float[Tensor, "..."]:
         return self.file.get_tensor(name).double()
 
+    def length(self, name: str) -> int:
+        """The first size of a tensor, without reading it."""
+        return int(self.file.get_slice(name).get_shape()[0])
+
     @property
     def layers(self) -> int:
         """The number of layers, in a file that has tensors of layers."""
