@@ -134,7 +134,9 @@ def per_cent(table: pd.DataFrame, value: str, sign: str = "") -> list[str]:
     """Values with their intervals, such as 42.7 (42.0 to 43.3)."""
     names = [value, f"{value}_low", f"{value}_high"]
     numbers = 100 * table[names]
-    return [f"{one:{sign}.1f} ({low:{sign}.1f} to {high:{sign}.1f})" for one, low, high in numbers.itertuples(index=False)]
+    return [
+        f"{one:{sign}.1f} ({low:{sign}.1f} to {high:{sign}.1f})" for one, low, high in numbers.itertuples(index=False)
+    ]
 
 
 def side_by_side(table: pd.DataFrame, cells: list[str]) -> pd.DataFrame:
@@ -146,7 +148,12 @@ def side_by_side(table: pd.DataFrame, cells: list[str]) -> pd.DataFrame:
     }
     columns = pd.Series([named[key] for key in zip(table["matrix"], table["side"], strict=True)], index=table.index)
     wide = table.assign(column=columns, cell=cells).pivot_table(
-        index=["model", "setting", "readout"], columns="column", values="cell", aggfunc="first", sort=False, observed=True
+        index=["model", "setting", "readout"],
+        columns="column",
+        values="cell",
+        aggfunc="first",
+        sort=False,
+        observed=True,
     )
     order = table[["model", "setting", "readout"]].astype(str).drop_duplicates()
     wide = order.merge(wide.reset_index(), on=["model", "setting", "readout"])
