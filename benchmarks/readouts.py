@@ -3,12 +3,13 @@
     make readouts                           the sweep of profiles/demo/readouts.yaml, and then this
     python benchmarks/readouts.py [--late]  of another sweep; of the last third of each model's layers alone
 
-Prints four tables, in per cent with 95 % intervals over matrices:
+Prints, in per cent with 95 % intervals over matrices:
 
 * rows that are more coherent than 95 % of random unit directions through the same read-out (p_direction <= .05);
 * rows that are interpretable, random directions that are, and the excess of the first over the second;
-* what each other setting changes of the first of these, matrix by matrix, where it changes lists;
-* how the read-outs do by the rule of docs/readouts.md, which says which one to look at first.
+* what other settings than the first of the sweep change of the first of these, matrix by matrix;
+* how the read-outs do by the rule of docs/readouts.md, which says which one to look at first. Scores are always of all
+  layers.
 """
 
 import argparse
@@ -65,8 +66,10 @@ def of_matrices(counts: pd.DataFrame, hit: str) -> pd.DataFrame:
 
 
 def table_of(counts: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
-    """The columns of beside_controls and beyond, beyond_low, beyond_high, one row for each of SIDE and read-out, in the
-    order of the read-outs. `controls` are labels of controls."""
+    """The columns of beside_controls and beyond, beyond_low, beyond_high, a row for each of SIDE and read-out, in_order.
+
+    `controls` are labels of controls.
+    """
     beside = counted_rows(controls[controls["control"] == RANDOM_UNIT])
     tables = []
     for key, part in counts.groupby([*SIDE, "readout"], sort=False, observed=True):
@@ -76,8 +79,16 @@ def table_of(counts: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
         beyond = shares_over_matrices(of_matrices(part, "beyond"), [])
         table[["beyond", "beyond_low", "beyond_high"]] = beyond[["fraction", "low", "high"]].to_numpy()
         tables.append(table.assign(**place))
-    table = pd.concat(tables, ignore_index=True)
-    return table.sort_values("readout", key=lambda names: names.map(list(READOUTS).index), kind="stable")
+    return in_order(pd.concat(tables, ignore_index=True))
+
+
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows model by model, as they come, and of each in the order of the read-outs."""
+    models, readouts = list(dict.fromkeys(table["model"])), list(READOUTS)
+    orders = {"model": models, "readout": readouts}
+    return table.sort_values(
+        ["model", "readout"], key=lambda column: column.map(orders[column.name].index), kind="stable"
+    )
 
 
 def changes(counts: pd.DataFrame, of: str, base: str) -> pd.DataFrame:
@@ -92,7 +103,7 @@ def changes(counts: pd.DataFrame, of: str, base: str) -> pd.DataFrame:
             change = paired_excess(by_value[value], by_value[base])
             names = ["change", "change_low", "change_high"]
             rows.append({**dict(zip(others, key, strict=True)), of: value, **dict(zip(names, change, strict=True))})
-    return pd.DataFrame(rows, columns=[*keys, "change", "change_low", "change_high"])
+    return in_order(pd.DataFrame(rows, columns=[*keys, "change", "change_low", "change_high"]))
 
 
 def by_rule(table: pd.DataFrame, counts: pd.DataFrame, scores: pd.DataFrame, setting: str, base: str) -> pd.DataFrame:
@@ -108,8 +119,9 @@ def by_rule(table: pd.DataFrame, counts: pd.DataFrame, scores: pd.DataFrame, set
     gained = means.sub(means.loc[base])
     result["ahead_models"] = (gained > 0).sum(axis=1)
     differences = changes(counts[counts["setting"] == setting], "readout", base).groupby("readout")
-    result["ahead"] = differences["change_low"].agg(lambda low: (low > 0).sum()).reindex(result.index)
-    result["behind"] = differences["change_high"].agg(lambda high: (high < 0).sum()).reindex(result.index)
+    for name, end, sign in (("ahead", "change_low", 1), ("behind", "change_high", -1)):
+        sides = differences[end].agg(lambda ends, sign=sign: (sign * ends > 0).sum())
+        result[name] = sides.reindex(result.index, fill_value=0).astype(int)
     fit = scores[(scores["setting"] == setting) & scores["test"].isin(TESTS)]
     fit = fit.assign(over=fit["value"] - fit["shuffled"])
     fit = fit.groupby(["test", "model", "readout"], observed=True)["over"].mean()
@@ -163,9 +175,8 @@ def side_by_side(table: pd.DataFrame, cells: list[str]) -> pd.DataFrame:
 def sections(labels: pd.DataFrame, controls: pd.DataFrame, scores: pd.DataFrame) -> Iterator[str]:
     """The four tables, each with a title, as Markdown."""
     counts = counts_of(labels)
-    table = table_of(counts, controls)
-    base = "W_U" if "W_U" in set(table["readout"]) else "W_E"
-    setting = next(iter(dict.fromkeys(table["setting"])))
+    setting = str(labels["setting"].iloc[0])
+    table = table_of(counts[counts["setting"] == setting], controls)
     yield "Beyond 95 % of random directions\n" + markdown_table(side_by_side(table, per_cent(table, "beyond")))
     shares = (100 * table[["fraction", "control_fraction"]]).itertuples(index=False)
     excess = per_cent(table, "excess", "+")
@@ -177,7 +188,9 @@ def sections(labels: pd.DataFrame, controls: pd.DataFrame, scores: pd.DataFrame)
         cells = per_cent(switched, "change", "+")
         yield f"Beyond, less that of setting {setting}\n" + markdown_table(side_by_side(switched, cells))
     for base in [name for name in ("W_U", "W_E") if name in set(table["readout"])]:
-        rule = by_rule(table, counts, scores, setting, base)
+        rule = by_rule(table, counts, scores, setting, base).assign(
+            passes=lambda rows: rows["passes"].map({True: "yes", False: "no"})
+        )
         rule["beyond"] = [f"{100 * share:.1f}" for share in rule["beyond"]]
         rule[TESTS] = rule[TESTS].map(lambda value: f"{value:.3f}")
         yield f"By the rule, beside {base}\n" + markdown_table(rule.astype(str))
