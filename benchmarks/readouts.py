@@ -66,7 +66,7 @@ def of_matrices(counts: pd.DataFrame, hit: str) -> pd.DataFrame:
 
 
 def table_of(counts: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
-    """The columns of beside_controls and beyond, beyond_low, beyond_high, a row for each of SIDE and read-out, in_order.
+    """The columns of beside_controls and beyond, beyond_low, beyond_high, a row for each SIDE and read-out, in_order.
 
     `controls` are labels of controls.
     """
