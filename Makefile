@@ -8,6 +8,7 @@
 # make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
 # make bench-cuda     tests and times on a CUDA device (four minutes; needs one, and PYTHON with a CUDA build of torch)
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
+# make readouts       which read-out makes which side readable (half an hour; downloads SmolLM2, 93 MB)
 # make docs           the documentation as a site that opens from disk, site/index.html; its generated tables first
 # make lint           style and types (what Snakemake's linter says is a test)
 # make lint-js        types of the explorer's scripts, which is part of it (needs npm)
@@ -24,9 +25,10 @@ LOOK := echo; cat results/tables/findings.md; echo; \
 	echo "Tables     results/tables/*.parquet"; \
 	echo "Figures    results/figures/*.png, and results/figures/MODEL/SETTING/*.png"; \
 	echo "Report     make report"
+READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled report test test-unit test-workflow test-browser bench bench-cuda label-quality docs lint lint-js models lock
+.PHONY: run sweep-bundled report test test-unit test-workflow test-browser bench bench-cuda label-quality readouts docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
 # A network that is not there is no reason to show nothing.
@@ -67,6 +69,10 @@ bench-cuda:
 
 label-quality: .venv/installed
 	$(BIN)/python benchmarks/label_quality.py
+
+readouts: .venv/installed
+	$(SNAKEMAKE) --configfile profiles/demo/readouts.yaml -- plot_readouts $(READOUT_TABLES)
+	$(BIN)/python benchmarks/readouts.py
 
 docs: .venv/installed
 	$(BIN)/python docs/update_docs.py

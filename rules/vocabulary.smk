@@ -1,6 +1,6 @@
 # From a tokenizer to what is known of its tokens. {vocabulary} is a model, or the tokenizer of lists from elsewhere.
 #
-# needs   results/models/{model}/, or a directory with a tokenizer; resources/lexicon
+# needs   results/models/{model}/ and results/weights/{model}/, or a directory with a tokenizer; resources/lexicon
 # makes   results/vocabulary/{vocabulary}/tokens.parquet: the text of each token
 #         results/vocabulary/{vocabulary}/{features,classes}.parquet: frequency, and classes of tokens
 #         results/vocabulary/{vocabulary}/embeddings.safetensors: sentence embeddings of them
@@ -56,6 +56,13 @@ def vocabulary_counts(wildcards):
     return [counts] if counts else []
 
 
+def vocabulary_weights(wildcards):
+    """The file with the unembedding of a model, which tells how frequent its tokens are where there are no counts."""
+    if wildcards.vocabulary in config["models"] and not vocabulary_counts(wildcards):
+        return [f"results/weights/{wildcards.vocabulary}/unembed.safetensors"]
+    return []
+
+
 wildcard_constraints:
     vocabulary="|".join(re.escape(name) for name in [*config["models"], TOKENIZER]),
 
@@ -88,6 +95,7 @@ rule classify_tokens:
         source=vocabulary_source,
         tokens="results/vocabulary/{vocabulary}/tokens.parquet",
         token_counts=vocabulary_counts,
+        weights=vocabulary_weights,
         words=project_path("resources/lexicon/words.parquet"),
         concepts=project_path("resources/lexicon/concepts.parquet"),
         irregular_forms=project_path("resources/lexicon/irregular_forms.parquet"),
@@ -101,7 +109,7 @@ rule classify_tokens:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=4000,
         runtime=20,
     params:
         directory=vocabulary_directory,

@@ -29,7 +29,8 @@ def rows_of(generator, keys, share):
     known = generator.choice(["semantic", "grammatical", "orthographic", "unknown"], n)
     return keys.assign(
         kind=np.where(interpretable, known, generator.choice(["none", "frequency"], n)), labelled=interpretable,
-        verified=None, interpretable=interpretable, status=np.where(generator.random(n) < 0.05, "abstained", "ok"),
+        verified=None, interpretable=interpretable, score=generator.random(n), p_value=generator.random(n),
+        q_direction=generator.random(n), status=np.where(generator.random(n) < 0.05, "abstained", "ok"),
     )  # fmt: skip
 
 
@@ -121,6 +122,21 @@ def test_all_readouts_of_several_models_have_room(n):
         boxes = [text.get_window_extent() for text in names]
         assert len(names) == 6 * len(READOUTS)
         assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+def test_numbers_stand_above_every_interval_and_none_is_minus_zero():
+    """Of two matrices an interval may reach 1."""
+    fractions = tables({"one": list(READOUTS)}, ["ov", "mlp_in", "mlp_out"])[2]
+    fractions["excess"] = np.linspace(-0.004, 0.004, len(fractions))
+    data = readouts_data(fractions.assign(high=1.0), swept=swept(["one"], ["ov", "mlp_in", "mlp_out"]), **CHOICE)
+    figure = draw(data)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    one = axes.transData.transform((0, 1))[1]
+    numbers = [text for text in axes.texts if text.get_text()]
+    assert len(numbers) == 4 * len(READOUTS) and {text.get_text() for text in numbers} == {".00"}
+    boxes = [text.get_window_extent() for text in numbers]
+    assert all(one < box.y0 and box.y1 < axes.get_window_extent().y1 for box in boxes)
 
 
 def test_models_with_one_readout_are_left_out_and_without_any_other_it_is_said():

@@ -50,6 +50,15 @@ def test_every_case_runs_and_nine_settings_share_what_they_can() -> None:
     assert all(len(contenders) > 1 for contenders in ran.values())
 
 
+def test_every_script_finds_what_it_imports() -> None:
+    """What a script takes from the library may have another name by now, and not every script has tests of its own."""
+    names = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
+    code = "import importlib, sys; sys.path[:0] = sys.argv[1:3]; [importlib.import_module(one) for one in sys.argv[3:]]"
+    command = [sys.executable, "-c", code, str(BENCHMARKS), str(BENCHMARKS.parent / "scripts"), *names]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_case_that_is_none_is_named() -> None:
     command = [sys.executable, str(BENCHMARKS / "bench.py"), "ov_layr"]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -174,7 +174,7 @@ def run_scripts(directory: Path, tokenizer: Path, threads: int) -> dict[str, Pat
     """decode_tokens, classify_tokens and embed_tokens, as the rules run them; what they make, by name."""
     made = {name: directory / f"{name}.parquet" for name in ("tokens", "features", "classes")}
     made["embeddings"] = directory / "embeddings.safetensors"
-    files = SimpleNamespace(**made, words=LEXICON / "words.parquet", token_counts=[])
+    files = SimpleNamespace(**made, words=LEXICON / "words.parquet", token_counts=[], weights=[])
     params = SimpleNamespace(directory=str(tokenizer), code="0")
     for script in ("decode_tokens", "classify_tokens", "embed_tokens"):
         job = SimpleNamespace(input=files, output=files, params=params, threads=threads)
@@ -213,7 +213,7 @@ def test_counts_of_the_catalogue_are_taken_in_place_of_the_models_own(tmp_path: 
     for token_counts in ([], [str(tmp_path / "counts.parquet")]):
         made = SimpleNamespace(features=tmp_path / "features.parquet", classes=tmp_path / "classes.parquet")
         given = SimpleNamespace(
-            tokens=tmp_path / "tokens.parquet", words=LEXICON / "words.parquet", token_counts=token_counts
+            tokens=tmp_path / "tokens.parquet", words=LEXICON / "words.parquet", token_counts=token_counts, weights=[]
         )
         job = SimpleNamespace(input=given, output=made, params=SimpleNamespace(directory=str(BUNDLED)))
         importlib.import_module("classify_tokens").main(job)

@@ -10,12 +10,21 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import rankdata
+from safetensors.numpy import load_file, save_file
+from scipy.stats import rankdata, spearmanr
 from tokenizers import Tokenizer, models
 
 from shared_data import shared
 from svdlens.errors import SvdlensError
-from svdlens.vocabulary.token_frequency import COUNTS, MERGE_ORDER, TOKEN_ID, log_ranks, mean_log_rank
+from svdlens.vocabulary.token_frequency import (
+    COUNTS,
+    MERGE_ORDER,
+    TOKEN_ID,
+    UNEMBEDDING,
+    cosines_with_mean,
+    log_ranks,
+    mean_log_rank,
+)
 from tiny import tiny_tokenizer
 
 BUNDLED = Path(__file__).resolve().parents[2] / "resources/models/wordnet-2layer"
@@ -43,6 +52,42 @@ def test_a_bundled_model_ships_its_counts():
     assert source == COUNTS
     assert np.exp(ranks).sum() == pytest.approx(len(counts) * (len(counts) + 1) / 2)
     assert (np.diff(counts.to_numpy()[np.argsort(ranks)]) <= 0).all()
+
+
+def test_without_counts_a_tied_unembedding_tells_most_of_what_counts_tell(tmp_path):
+    """The bundled model has both: its counts are what the proxy is held against."""
+    vectors = load_file(BUNDLED / "model.safetensors")["wte.weight"].astype(np.float32)
+    weights = tmp_path / "unembed.safetensors"
+    save_file({"unembed.W_U": np.ascontiguousarray(vectors.T), "embed.W_E": vectors}, weights)
+    n = len(vectors)
+    ranks, source = log_ranks(tmp_path, n, weights=weights)
+    assert source == UNEMBEDDING and np.exp(ranks).sum() == pytest.approx(n * (n + 1) / 2)
+    assert spearmanr(ranks, log_ranks(BUNDLED, n)[0]).statistic > 0.95
+    # Counts come first, and the length of all vectors is nothing to it.
+    assert log_ranks(BUNDLED, n, weights=weights)[1] == COUNTS
+    save_file({"unembed.W_U": np.ascontiguousarray(vectors.T) * 8, "embed.W_E": vectors * 8}, weights)
+    assert np.array_equal(log_ranks(tmp_path, n, weights=weights)[0], ranks)
+
+
+def test_an_unembedding_that_is_no_embedding_is_not_asked(tmp_path):
+    tiny_tokenizer(400).save(str(tmp_path / "tokenizer.json"))
+    generator = np.random.default_rng(0)
+    vectors = generator.standard_normal((402, 8)).astype(np.float32)
+    weights = tmp_path / "unembed.safetensors"
+    without, _ = log_ranks(tmp_path, 402)
+    for tensors in ({"embed.W_E": vectors}, {"embed.W_E": vectors, "unembed.W_U": np.ascontiguousarray(-vectors.T)}):
+        save_file(tensors, weights)
+        ranks, source = log_ranks(tmp_path, 402, weights=weights)
+        assert source == MERGE_ORDER and np.array_equal(ranks, without)
+
+
+def test_cosines_are_those_of_the_definition_and_a_vector_of_zeros_has_none():
+    vectors = np.random.default_rng(0).standard_normal((30, 5)) + 1
+    vectors[3] = 0
+    mean = vectors.mean(axis=0)
+    expected = [0.0 if i == 3 else v @ mean / np.linalg.norm(v) / np.linalg.norm(mean) for i, v in enumerate(vectors)]
+    assert cosines_with_mean(vectors) == pytest.approx(expected)
+    assert (cosines_with_mean(np.zeros((3, 2))) == 0).all()
 
 
 @pytest.mark.parametrize(

@@ -294,7 +294,7 @@ def test_without_the_raw_weights_a_change_after_the_svd_repeats_the_svd(finished
     # The price of deleting them: extract_weights writes all weights, so for Snakemake all that was made from them is
     # stale. What needs no weights is still not dearer.
     workflow = copy_run(finished, tmp_path, leave_out="weights")
-    rules = {"extract_weights", "make_report_pages"} | AFTER_WEIGHTS
+    rules = {"extract_weights", "classify_tokens", "embed_tokens", "make_report_pages"} | AFTER_WEIGHTS
     assert workflow.finish("--dry-run", config={"tokens": 30}).rules == rules
     config, rules = CHANGES["level"]
     assert workflow.finish("--dry-run", config=config).rules == rules

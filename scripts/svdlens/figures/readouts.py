@@ -45,6 +45,8 @@ WIDTH, CONTROL_WIDTH = 0.5, 0.3  # of the bars of a read-out; from one read-out 
 GAP = 0.7  # more than that from one matrix to the next
 CROWDED = 14  # bars beside which no text fits but upright
 SMALL = 6.5  # points
+ROOM, CROWDED_ROOM = 0.15, 0.3  # above 1, for the numbers: no interval reaches them there
+HEIGHT, CROWDED_HEIGHT = 2.0, 2.8  # inches
 NOTHING = "Nothing to draw: no model is labelled through several read-outs."
 
 
@@ -69,9 +71,9 @@ def readouts_data(
 
     `frame` is the table of fractions. Models that are read through one read-out alone are left out. Columns: model,
     labeller_network, setting, matrix, side, readout, labeller, criterion, kind, n (rows), k (interpretable ones of this
-    kind), share (k of n), partly_labelled, and of all kinds together fraction, low, high (Wilson 95 %),
+    kind), share (k of n), partly_labelled, and of all kinds together fraction, low, high (95 % over matrices),
     control_fraction, control_low, control_high (of random unit directions; Wilson 95 %), excess, excess_low,
-    excess_high (the first less the second; Newcombe 95 %). A place of the sweep without any row has one with n = 0.
+    excess_high (the first less the second; 95 %). A place of the sweep without any row has one with n = 0.
     """
     rows = frame[(frame["unit"] == "row") & (frame["labeller"] == labeller) & (frame["criterion"] == criterion)]
     rows = rows.assign(**{name: as_text(rows[name]) for name in (*NAMES, "kind")})
@@ -107,6 +109,7 @@ def draw_readouts(data: pd.DataFrame, *, setting: str, labeller: str, criterion:
     drawn = labelled(data)
     kinds = [kind for kind in SHOWN_KINDS if drawn.loc[drawn["kind"] == kind, "k"].sum() > 0]
     stars = dict(zip(drawn["model"], drawn["labeller_network"], strict=True))
+    crowded = any(is_crowded(rows) for _, rows in drawn.groupby("model", observed=True))
     return panel_figure(
         f"Interpretable through each read-out, setting {setting}",
         fraction_caption(
@@ -119,11 +122,16 @@ def draw_readouts(data: pd.DataFrame, *, setting: str, labeller: str, criterion:
             for model, star in stars.items()
         ],
         columns=1,
-        height=2.0,
+        height=CROWDED_HEIGHT if crowded else HEIGHT,
         handles=[*(Patch(color=KIND_COLOURS[kind], label=kind) for kind in kinds), *control_handles(drawn)],
         nothing=nothing_labelled(labeller) if len(data) else NOTHING,
         ylabel="share of rows",
     )  # fmt: skip
+
+
+def is_crowded(rows: pd.DataFrame) -> bool:
+    """Whether the rows of a model have so many bars that text stands upright."""
+    return len(rows.drop_duplicates(["matrix", "side", "readout"])) > CROWDED
 
 
 def draw_panel(rows: pd.DataFrame, kinds: Sequence[str], axes: Axes) -> None:
@@ -136,9 +144,8 @@ def draw_panel(rows: pd.DataFrame, kinds: Sequence[str], axes: Axes) -> None:
         if ((rows["matrix"] == matrix) & (rows["side"] == side)).any()
     ]
     step = len(readouts) + GAP
-    one_each = rows.drop_duplicates(["matrix", "side", "readout"])
-    crowded = len(one_each) > CROWDED
-    for one in one_each.to_dict("records"):
+    crowded = is_crowded(rows)
+    for one in rows.drop_duplicates(["matrix", "side", "readout"]).to_dict("records"):
         at = step * groups.index((one["matrix"], one["side"])) + readouts.index(one["readout"])
         left, right = at - CONTROL_WIDTH / 2, at + WIDTH / 2
         of_bar = rows[(rows["matrix"] == one["matrix"]) & (rows["side"] == one["side"])]
@@ -151,11 +158,10 @@ def draw_panel(rows: pd.DataFrame, kinds: Sequence[str], axes: Axes) -> None:
             continue
         axes.bar(right, one["control_fraction"], width=CONTROL_WIDTH, **CONTROL_BAND)
         draw_interval(axes, right, one["control_fraction"], one["control_low"], one["control_high"])
-        excess = f"{one['excess']:+.2f}".replace("0.", ".").replace("-", "\u2212")
-        top = max(one["high"], one["control_high"]) + 0.02
-        axes.text(at, top, excess, ha="center", va="bottom", fontsize=SMALL, rotation=90 if crowded else 0)
+        rotation = 90 if crowded else 0
+        axes.text(at, 1.03, signed(one["excess"]), ha="center", va="bottom", fontsize=SMALL, rotation=rotation)
     unit_axis(axes)
-    axes.set_ylim(0, 1.08)
+    axes.set_ylim(0, 1 + (CROWDED_ROOM if crowded else ROOM))
     axes.grid(False, axis="x")
     starts = step * np.arange(len(groups))
     axes.set_xlim(-0.8, starts[-1] + len(readouts) - 0.2)
@@ -168,6 +174,12 @@ def draw_panel(rows: pd.DataFrame, kinds: Sequence[str], axes: Axes) -> None:
     axes.xaxis.remove_overlapping_locs = False  # the middle bar keeps its name
     axes.set_xticks(starts + (len(readouts) - 1) / 2, [group_name(*group) for group in groups])
     axes.tick_params(axis="x", which="major", length=0, pad=8 + (0.65 * longest if crowded else 1.3 * lines) * SMALL)
+
+
+def signed(number: float) -> str:
+    """Such as +.12, or .00 without a sign."""
+    text = f"{round(number, 2) or 0:+.2f}".replace("0.", ".", 1).replace("-", "\u2212")
+    return ".00" if text == "+.00" else text
 
 
 def draw_interval(axes: Axes, at: float, share: float, low: float, high: float) -> None:

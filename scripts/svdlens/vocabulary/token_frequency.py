@@ -1,4 +1,4 @@
-"""How frequent each token of a vocabulary is: known from counts, or guessed from its tokenizer.
+"""How frequent each token of a vocabulary is: known from counts, or guessed from the unembedding or the tokenizer.
 
 The rank is a covariate of labels (docs/labels.md): lists of frequent and of rare tokens look alike for no reason of
 meaning.
@@ -13,37 +13,74 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int, Shaped
+from safetensors import safe_open
 
 from svdlens.errors import SvdlensError
 from svdlens.models.safetensors_files import read_json
 from svdlens.models.token_texts import BYTE_PIECE
 
 COUNTS = "counts"
+UNEMBEDDING = "proxy: cosine with the mean of the unembedding"
 MERGE_ORDER = "proxy: BPE merge order"
 TOKEN_ID = "proxy: token id"
 
 
 def log_ranks(
-    directory: Path, d_vocab: int, token_counts: Path | None = None
+    directory: Path, d_vocab: int, token_counts: Path | None = None, weights: Path | None = None
 ) -> tuple[Float[np.ndarray, " d_vocab"], str]:
     """Natural logarithm of the frequency rank of each token id (1 = most frequent, ties share their mean rank), and
     what the rank rests on:
 
         counts                    token_counts, or else token_counts.parquet in the directory (columns id, count)
+        proxy: cosine with the    weights (the file `unembed` of weights/extraction.py), where they have one matrix for
+        mean of the unembedding   embedding and unembedding; see cosines_with_mean
         proxy: BPE merge order    merges.txt and vocab.json, or tokenizer.json: single bytes first, then what the
                                   merges make, in their order, last what neither explains (special tokens, unused ids)
         proxy: token id           any other tokenizer
 
-    A merge is made early because its pair was frequent, so that the order stands in for counts that are not there.
+    A merge is made early because its pair was frequent, so that the order stands in for counts that are not there; but
+    of pieces that longer tokens have swallowed since it says nothing, and of single bytes neither. How good each is:
+    benchmarks/token_frequency.py.
     Raises SvdlensError for counts that are not one number of at least 0 for each id, and for a damaged tokenizer.
     """
     counts = token_counts or directory / "token_counts.parquet"
     if token_counts or counts.exists():
         return log_rank(-read_counts(counts, d_vocab)), COUNTS
+    unembedding = tied_unembedding(weights) if weights else None
+    if unembedding is not None:
+        return log_rank(cosines_with_mean(unembedding)), UNEMBEDDING
     vocabulary, merges, prefix = read_merges(directory)
     if merges:
         return log_rank(merge_order(vocabulary, merges, prefix, d_vocab, directory)), MERGE_ORDER
     return log_rank(np.arange(d_vocab)), TOKEN_ID
+
+
+def tied_unembedding(weights: Path) -> Float[np.ndarray, "d_vocab d_model"] | None:
+    """The unembedding in a file of weights, a row for each token, where the embedding is the same; else None.
+
+    Of one that is not the same the mean says nothing for certain: the gradients of a softmax add up to 0 over the
+    vocabulary, so that plain gradient descent leaves the mean where it was drawn.
+    """
+    with safe_open(weights, framework="numpy") as file:
+        if "unembed.W_U" not in file.keys():  # noqa: SIM118
+            return None
+        unembedding = file.get_tensor("unembed.W_U").T
+        tied = np.array_equal(unembedding, file.get_tensor("embed.W_E"))
+    return unembedding.astype(np.float64) if tied else None
+
+
+def cosines_with_mean(vectors: Float[np.ndarray, "d_vocab d_model"]) -> Float[np.ndarray, " d_vocab"]:
+    """The cosine of each token's vector with the mean of all: the higher, the rarer the token; 0 for a vector of 0.
+
+    A softmax pushes the vectors of all tokens that do not come next away from the state of the model, and that is all
+    that happens to a rare token's. So they share a direction, which most of a vocabulary being rare is that of the
+    mean, and frequent tokens stand apart from it (Gao et al. 2019, representation degeneration, section 4).
+    """
+    mean = vectors.mean(axis=0)
+    # Sums in an order of their own: a product of BLAS may differ with the number of threads.
+    along, squared = np.einsum("ij,j->i", vectors, mean), np.einsum("ij,ij->i", vectors, vectors)
+    lengths = np.sqrt(squared * np.sum(mean**2))
+    return np.divide(along, lengths, out=np.zeros_like(along), where=lengths > 0)
 
 
 def mean_log_rank(

@@ -4,7 +4,7 @@ Exceedances over a high threshold are nearly generalised Pareto, whatever they a
 Balkema & de Haan 1974). Knijnenburg et al. 2009 take p-values of permutation tests from such a fit where fewer than ten
 permutations reach a score, and check the fit by the statistic of Anderson and Darling; so do we. Unlike theirs, our
 p-values are averages over what is likely of the two parameters, weighted as Zhang & Stephens 2009 do for an estimate:
-from 2,000 null scores, single fits put twice as many further scores below .0001 as they should, and up to ten times as
+of 2,000 null scores, single fits put twice as many further scores below .0001 as they should, and up to ten times as
 many below .00001; the averages are within a factor of 2 and of 4 (tests).
 """
 
