@@ -22,7 +22,7 @@ import pandas as pd
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT / "scripts"))
 
-from svdlens.evaluation.fractions import beside_controls, counted_rows, counts_of_matrices  # noqa: E402
+from svdlens.evaluation.fractions import beside_random, counted_rows, counts_of_matrices  # noqa: E402
 from svdlens.evaluation.intervals import MATRIX, paired_excess, shares_over_matrices  # noqa: E402
 from svdlens.report.pages import markdown_table  # noqa: E402
 from svdlens.spec.controls import RANDOM_UNIT  # noqa: E402
@@ -66,7 +66,7 @@ def of_matrices(counts: pd.DataFrame, hit: str) -> pd.DataFrame:
 
 
 def table_of(counts: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
-    """The columns of beside_controls and beyond, beyond_low, beyond_high, a row for each SIDE and read-out, in_order.
+    """The columns of beside_random and beyond, beyond_low, beyond_high, a row for each SIDE and read-out, in_order.
 
     `controls` are labels of controls.
     """
@@ -75,7 +75,7 @@ def table_of(counts: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
     for key, part in counts.groupby([*SIDE, "readout"], sort=False, observed=True):
         place = dict(zip([*SIDE, "readout"], key, strict=True))
         same = [beside[name] == place[name] for name in [*PLACE, "readout"]]
-        table = beside_controls(part, ["side"], "counts", beside[pd.concat(same, axis=1).all(axis=1)])
+        table = beside_random(part, ["side"], "counts", beside[pd.concat(same, axis=1).all(axis=1)])
         beyond = shares_over_matrices(of_matrices(part, "beyond"), [])
         table[["beyond", "beyond_low", "beyond_high"]] = beyond[["fraction", "low", "high"]].to_numpy()
         tables.append(table.assign(**place))

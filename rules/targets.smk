@@ -10,7 +10,10 @@ TARGETS = {
         "All weights as each setting wants them, for use elsewhere.",
         SWEEP.over_places("results/weights/{model}/{setting}.safetensors"),
     ),
-    "spectra": ("Every singular value, with gaps, near-degenerate clusters and the stability of its vectors.", SWEEP.over_places(paths.SPECTRA)),
+    "spectra": (
+        "Every singular value, with gaps, near-degenerate clusters and the stability of its vectors.",
+        SWEEP.over_places(paths.SPECTRA),
+    ),
     "tokens": ("The best tokens of each direction and sign.", SWEEP.over_places(paths.TOKENS)),
     "labels": ("What each labeller says of them.", SWEEP.over_labels(paths.LABELS)),
     "tables": (
