@@ -22,8 +22,8 @@ import pandas as pd
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT / "scripts"))
 
-from svdlens.evaluation.fractions import beside_random, counted_rows, counts_of_matrices  # noqa: E402
-from svdlens.evaluation.intervals import MATRIX, paired_excess, shares_over_matrices  # noqa: E402
+from svdlens.evaluation.fractions import beside_random, by_matrix, counted_rows, counts_of_matrices  # noqa: E402
+from svdlens.evaluation.intervals import paired_excess, shares_over_matrices  # noqa: E402
 from svdlens.report.pages import markdown_table  # noqa: E402
 from svdlens.spec.controls import RANDOM_UNIT  # noqa: E402
 from svdlens.spec.matrix_kinds import MATRIX_KINDS  # noqa: E402
@@ -57,12 +57,8 @@ def counts_of(labels: pd.DataFrame) -> pd.DataFrame:
         counts_of_matrices(part, ["counts", "beyond"]).assign(**dict(zip([*PLACE, "readout"], key, strict=True)))
         for key, part in rows.groupby([*PLACE, "readout"], sort=False, observed=True)
     ]
-    return pd.concat(counts, ignore_index=True)
-
-
-def of_matrices(counts: pd.DataFrame, hit: str) -> pd.DataFrame:
-    """n and k, the number of `hit`, of each matrix."""
-    return counts.groupby(MATRIX, dropna=False)[["n", hit]].sum().rename(columns={hit: "k"}).reset_index()
+    table = pd.concat(counts, ignore_index=True)
+    return table[table["side"] != "all"].reset_index(drop=True)
 
 
 def table_of(counts: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
@@ -76,7 +72,7 @@ def table_of(counts: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
         place = dict(zip([*SIDE, "readout"], key, strict=True))
         same = [beside[name] == place[name] for name in [*PLACE, "readout"]]
         table = beside_random(part, ["side"], "counts", beside[pd.concat(same, axis=1).all(axis=1)])
-        beyond = shares_over_matrices(of_matrices(part, "beyond"), [])
+        beyond = shares_over_matrices(by_matrix(part, ["side"], "beyond"), ["side"])
         table[["beyond", "beyond_low", "beyond_high"]] = beyond[["fraction", "low", "high"]].to_numpy()
         tables.append(table.assign(**place))
     return in_order(pd.concat(tables, ignore_index=True))
@@ -94,16 +90,17 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
 def changes(counts: pd.DataFrame, of: str, base: str) -> pd.DataFrame:
     """By how much the share beyond differs from that of `base`, with its interval over matrices (change, change_low,
     change_high), for the other values of the column `of`, which is readout or setting."""
-    keys = [*SIDE, "readout"]
-    others = [name for name in keys if name != of]
-    rows = []
-    for key, part in counts.groupby(others, sort=False, observed=True):
-        by_value = {value: of_matrices(rows, "beyond") for value, rows in part.groupby(of, sort=False, observed=True)}
-        for value in [value for value in by_value if value != base and base in by_value]:
-            change = paired_excess(by_value[value], by_value[base])
-            names = ["change", "change_low", "change_high"]
-            rows.append({**dict(zip(others, key, strict=True)), of: value, **dict(zip(names, change, strict=True))})
-    return in_order(pd.DataFrame(rows, columns=[*keys, "change", "change_low", "change_high"]))
+    others = [name for name in [*SIDE, "readout"] if name != of]
+    by_value = {
+        value: by_matrix(part, others, "beyond") for value, part in counts.groupby(of, sort=False, observed=True)
+    }
+    names = {"excess": "change", "low": "change_low", "high": "change_high"}
+    tables = [
+        paired_excess(part, by_value[base], others).rename(columns=names).assign(**{of: value})
+        for value, part in by_value.items()
+        if value != base
+    ]
+    return in_order(pd.concat(tables, ignore_index=True).dropna(subset="change"))
 
 
 def by_rule(table: pd.DataFrame, counts: pd.DataFrame, scores: pd.DataFrame, setting: str, base: str) -> pd.DataFrame:

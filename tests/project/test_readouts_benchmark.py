@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from svdlens.evaluation.fractions import by_matrix
 from svdlens.evaluation.intervals import MATRIX, paired_excess, shares_over_matrices
 
 PATH = Path(__file__).parents[2] / "benchmarks/readouts.py"
@@ -76,8 +77,8 @@ def test_the_table_counts_labels_and_controls_of_each_readout():
         assert row["excess"] == pytest.approx(row["fraction"] - row["control_fraction"])
         assert row["beyond"] == pytest.approx((counted["p_direction"] <= 0.05).mean())
         assert all(row[low] < row[value] < row[high] for value, (low, high) in INTERVALS.items())
-        by_matrix = counted.assign(beyond=counted["p_direction"] <= 0.05).groupby(MATRIX)["beyond"]
-        interval = shares_over_matrices(by_matrix.agg(n="size", k="sum").reset_index(), [])
+        groups = counted.assign(beyond=counted["p_direction"] <= 0.05).groupby(MATRIX)["beyond"]
+        interval = shares_over_matrices(groups.agg(n="size", k="sum").reset_index(), [])
         assert (row["beyond_low"], row["beyond_high"]) == pytest.approx((interval["low"][0], interval["high"][0]))
 
 
@@ -90,8 +91,9 @@ def test_a_change_is_paired_matrix_by_matrix():
         assert len(changed) == 4 and base not in set(changed[of])  # of the two others, each on two sides
         for row in changed.to_dict("records"):
             same = counts[(counts[others] == [row[name] for name in others]).all(axis=1)]
-            one, other = (benchmark.of_matrices(same[same[of] == value], "beyond") for value in (row[of], base))
-            assert (row["change"], row["change_low"], row["change_high"]) == pytest.approx(paired_excess(one, other))
+            one, other = (by_matrix(same[same[of] == value], ["side"], "beyond") for value in (row[of], base))
+            expected = paired_excess(one, other, ["side"])[["excess", "low", "high"]].iloc[0]
+            assert (row["change"], row["change_low"], row["change_high"]) == pytest.approx(tuple(expected))
     apart = benchmark.changes(counts, "readout", "W_U")
     assert (apart["change_low"] > 0).all()
 
