@@ -108,10 +108,10 @@ def retrieval(prepared: Prepared, judge: Judge, negatives: Int[np.ndarray, "labe
     """Does a label fit the first 15 tokens of its own list better, on average, than those of nine lists like it?
 
     These are its hard_negatives: the lists of the layer whose mean embeddings have the highest cosine with its own,
-    without lists of the same direction and those that share more than half of its tokens. Ties count in parts. Labels are left out where a
-    list has fewer than FEWEST_TOKENS tokens or the layer fewer than nine such lists, or where the judge has no opinion.
-    The nine were chosen for being like its tokens, so that a label that says nothing finds its list less often than by
-    chance; shuffled labels show how much less.
+    without lists of the same direction and those that share more than half of its tokens. Ties count in parts. Labels
+    are left out where a list has fewer than FEWEST_TOKENS tokens or the layer fewer than nine such lists, or where the
+    judge has no opinion. The nine were chosen for being like its tokens, so that a label that says nothing finds its
+    list less often than by chance; shuffled labels show how much less.
     """
     rows = prepared.rows
     (complete,) = np.nonzero((negatives >= 0).all(axis=1))

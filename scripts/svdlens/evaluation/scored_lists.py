@@ -85,7 +85,7 @@ def shuffled_labels(lists: LabelledLists, seed: int) -> LabelledLists:
 
 
 def in_own_order(lists: LabelledLists) -> LabelledLists:
-    """The same lists, ordered by layer, tokens, direction, label. Raises SvdlensError for columns of different lengths."""
+    """The same lists by layer, tokens, direction and label. Raises SvdlensError for columns of different lengths."""
     lengths = {name: len(column) for name, column in lists._asdict().items()}
     if len(set(lengths.values())) > 1:
         raise SvdlensError(f"lists to score have columns of different lengths ({lengths}). Give each row one value.")

@@ -14,8 +14,11 @@ from svdlens.artefacts.atomic_files import write_failure
 from svdlens.errors import SvdlensError
 
 
-def run(main: Callable[[Any], None], smk: Any) -> None:
+def run(main: Callable[[Any], None], smk: Any, *, pandas: bool = True) -> None:
     """Run `main(smk)` as a job of the workflow. `smk` has the attributes of Snakemake's script object.
+
+    `pandas`: whether the job uses it. pyarrow imports it before it makes its first array, and in many a job that takes
+    longer than all the rest.
 
     What the libraries log goes to smk.log. A SvdlensError becomes one message on the terminal and in the log and
     exit status 1, and so does an input file that is damaged; anything else is a defect of svdlens and keeps its
@@ -29,6 +32,9 @@ def run(main: Callable[[Any], None], smk: Any) -> None:
     log = str(smk.log) or os.devnull
     logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.captureWarnings(True)
+    if not pandas:
+        # Python's way to say that there is no such module.
+        sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
     try:
         main(smk)
     except SvdlensError as error:
