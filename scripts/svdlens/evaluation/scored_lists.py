@@ -91,7 +91,7 @@ def in_own_order(lists: LabelledLists) -> LabelledLists:
         raise SvdlensError(f"lists to score have columns of different lengths ({lengths}). Give each row one value.")
     texts = [f"{label}\n{list(evidence)}" for label, evidence in zip(lists.labels, lists.evidence, strict=True)]
     rank_of_text = {text: rank for rank, text in enumerate(sorted(set(texts)))}
-    ranks = [rank_of_text[text] for text in texts]
+    ranks = np.array([rank_of_text[text] for text in texts], np.int64)
     # Bytes of unsigned numbers, the most significant first, are in the order of the rows of numbers.
     rows = np.ascontiguousarray(lists.ids + 1, dtype=">u4").view(f"V{4 * lists.ids.shape[1]}").ravel()
     rank_of_ids = np.unique(rows, return_inverse=True)[1] if lists.ids.size else np.zeros(len(lists.ids), np.int64)

@@ -4,7 +4,6 @@ import gc
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -33,8 +32,7 @@ def run(main: Callable[[Any], None], smk: Any, *, pandas: bool = True) -> None:
     logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.captureWarnings(True)
     if not pandas:
-        # Python's way to say that there is no such module.
-        sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, WithoutPandas)
     try:
         main(smk)
     except SvdlensError as error:
@@ -50,6 +48,15 @@ def run(main: Callable[[Any], None], smk: Any, *, pandas: bool = True) -> None:
         raise
     # What is alive now goes with the process. To look through it for cycles first takes longer than many a job.
     gc.freeze()
+
+
+class WithoutPandas:
+    """Where Python looks for modules: here it finds that there is no pandas, and looks no further. pyarrow goes on."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("this job was started as one that does not use pandas (runtime/script.py)")
 
 
 def explain(error: Exception, smk: Any, log: str) -> None:
@@ -84,8 +91,9 @@ def damage(path: Path) -> str | None:
 
 
 def fail(log: str, message: str) -> None:
+    """Stop the job with a message that says all: no traceback beside it, of which some loggers show the user every line."""
     print(f"\nsvdlens: {message}\n", file=sys.stderr)
     # On a full disk there is no room for the log either.
     with suppress(OSError), Path(log).open("a", encoding="utf-8") as file:
-        file.write(f"{traceback.format_exc()}\n")
+        file.write(f"svdlens: {message}\n")
     sys.exit(1)
