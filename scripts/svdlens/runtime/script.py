@@ -91,7 +91,7 @@ def damage(path: Path) -> str | None:
 
 
 def fail(log: str, message: str) -> None:
-    """Stop the job with a message that says all: no traceback beside it, of which some loggers show the user every line."""
+    """Stop the job with a message that says all. Some loggers show the whole log, so no traceback goes into it."""
     print(f"\nsvdlens: {message}\n", file=sys.stderr)
     # On a full disk there is no room for the log either.
     with suppress(OSError), Path(log).open("a", encoding="utf-8") as file:
