@@ -96,7 +96,7 @@ def main(smk):
     numbers = pa.array([1.0, float("nan")], pa.float64(), from_pandas=True)
     print(numbers.null_count, pa.array(numbers.to_numpy(zero_copy_only=False)).null_count, "pandas" in sys.modules)
 
-run(main, SimpleNamespace(log=None, input=[], rule="a_rule", wildcards={}), pandas=sys.argv[1] == "pandas")
+run(main, SimpleNamespace(log="", input=[], rule="a_rule", wildcards={}), pandas=sys.argv[1] == "pandas")
 """
 
 
