@@ -17,4 +17,4 @@ def main(smk):
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # noqa: F821
+    run(main, snakemake, pandas=False)  # noqa: F821

@@ -91,10 +91,11 @@ def with_wrong_labels(lists: LabelledLists) -> LabelledLists:
 
 
 def three_tests(lists: LabelledLists, judge, seed: int = 0):
+    prepared = prepare(lists, VOCABULARY)
     return (
-        intrusion(lists, VOCABULARY, judge, seed),
-        retrieval(lists, VOCABULARY, judge, EMBEDDINGS),
-        held_out(lists, VOCABULARY, judge, seed),
+        intrusion(prepared, VOCABULARY, judge, seed),
+        retrieval(prepared, judge, hard_negatives(prepared, VOCABULARY, EMBEDDINGS)),
+        held_out(prepared, VOCABULARY, judge, seed),
     )
 
 
@@ -231,7 +232,7 @@ def test_without_an_opinion_nothing_is_scored():
 
 
 def test_intervals_are_wilsons():
-    score = intrusion(planted_lists(), VOCABULARY, JUDGE, 0)
+    score = intrusion(prepare(planted_lists(), VOCABULARY), VOCABULARY, JUDGE, 0)
     expected = proportion_confint(score.value * score.n, score.n, method="wilson")
     assert (score.low, score.high) == pytest.approx(expected)
 
@@ -251,7 +252,7 @@ def test_held_out_asks_for_no_token_that_the_labeller_saw():
     ids = lists.ids.copy()
     ids[0, 40] = N_TOKENS
     lists = lists._replace(ids=ids, labels=lists.labels[:CLUSTERS], evidence=evidence)
-    assert held_out(lists, variants, judge, 0).n == CLUSTERS
+    assert held_out(prepare(lists, variants), variants, judge, 0).n == CLUSTERS
     for row, label in zip(lists.ids, lists.labels, strict=True):
         unseen = judge.asked[label] - {0}  # 0 stands where there is no token
         groups = set(variants.groups[list(unseen)])
@@ -377,9 +378,9 @@ def test_without_labels_or_lists_there_is_nothing(k):
 def test_bad_input_is_named():
     lists = planted_lists()
     with pytest.raises(SvdlensError, match=r"token id 1800, but the vocabulary ends at 1799"):
-        intrusion(lists._replace(ids=np.full_like(lists.ids, N_TOKENS)), VOCABULARY, JUDGE, 0)
+        prepare(lists._replace(ids=np.full_like(lists.ids, N_TOKENS)), VOCABULARY)
     with pytest.raises(SvdlensError, match=r"columns of different lengths .*'labels': 1"):
-        held_out(lists._replace(labels=["one"]), VOCABULARY, JUDGE, 0)
+        prepare(lists._replace(labels=["one"]), VOCABULARY)
     with pytest.raises(SvdlensError, match=r"label 'unheard of' has no embedding \(1 of 1 labels have none\)"):
         JUDGE.fit(["unheard of"], [[]], np.zeros((1, 2), dtype=int))
 

@@ -90,6 +90,7 @@ def test_lists_are_those_of_a_cpu_that_scores_every_token_in_float64(name: str, 
         for route in (*ROUTES, None):
             for threads, tile in ((1, readout.TILE_BYTES), (3, readout.TILE_BYTES), (2, 7 * row)):
                 monkeypatch.setattr(readout, "TILE_BYTES", tile)
+                monkeypatch.setattr(readout, "GPU_TILE_BYTES", tile)
                 assert read(case, k, device, route, threads) == expected, (k, route, threads, tile)
                 monkeypatch.undo()
 

@@ -31,6 +31,8 @@ CANDIDATES = 64
 """Tokens among which the one nearest in frequency is taken."""
 RESAMPLES = 1000
 LISTS_AT_ONCE = 256
+TARGETS_AT_ONCE = 512
+"""So many times CANDIDATES stay in the processor's cache."""
 
 
 class Score(NamedTuple):
@@ -61,25 +63,27 @@ def score_labels(
 
     Raises SvdlensError as scored_lists.prepare and the judge do.
     """
+    prepared = prepare(lists, vocabulary)
+    # Those of shuffled labels, too, which only change places among the labelled lists of a layer.
+    negatives = hard_negatives(prepared, vocabulary, embeddings)
     scores, shuffled_scores = (
         [
             intrusion(labelled, vocabulary, judge, seed),
-            retrieval(labelled, vocabulary, judge, embeddings),
+            retrieval(labelled, judge, negatives),
             held_out(labelled, vocabulary, judge, seed),
         ]
-        for labelled in (lists, shuffled_labels(lists, seed))
+        for labelled in (prepared, prepare(shuffled_labels(lists, seed), vocabulary))
     )
     return [score._replace(shuffled=other.value) for score, other in zip(scores, shuffled_scores, strict=True)]
 
 
-def intrusion(lists: LabelledLists, vocabulary: Vocabulary, judge: Judge, seed: int) -> Score:
+def intrusion(prepared: Prepared, vocabulary: Vocabulary, judge: Judge, seed: int) -> Score:
     """Of four of the first 15 tokens and an intruder, does the intruder fit the label least? Ties count in parts.
 
     It comes from the first 15 tokens of other lists of the layer, and is like a fifth token of the list in frequency
     (the nearest of CANDIDATES), leading space, capitals, letters or not, and length. Lists are left out that have
     fewer than five tokens on which the judge has an opinion, or no such intruder.
     """
-    prepared = prepare(lists, vocabulary)
     generator = np.random.default_rng(seed)
     members = prepared.first[prepared.rows]
     fits = known_fit(judge, prepared, members)
@@ -100,48 +104,41 @@ def intrusion(lists: LabelledLists, vocabulary: Vocabulary, judge: Judge, seed: 
     return proportion("intrusion", hits, len(members) - len(hits), 1 / (INTRUSION_MEMBERS + 1))
 
 
-def retrieval(
-    lists: LabelledLists, vocabulary: Vocabulary, judge: Judge, embeddings: Float[np.ndarray, "d_vocab d"]
-) -> Score:
+def retrieval(prepared: Prepared, judge: Judge, negatives: Int[np.ndarray, "labelled 9"]) -> Score:
     """Does a label fit the first 15 tokens of its own list better, on average, than those of nine lists like it?
 
-    These are the lists of the layer whose mean embeddings have the highest cosine with its own, without lists of the
-    same direction and those that share more than half of its tokens. Ties count in parts. Labels are left out where a
-    list has fewer than FEWEST_TOKENS tokens or the layer fewer than nine such lists, or where the judge has no opinion.
-    The nine were chosen for being like its tokens, so that a label that says nothing finds its list less often than by
-    chance; shuffled labels show how much less.
+    These are its hard_negatives: the lists of the layer whose mean embeddings have the highest cosine with its own,
+    without lists of the same direction and those that share more than half of its tokens. Ties count in parts. Labels
+    are left out where a list has fewer than FEWEST_TOKENS tokens or the layer fewer than nine such lists, or where the
+    judge has no opinion. The nine were chosen for being like its tokens, so that a label that says nothing finds its
+    list less often than by chance; shuffled labels show how much less.
     """
-    prepared = prepare(lists, vocabulary)
     rows = prepared.rows
-    negatives = hard_negatives(prepared, vocabulary, embeddings)
     (complete,) = np.nonzero((negatives >= 0).all(axis=1))
     compared = np.concatenate([rows[complete, None], negatives[complete]], axis=1)
-    means = np.full(compared.shape, np.nan)
-    for start in range(0, len(compared), 1024):
-        part = slice(start, start + 1024)
-        ids = prepared.first[compared[part]]
-        fits = known_fit(judge, prepared, ids.reshape(len(ids), -1), complete[part]).reshape(ids.shape)
-        n_known = (~np.isnan(fits)).sum(axis=2)
-        means[part] = np.where(n_known > 0, np.nansum(fits, axis=2) / np.maximum(n_known, 1), np.nan)
+    ids = prepared.first[compared]
+    fits = known_fit(judge, prepared, ids.reshape(len(ids), ids.shape[1] * ids.shape[2]), complete).reshape(ids.shape)
+    n_known = (~np.isnan(fits)).sum(axis=2)
+    means = np.where(n_known > 0, np.nansum(fits, axis=2) / np.maximum(n_known, 1), np.nan)
     means = means[~np.isnan(means).any(axis=1)]
     best = (means >= means.max(axis=1, keepdims=True)) if len(means) else means.astype(bool)
     hits = np.where(best[:, 0], 1 / np.maximum(best.sum(axis=1), 1), 0.0)
     return proportion("retrieval", hits, len(rows) - len(hits), 1 / (NEGATIVES + 1))
 
 
-def held_out(lists: LabelledLists, vocabulary: Vocabulary, judge: Judge, seed: int) -> Score:
+def held_out(prepared: Prepared, vocabulary: Vocabulary, judge: Judge, seed: int) -> Score:
     """Area under the ROC curve with which fit tells later tokens of a list from later tokens of others of the layer.
 
     Later are tokens after the first 15 distinct ones, without the evidence; for each stands one of another list, near
     to it in frequency. Mean over lists, percentile bootstrap over lists. Lists are left out that have fewer than
     FEWEST_TOKENS such pairs on which the judge has an opinion.
     """
-    prepared = prepare(lists, vocabulary)
     generator = np.random.default_rng(seed)
     positives = prepared.later[prepared.rows]
     any_surface = np.zeros((len(vocabulary.texts), 2), dtype=np.int64)
     negatives = matched_tokens(positives, prepared, prepared.later, vocabulary, any_surface, generator)
-    fits, negative_fits = known_fit(judge, prepared, positives), known_fit(judge, prepared, negatives)
+    both = known_fit(judge, prepared, np.concatenate([positives, negatives], axis=1))
+    fits, negative_fits = np.split(both, 2, axis=1)
     paired = ~np.isnan(fits) & ~np.isnan(negative_fits)
     scored = paired.sum(axis=1) >= FEWEST_TOKENS
     areas = row_areas(fits[scored], negative_fits[scored], paired[scored])
@@ -223,24 +220,26 @@ def matched_tokens(
         if not len(layer_pool):
             continue
         layer_pool = layer_pool[np.argsort(surfaces[layer_pool, 0], kind="stable")]
-        forms = surfaces[layer_pool, 0]
+        forms, lengths = surfaces[layer_pool, 0], surfaces[layer_pool, 1]
+        pool_groups, pool_log_ranks = groups[layer_pool], log_ranks[layer_pool]
         (mine,) = np.nonzero(layers[prepared.rows] == layer)
-        for start in range(0, len(mine), LISTS_AT_ONCE):
-            part = mine[start : start + LISTS_AT_ONCE]
+        at_once = max(1, TARGETS_AT_ONCE // max(targets.shape[1], 1))
+        for start in range(0, len(mine), at_once):
+            part = mine[start : start + at_once]
             target = targets[part][:, :, None]
             first = np.searchsorted(forms, surfaces[target, 0], side="left")
             n_same = np.searchsorted(forms, surfaces[target, 0], side="right") - first
             draws = first + (generator.random((*targets[part].shape, CANDIDATES)) * n_same).astype(np.int64)
-            candidates = layer_pool[np.minimum(draws, len(layer_pool) - 1)]
+            candidates = np.minimum(draws, len(layer_pool) - 1)
             row = np.arange(len(part))
             familiar = np.zeros((len(part), groups.max() + 2), dtype=bool)  # the last column is that of no group
             familiar[row[:, None], prepared.familiar[prepared.rows[part]]] = True
-            allowed = ~familiar[row[:, None, None], groups[candidates]] & (n_same > 0) & (target >= 0)
-            allowed &= np.abs(surfaces[candidates, 1] - surfaces[target, 1]) <= INTRUDER_LENGTH
-            distances = np.where(allowed, np.abs(log_ranks[candidates] - log_ranks[target]), np.inf)
+            allowed = ~familiar[row[:, None, None], pool_groups[candidates]] & (n_same > 0) & (target >= 0)
+            allowed &= np.abs(lengths[candidates] - surfaces[target, 1]) <= INTRUDER_LENGTH
+            distances = np.where(allowed, np.abs(pool_log_ranks[candidates] - log_ranks[target]), np.inf)
             nearest = np.argmin(distances, axis=2)[:, :, None]
-            chosen = np.where(np.take_along_axis(allowed, nearest, 2), np.take_along_axis(candidates, nearest, 2), -1)
-            matched[part] = chosen[:, :, 0]
+            chosen = layer_pool[np.take_along_axis(candidates, nearest, 2)]
+            matched[part] = np.where(np.take_along_axis(allowed, nearest, 2), chosen, -1)[:, :, 0]
     return matched
 
 
@@ -278,8 +277,9 @@ def mean_embeddings(
 ) -> Float[np.ndarray, "n d"]:
     """The mean embedding of each list, of length 1; in float64, so that no rounding decides which lists are nearest."""
     sums = np.zeros((len(first), embeddings.shape[1]))
-    for column in first.T:
-        sums += embeddings[column] * (column >= 0)[:, None]
+    for start in range(0, len(first), LISTS_AT_ONCE):  # so many stay in the processor's cache
+        for column in first[start : start + LISTS_AT_ONCE].T:
+            sums[start : start + LISTS_AT_ONCE] += embeddings[column] * (column >= 0)[:, None]
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     return np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 1e-6)
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from svdlens.errors import SvdlensError
 from svdlens.evaluation.token_label_fit import known_groups, padded_rows
-from svdlens.vocabulary.list_similarity import LIST_LENGTH
+from svdlens.vocabulary.list_similarity import LIST_LENGTH, ROWS_AT_ONCE
 from svdlens.vocabulary.word_forms import text_key
 
 
@@ -85,14 +85,17 @@ def shuffled_labels(lists: LabelledLists, seed: int) -> LabelledLists:
 
 
 def in_own_order(lists: LabelledLists) -> LabelledLists:
-    """The same lists, ordered by layer, tokens and label. Raises SvdlensError for columns of different lengths."""
+    """The same lists by layer, tokens, direction and label. Raises SvdlensError for columns of different lengths."""
     lengths = {name: len(column) for name, column in lists._asdict().items()}
     if len(set(lengths.values())) > 1:
         raise SvdlensError(f"lists to score have columns of different lengths ({lengths}). Give each row one value.")
     texts = [f"{label}\n{list(evidence)}" for label, evidence in zip(lists.labels, lists.evidence, strict=True)]
     rank_of_text = {text: rank for rank, text in enumerate(sorted(set(texts)))}
-    ranks = [rank_of_text[text] for text in texts]
-    order = np.lexsort((lists.directions, ranks, *lists.ids.T[::-1], lists.layers))
+    ranks = np.array([rank_of_text[text] for text in texts], np.int64)
+    # Bytes of unsigned numbers, the most significant first, are in the order of the rows of numbers.
+    rows = np.ascontiguousarray(lists.ids + 1, dtype=">u4").view(f"V{4 * lists.ids.shape[1]}").ravel()
+    rank_of_ids = np.unique(rows, return_inverse=True)[1] if lists.ids.size else np.zeros(len(lists.ids), np.int64)
+    order = np.lexsort((ranks, lists.directions, rank_of_ids, lists.layers))
     return LabelledLists(
         lists.ids[order],
         [lists.labels[row] for row in order],
@@ -112,12 +115,14 @@ def prepare(lists: LabelledLists, vocabulary: Vocabulary) -> Prepared:
     lists = in_own_order(lists)
     groups = np.where(lists.ids >= 0, vocabulary.groups[lists.ids], -1)
     distinct = np.zeros(lists.ids.shape, dtype=bool)
-    for start in range(0, len(groups), 4096):
-        part = groups[start : start + 4096]
-        distinct[start : start + 4096] = ~np.tril(part[:, :, None] == part[:, None, :], k=-1).any(axis=2) & (part >= 0)
+    earlier = np.tri(groups.shape[1], k=-1, dtype=bool)
+    for start in range(0, len(groups), ROWS_AT_ONCE):
+        part = groups[start : start + ROWS_AT_ONCE]
+        seen_before = ((part[:, :, None] == part[:, None, :]) & earlier).any(axis=2)
+        distinct[start : start + ROWS_AT_ONCE] = ~seen_before & (part >= 0)
     seen = distinct & (np.cumsum(distinct, axis=1) <= LIST_LENGTH)
     group_of_key = dict(zip(map(text_key, vocabulary.texts), vocabulary.groups.tolist(), strict=True))
-    evidence = known_groups([[text_key(text) for text in texts] for texts in lists.evidence], group_of_key)
+    evidence = known_groups(lists.evidence, group_of_key)
     is_evidence = np.zeros(lists.ids.shape, dtype=bool)
     for column in evidence.T:
         is_evidence |= groups == column[:, None]

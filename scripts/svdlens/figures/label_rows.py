@@ -56,7 +56,7 @@ def count_rows(labels: pd.DataFrame, criterion: str) -> pd.DataFrame:
     """
     rows = first_readout(labels).astype({"interpretable": object})
     counted = counted_rows(rows, criterion)
-    sizes = rows.groupby(PLACE, observed=True).size()
+    sizes = rows.groupby(PLACE, observed=True).size().to_dict()
     counted = counted.assign(**{name: as_text(counted[name]) for name in TEXTS})
     left = counted.groupby(PLACE)["matrix"].transform("size")
     total = [sizes[key] for key in zip(*(counted[name] for name in PLACE), strict=True)]

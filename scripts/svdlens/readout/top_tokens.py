@@ -21,8 +21,10 @@ from svdlens.runtime.compute import full_precision, single_threaded_pool
 
 logger = logging.getLogger(__name__)
 
-TILE_BYTES = 2**27
-"""Of approximate scores at a time; all of them, for all directions, never exist."""
+TILE_BYTES = 2**24
+"""Of approximate scores at a time, on a GPU GPU_TILE_BYTES; all of them, for all directions, never exist. On a CPU a
+third of the time went into waiting for memory when there were as many as on a GPU."""
+GPU_TILE_BYTES = 2**27
 COLUMNS_AT_ONCE = 2**12  # where every token is scored in float64
 
 
@@ -162,7 +164,8 @@ def fill_in(
     with single_threaded_pool(threads) as pool:
         for name in route:
             matrix.approximation(name)
-            tiles = tiles_of(undecided, PRECISIONS[name].dtype.itemsize * matrix.d_vocab, threads)
+            tile_bytes = TILE_BYTES if matrix.device == "cpu" else GPU_TILE_BYTES
+            tiles = tiles_of(undecided, PRECISIONS[name].dtype.itemsize * matrix.d_vocab, tile_bytes, threads)
             undecided_of_tiles = pool.map(lambda tile, name=name: search(exact, tile, matrix, name, top), tiles)
             undecided = np.concatenate([undecided[:0], *undecided_of_tiles])
         if route and len(undecided):
@@ -170,9 +173,9 @@ def fill_in(
         list(pool.map(lambda row: score_every_token(exact[row].numpy(), row, matrix, top), undecided.tolist()))
 
 
-def tiles_of(rows: Int[np.ndarray, " n"], row_bytes: int, threads: int) -> list[Int[np.ndarray, " _"]]:
-    """The rows in equal tiles, TILE_BYTES of scores at most for all threads together, as many for each thread."""
-    n_per_thread = -(-len(rows) * row_bytes // (TILE_BYTES * threads))
+def tiles_of(rows: Int[np.ndarray, " n"], row_bytes: int, tile_bytes: int, threads: int) -> list[Int[np.ndarray, " _"]]:
+    """The rows in equal tiles of `tile_bytes` of scores at most, as many for each thread."""
+    n_per_thread = -(-len(rows) * row_bytes // (tile_bytes * threads))
     return [tile for tile in np.array_split(rows, max(1, n_per_thread) * threads) if len(tile)]
 
 

@@ -4,7 +4,6 @@ import gc
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,8 +13,11 @@ from svdlens.artefacts.atomic_files import write_failure
 from svdlens.errors import SvdlensError
 
 
-def run(main: Callable[[Any], None], smk: Any) -> None:
+def run(main: Callable[[Any], None], smk: Any, *, pandas: bool = True) -> None:
     """Run `main(smk)` as a job of the workflow. `smk` has the attributes of Snakemake's script object.
+
+    `pandas`: whether the job uses it. pyarrow imports it before it makes its first array, and in many a job that takes
+    longer than all the rest.
 
     What the libraries log goes to smk.log. A SvdlensError becomes one message on the terminal and in the log and
     exit status 1, and so does an input file that is damaged; anything else is a defect of svdlens and keeps its
@@ -29,6 +31,8 @@ def run(main: Callable[[Any], None], smk: Any) -> None:
     log = str(smk.log) or os.devnull
     logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.captureWarnings(True)
+    if not pandas:
+        sys.meta_path.insert(0, WithoutPandas)
     try:
         main(smk)
     except SvdlensError as error:
@@ -44,6 +48,15 @@ def run(main: Callable[[Any], None], smk: Any) -> None:
         raise
     # What is alive now goes with the process. To look through it for cycles first takes longer than many a job.
     gc.freeze()
+
+
+class WithoutPandas:
+    """Where Python looks for modules: here it finds that there is no pandas, and looks no further. pyarrow goes on."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("this job was started as one that does not use pandas (runtime/script.py)")
 
 
 def explain(error: Exception, smk: Any, log: str) -> None:
@@ -78,8 +91,9 @@ def damage(path: Path) -> str | None:
 
 
 def fail(log: str, message: str) -> None:
+    """Stop the job with a message that says all. Some loggers show the whole log, so no traceback goes into it."""
     print(f"\nsvdlens: {message}\n", file=sys.stderr)
     # On a full disk there is no room for the log either.
     with suppress(OSError), Path(log).open("a", encoding="utf-8") as file:
-        file.write(f"{traceback.format_exc()}\n")
+        file.write(f"svdlens: {message}\n")
     sys.exit(1)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int, Shaped
@@ -94,7 +93,8 @@ def mean_log_rank(
 
 def log_rank(order: Shaped[np.ndarray, " d_vocab"]) -> Float[np.ndarray, " d_vocab"]:
     """Natural logarithm of the rank of each number, 1 for the smallest, the mean rank for equal ones."""
-    return np.log(pd.Series(order).rank(method="average").to_numpy())
+    _, indices, counts = np.unique(order, return_inverse=True, return_counts=True)
+    return np.log((np.cumsum(counts) - (counts - 1) / 2)[indices])
 
 
 def read_counts(path: Path, d_vocab: int) -> Float[np.ndarray, " d_vocab"]:
