@@ -9,6 +9,7 @@
 # make bench-cuda     tests and times on a CUDA device (four minutes; needs one, and PYTHON with a CUDA build of torch)
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
 # make readouts       which read-out makes which side readable (half an hour; downloads SmolLM2, 93 MB)
+# make bases          whether singular vectors mean more than other bases of their subspaces (an hour; downloads SmolLM2)
 # make docs           the documentation as a site that opens from disk, site/index.html; its generated tables first
 # make lint           style and types (what Snakemake's linter says is a test)
 # make lint-js        types of the explorer's scripts, which is part of it (needs npm)
@@ -28,7 +29,7 @@ LOOK := echo; cat results/tables/findings.md; echo; \
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled report test test-unit test-workflow test-browser bench bench-cuda label-quality readouts docs lint lint-js models lock
+.PHONY: run sweep-bundled report test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
 # A network that is not there is no reason to show nothing. Beside the download there is something to do for another core.
@@ -73,6 +74,10 @@ label-quality: .venv/installed
 readouts: .venv/installed
 	$(SNAKEMAKE) --configfile profiles/demo/readouts.yaml -- plot_readouts $(READOUT_TABLES)
 	$(BIN)/python benchmarks/readouts.py
+
+bases: .venv/installed
+	$(SNAKEMAKE) --configfile profiles/demo/bases.yaml -- plot_basis
+	$(BIN)/python benchmarks/bases.py
 
 docs: .venv/installed
 	$(BIN)/python docs/update_docs.py

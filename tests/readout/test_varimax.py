@@ -78,9 +78,7 @@ def test_vectors_span_the_same_subspaces_in_the_order_of_what_the_matrix_makes_o
         found = rotated[side]
         assert found.dtype == torch.float64
         identity = torch.eye(5, dtype=torch.float64).expand(3, 5, 5)
-        torch.testing.assert_close(
-            found @ found.mT, torch.eye(5, dtype=torch.float64).expand(3, 5, 5), rtol=0, atol=1e-9
-        )
+        torch.testing.assert_close(found @ found.mT, identity, rtol=0, atol=1e-9)
         torch.testing.assert_close(found.mT @ found, stored.mT @ stored, rtol=0, atol=1e-9)
         lengths = ((found @ stored.mT) * values[:, None, :5]).norm(dim=-1)
         assert (lengths.diff(dim=-1) <= 1e-9).all()
