@@ -3,9 +3,9 @@
     make bases                                  the sweep of profiles/demo/bases.yaml, and then this
     python benchmarks/bases.py [--setting raw]  of another sweep
 
-Prints, in per cent, the share of rows that is interpretable for singular vectors, each other basis and random directions,
-and by how much singular vectors exceed the others, with 95 % intervals (paired by matrix but for random directions, which
-are of none).
+Prints, in per cent, the share of rows that is interpretable for singular vectors, each other basis and random
+directions, and by how much singular vectors exceed the others, with 95 % intervals (paired by matrix but for random
+directions, which are of none).
 """
 
 import argparse
