@@ -330,7 +330,7 @@ def test_every_control_stands_beside_the_singular_directions():
 
 def test_bases_stand_beside_each_other_by_side_and_layers():
     data, _ = make("basis")
-    first = {"all layers": {"small": 0, "deep": 0}, "last third of the layers": {"small": 1, "deep": 3}}
+    first = {"all layers": {"small": 0, "deep": 0}, "last third of layers": {"small": 1, "deep": 3}}
     for row in data.itertuples():
         rows = one_place(LABELS if row.source == "singular" else CONTROL_LABELS, row)
         if row.source == "random_unit":

@@ -115,6 +115,5 @@ def paired_excess(counts: pd.DataFrame, others: pd.DataFrame, keys: Sequence[str
         (table["share"], *wilson_interval(table["k"], table["n"])),
         (table["other"], *wilson_interval(table["k_other"], n_other)),
     )
-    return table[list(keys)].assign(
-        excess=excess, low=low.where(~several, excess - half), high=high.where(~several, excess + half)
-    )
+    low, high = low.where(~several, excess - half), high.where(~several, excess + half)
+    return table[list(keys)].assign(excess=excess, low=low.clip(lower=-1.0), high=high.clip(upper=1.0))

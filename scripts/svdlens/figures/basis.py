@@ -30,7 +30,7 @@ from svdlens.spec.controls import CONTROLS, RANDOM_UNIT
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 
 SOURCES = [SINGULAR, *(name for name, control in CONTROLS.items() if control.of_matrices), RANDOM_UNIT]
-LAYERS = {"all layers": 0.0, "last third of the layers": 2 / 3}
+LAYERS = {"all layers": 0.0, "last third of layers": 2 / 3}
 """Which layers are drawn together: those from this share of the depth on, at least the last."""
 KEYS = [*PLACE, "readout", "partly_labelled", "side", "layers"]
 
@@ -66,6 +66,9 @@ def basis_data(
     if len(controls):
         beside = count_rows(controls[controls["control"].isin(SOURCES)], criterion)
         beside = controls_of_labelled(beside.assign(source=beside["control"].astype(str)), counted)
+        # Whether lists of a place are left out is said of those of the sweep.
+        partly = counted.drop_duplicates(PLACE)[[*PLACE, "partly_labelled"]]
+        beside = beside.drop(columns="partly_labelled").merge(partly, on=PLACE)
         rows = pd.concat([rows, beside], ignore_index=True)
     last = rows["model"].map(counted.groupby("model")["layer"].max())
     of_none = rows["layer"].isna()
@@ -126,11 +129,12 @@ def draw_basis(
         axes.grid(False, axis="x")
         unit_axis(axes)
 
-    panels = [
-        (f"{name}, {layers}", partial(panel, drawn[(drawn["model"] == model) & (drawn["layers"] == layers)]))
-        for model, name in model_names(drawn).items()
-        for layers in LAYERS
-    ]
+    panels = []
+    for model, name in model_names(drawn).items():
+        of_model = drawn[drawn["model"] == model]
+        for layers in LAYERS:
+            title = f"{model}, {layers}{name.removeprefix(model)}"
+            panels.append((title, partial(panel, of_model[of_model["layers"] == layers])))
     also = (
         f"Bases of the same subspaces, and random directions, with how many there are: "
         f"{described_controls(present, n_controls, n_rotated)}. Grey: the interval of random directions, which are of "

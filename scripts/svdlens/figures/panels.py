@@ -259,8 +259,12 @@ def fraction_caption(
     if drawn.empty:
         return f"Labeller {labeller}, criterion {criterion}."
     readouts = list(dict.fromkeys(drawn["readout"]))
-    readout = readout_name(readouts[0] if len(readouts) == 1 else "W_U")
-    elsewhere = " where nothing else is said" if len(readouts) > 1 else ""
+    if len(readouts) == 1:
+        own_readout = readout_name(readouts[0])
+    elif "W_U" in readouts:
+        own_readout = f"{readout_name('W_U')} where nothing else is said"
+    else:
+        own_readout = "what is said with each model"
     grey = ""
     if n_controls is not None and has_controls(data):
         grey = (
@@ -272,7 +276,7 @@ def fraction_caption(
         if drawn["labeller_network"].any()
         else ""
     )
-    through = through or readout + elsewhere
+    through = through or own_readout
     return (
         f"A row is one sign of one direction on one side, read through {through}; labeller "
         f"{labeller}, criterion {criterion}. {intervals}: 95 % intervals over matrices, "
