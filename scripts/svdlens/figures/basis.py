@@ -141,7 +141,7 @@ def draw_basis(
         "no layer."
     )
     return panel_figure(
-        f"{titles[SINGULAR].capitalize()} directions and other bases of their subspaces, setting {setting}",
+        f"{titles[SINGULAR].capitalize()} directions beside other bases, setting {setting}",
         fraction_caption(data, labeller=labeller, criterion=criterion, intervals="Bars", also=also),
         panels,
         columns=2,
