@@ -22,7 +22,8 @@ import pandas as pd
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT / "scripts"))
 
-from svdlens.evaluation.fractions import beside_random, by_matrix, counted_rows, counts_of_matrices  # noqa: E402
+from svdlens.evaluation.counted_rows import counted_rows  # noqa: E402
+from svdlens.evaluation.fractions import beside_random, by_matrix, counts_of_matrices  # noqa: E402
 from svdlens.evaluation.intervals import paired_excess, shares_over_matrices  # noqa: E402
 from svdlens.report.pages import markdown_table  # noqa: E402
 from svdlens.spec.controls import RANDOM_UNIT  # noqa: E402

@@ -8,13 +8,12 @@ from safetensors.torch import load_file
 from svdlens.artefacts.provenance import table_facts
 from svdlens.artefacts.table_schemas import CONTROLS, write_table
 from svdlens.models.token_table import read_token_texts
-from svdlens.readout.projection import Reading, project_control, project_vectors, residual_vectors
+from svdlens.readout.projection import Reading, project_directions, residual_vectors
 from svdlens.readout.readout_matrix import reading_gains, readout_matrix
-from svdlens.readout.token_table import join_columns
 from svdlens.readout.top_tokens import ReadoutMatrix
 from svdlens.runtime.compute import device_for
 from svdlens.runtime.script import run
-from svdlens.spec.controls import VARIMAX
+from svdlens.spec.controls import BASES
 from svdlens.spec.settings import LIST_SWITCHES, Setting
 from svdlens.weights.weight_files import WeightFile
 
@@ -28,24 +27,18 @@ def main(smk):
     gains = reading_gains(WeightFile(Path(smk.input.gains)), matrix)
     device = device_for(smk.resources.get("gpu", 0))
     readouts = {name: ReadoutMatrix(readout_matrix(unembed, setting, name), device) for name in params.readouts}
-    bases = {"svd": load_file(smk.input.svd)}
-    if smk.input.varimax:
-        bases[VARIMAX] = load_file(smk.input.varimax[0])
+    svd = load_file(smk.input.svd)
+    bases = dict(zip(BASES, [svd, *map(load_file, smk.input.varimax)], strict=False))
     vectors = {
         basis: {name: residual_vectors(arrays, matrix, name, setting, gains) for name in params.readouts}
         for basis, arrays in bases.items()
     }
     texts = read_token_texts(Path(smk.input.tokens))
-    reading = Reading(matrix, bases["svd"]["values"].shape, readouts, texts, params.tokens, smk.threads)
+    reading = Reading(matrix, svd["values"].shape, readouts, texts, params.tokens, smk.threads)
 
-    pieces = [project_vectors(vectors[params.basis], reading)]
-    for control, n in params.controls.items():
-        if control == VARIMAX:
-            pieces.append(project_vectors(vectors[VARIMAX], reading, control))
-        else:
-            pieces.append(project_control(control, vectors[params.basis], reading, n, params.seed))
+    columns = project_directions(vectors, params.basis, params.controls, reading, params.seed)
     facts = table_facts(smk.input.provenance, matrix, setting=sorted(switches), basis=params.basis, code=params.code)
-    write_table(Path(smk.output.lists), join_columns(pieces), CONTROLS, facts)
+    write_table(Path(smk.output.lists), columns, CONTROLS, facts)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ SWEEP = {
     # One figure of each kind of input; all of them in test_a_report_can_be_made.
     "figures": {"select": ["token_table", "spectra", "fraction_by_layer", "fraction_by_model"]},
 }
+DEFAULT_CONTROLS = tuple(yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))["controls"])
 # What follows from a change, as rules of this sweep: a rule too few is a stale result, a rule too many hours of work.
 AFTER_FRACTIONS = {
     "collect_fractions",

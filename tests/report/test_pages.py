@@ -84,6 +84,7 @@ def reasons(**changes):
 def test_what_a_sweep_leaves_out_is_said_with_the_reason_and_the_way_to_have_it():
     whole = reasons()
     assert set(whole) == {
+        "control varimax",
         "figure fraction_published",
         "figure readouts",
         "token tables of mlp_in, own",

@@ -17,7 +17,6 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from svdlens.artefacts.table_schemas import read_metadata
-from svdlens.spec.controls import CONTROLS
 from tiny import make_tiny, make_tiny_gpt2
 from workflow import (
     AFTER_FRACTIONS,
@@ -26,6 +25,7 @@ from workflow import (
     AFTER_SPECTRA,
     AFTER_SVD,
     AFTER_WEIGHTS,
+    DEFAULT_CONTROLS,
     TINY,
     Files,
     Workflow,
@@ -67,6 +67,8 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "token_table_tokens": ({"figures": {"token_table_tokens": 5}}, {"plot_token_table"}),
     "tokens": ({"tokens": 30}, {"project_directions"} | AFTER_LISTS),
     "random_directions": ({"random_directions": 40}, {"project_directions"} | AFTER_LISTS),
+    "rotated_directions": ({"rotated_directions": 40}, {"project_directions"} | AFTER_LISTS),
+    "basis": ({"basis": "varimax"}, {"rotate_directions", "project_directions"} | AFTER_LISTS),
     "controls": ({"controls": ["random_unit"]}, {"project_directions", "list_paper_figures"} | AFTER_LISTS),
     "seed": ({"seed": 1}, {"project_directions"} | AFTER_LISTS),
     "directions": ({"directions": 4}, AFTER_WEIGHTS),
@@ -108,7 +110,7 @@ def test_a_sweep_may_leave_out_stability_and_controls(finished: Workflow, tmp_pa
         tables = [read_table(run.results / f"{name}/model=tiny/setting=raw/{file}") for run in (workflow, finished)]
         assert tables[0].equals(tables[1]), name
     drawn = pd.read_csv(workflow.results / "figures/controls_raw.csv")
-    assert not set(CONTROLS) - {"random_unit"} & set(drawn.astype(str).stack())
+    assert not set(DEFAULT_CONTROLS) - {"random_unit"} & set(drawn.astype(str).stack())
     missing = (workflow.results / "report/not_made.html").read_text("utf-8")
     for name in ("control rotated", "control gaussian", "figure random_table"):
         assert name in missing
@@ -145,7 +147,7 @@ def test_settings_that_share_lists_have_the_tables_that_each_has_alone(finished:
     assert run.counts == dict.fromkeys(("project_directions", "view_tokens", "label_directions", "view_labels"), 1)
 
     found = sorted(path.relative_to(alone.results) for path in alone.results.rglob("setting=unembed/*.parquet"))
-    assert len(found) == 1 + len(CONTROLS) + 1
+    assert len(found) == 1 + len(DEFAULT_CONTROLS) + 1
     for path in found:
         assert (together.results / path).read_bytes() == (alone.results / path).read_bytes(), path
         assert read_metadata(together.results / path)["setting"] == ["center_unembed"]
@@ -231,8 +233,16 @@ def run_script(name: str, finished: Workflow, output: dict[str, Path], **inputs:
         "classes": vocabulary / "classes.parquet",
         "embeddings": vocabulary / "embeddings.safetensors",
         "lists": results / "by_switches/tokens" / SHARED / "ov.parquet",
+        "varimax": [],
     }
-    params = {"code": "0", "seed": 0, "tokens": 50, "n_random": 50, "controls": CONTROLS, "readouts": ["W_E", "W_U"]}
+    params = {
+        "code": "0",
+        "seed": 0,
+        "tokens": 50,
+        "basis": "svd",
+        "controls": dict.fromkeys(DEFAULT_CONTROLS, 50),
+        "readouts": ["W_E", "W_U"],
+    }
     params |= {"parameters": {"level": 0.05}, "choice": {"sides": None, "signs": None, "directions": None}}
     smk = SimpleNamespace(
         threads=1,

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from svdlens.evaluation.counted_rows import counted_rows, cut_p
 from svdlens.evaluation.intervals import (
     MATRIX,
     difference_interval,
@@ -26,20 +27,6 @@ this one are labelled, and 200 of 20,000 null lists decide about it."""
 FALSE_DISCOVERY_RATE = 0.05
 """At which rows are counted as better than random directions."""
 HITS = [*(f"k_{kind}" for kind in KINDS), "k_p01", "beyond_n", "beyond_k"]
-# The criteria of Millidge & Black (2022) by the column that each counts: what the labeller says by itself, what the
-# verifier says, and both.
-CRITERIA = {"P": "labelled", "V": "verified", "B": "interpretable"}
-
-
-def counted_rows(labels: pd.DataFrame, criterion: str | None = None) -> pd.DataFrame:
-    """Rows that count, and whether each `counts` as interpretable.
-
-    By P, V and B those in which the column of the criterion is not null; by any other those with status ok.
-    """
-    column = CRITERIA.get(criterion or "", "interpretable")
-    rows = labels[labels[column].notna() if criterion in CRITERIA else labels["status"] == "ok"]
-    counts = rows[column].fillna(False).astype(bool) & ~rows["kind"].isin(NOT_INTERPRETABLE)
-    return rows.assign(counts=counts)
 
 
 def units_of(rows: pd.DataFrame, unit: str) -> pd.DataFrame:
@@ -154,15 +141,6 @@ def counts_of_matrices(units: pd.DataFrame, hits: Sequence[str]) -> pd.DataFrame
     units = pd.concat([units.assign(side="all"), units.astype({"side": object})])
     groups = units.groupby(["side", *MATRIX, "index"], dropna=False, sort=False, observed=True)
     return groups[list(hits)].sum().assign(n=groups.size()).reset_index()
-
-
-def cut_p(rows: pd.DataFrame) -> float:
-    """The largest p-value of the list null that a labelled row has, which is where Benjamini-Hochberg cuts the table: 0
-    where no row is labelled, NaN where no row has a p-value."""
-    p = rows["p_value"].astype(float)
-    if p.isna().all():
-        return float("nan")
-    return float(p[rows["labelled"].eq(True).fillna(False)].max()) if rows["labelled"].eq(True).any() else 0.0
 
 
 def by_matrix(counts: pd.DataFrame, keys: list[str], hit: str) -> pd.DataFrame:

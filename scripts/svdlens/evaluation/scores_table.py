@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 from safetensors import safe_open
 
-from svdlens.evaluation.fractions import counted_rows, cut_p
+from svdlens.evaluation.counted_rows import counted_rows, cut_p
 from svdlens.evaluation.label_tests import false_positives, score_labels
 from svdlens.evaluation.scored_lists import Vocabulary, lists_of_tables
 from svdlens.evaluation.token_label_fit import ClassJudge, EmbeddingJudge, Judge

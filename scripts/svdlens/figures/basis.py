@@ -136,9 +136,13 @@ def draw_basis(
             title = f"{model}, {layers}{name.removeprefix(model)}"
             panels.append((title, partial(panel, of_model[of_model["layers"] == layers])))
     also = (
-        f"Bases of the same subspaces, and random directions, with how many there are: "
-        f"{described_controls(present, n_controls, n_rotated)}. Grey: the interval of random directions, which are of "
-        "no layer."
+        ""
+        if present == [SINGULAR]
+        else (
+            f"Bases of the same subspaces, and random directions, with how many there are: "
+            f"{described_controls(present, n_controls, n_rotated)}. Grey: the interval of random directions, which are of "
+            "no layer."
+        )
     )
     return panel_figure(
         f"{titles[SINGULAR].capitalize()} directions beside other bases, setting {setting}",

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from svdlens.artefacts.provenance import labeller_networks
-from svdlens.evaluation.fractions import KINDS, counted_rows
+from svdlens.evaluation.counted_rows import counted_rows
+from svdlens.evaluation.fractions import KINDS
 from svdlens.evaluation.intervals import MATRIX, shares_over_matrices
 from svdlens.figures.fraction_rows import PLACE, first_readout
 from svdlens.figures.interface import Inputs, Options

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -12,9 +13,9 @@ from svdlens.readout.control_directions import (
     rotated_directions,
     seeded,
 )
-from svdlens.readout.token_table import token_columns
+from svdlens.readout.token_table import join_columns, token_columns
 from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
-from svdlens.spec.controls import ROTATED
+from svdlens.spec.controls import ROTATED, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import Setting
@@ -73,6 +74,28 @@ def project_vectors(vectors: Mapping[str, Vectors], reading: Reading, control: s
     n_rows = 2 * sum(len(matrices.flatten(0, 1)) for sides in vectors.values() for matrices in sides.values())
     columns = token_columns(top, reading.texts, reading.matrix, layers, heads)
     return columns | {"control": [control] * n_rows}
+
+
+def project_directions(
+    bases: Mapping[str, Mapping[str, Vectors]],
+    basis: str,
+    controls: Mapping[str, int | None],
+    reading: Reading,
+    seed: int,
+) -> dict[str, Any]:
+    """Columns for the directions of a sweep and then for each control, with the number of its directions.
+
+    `bases` has the vectors of each basis that is asked for, svd among them, for each read-out; `basis` says which are
+    the directions.
+    """
+    pieces = [project_vectors(bases[basis], reading)]
+    for control, n in controls.items():
+        if control == VARIMAX:
+            pieces.append(project_vectors(bases[VARIMAX], reading, control))
+        else:
+            assert n is not None
+            pieces.append(project_control(control, bases[basis], reading, n, seed))
+    return join_columns(pieces)
 
 
 def project_control(

@@ -154,7 +154,7 @@ def decompose_by_gram(weight: Float[Tensor, "n m"], directions: int | None) -> D
     if is_centred:
         values = torch.cat([values, values.new_zeros(1)])
         left = with_ones(left)
-        if directions == n:
+        if directions >= n:
             left = torch.cat([left, torch.full_like(left[:1], n**-0.5)])
             right = torch.cat([right, vector_beside(right)[None]])
     return Decomposition(left, values, right)
