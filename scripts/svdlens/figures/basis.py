@@ -135,15 +135,12 @@ def draw_basis(
         for layers in LAYERS:
             title = f"{model}, {layers}{name.removeprefix(model)}"
             panels.append((title, partial(panel, of_model[of_model["layers"] == layers])))
-    also = (
-        ""
-        if present == [SINGULAR]
-        else (
-            f"Bases of the same subspaces, and random directions, with how many there are: "
-            f"{described_controls(present, n_controls, n_rotated)}. Grey: the interval of random directions, which are of "
-            "no layer."
-        )
+    described = (
+        "Bases of the same subspaces, and random directions, with how many there are: "
+        f"{described_controls(present, n_controls, n_rotated)}. Grey: the interval of random directions, which are of "
+        "no layer."
     )
+    also = described if len(present) > 1 else "This labeller has labelled no controls."
     return panel_figure(
         f"{titles[SINGULAR].capitalize()} directions beside other bases, setting {setting}",
         fraction_caption(data, labeller=labeller, criterion=criterion, intervals="Bars", also=also),
