@@ -3,9 +3,9 @@
     make bases                                  the sweep of profiles/demo/bases.yaml, and then this
     python benchmarks/bases.py [--setting raw]  of another sweep
 
-Prints, in per cent, the share of rows that is interpretable for singular vectors, each other basis and random
-directions, and by how much singular vectors exceed the others, with 95 % intervals (paired by matrix but for random
-directions, which are of none).
+Prints, in per cent, the share of rows that is interpretable for singular vectors, other bases of the same subspaces,
+varimax bases of random subspaces and random unit vectors; and with 95 % intervals by how much singular vectors exceed
+rotated ones (paired by matrix) and random unit vectors, and varimax bases those of random subspaces.
 """
 
 import argparse
@@ -20,7 +20,14 @@ sys.path.insert(0, str(PROJECT / "scripts"))
 from svdlens.figures.basis import SOURCES, place_name  # noqa: E402
 from svdlens.figures.controls import SINGULAR  # noqa: E402
 from svdlens.report.pages import markdown_table  # noqa: E402
+from svdlens.spec.controls import ROTATED, VARIMAX  # noqa: E402
 
+DIFFERENCES = [
+    ("singular over rotated", ROTATED, "excess"),
+    ("singular over random", SINGULAR, "over_random"),
+    ("varimax over random varimax", VARIMAX, "over_random"),
+]
+"""What is printed of whose row in the csv."""
 ROW = ["model", "readout", "matrix", "side", "layers"]
 
 
@@ -34,12 +41,17 @@ def table_of(data: pd.DataFrame) -> pd.DataFrame:
         by_source = part.set_index("source")
         row = {"model": model, "read-out": readout, "matrix": place_name(matrix, side), "layers": layers}
         row |= {source: f"{100 * by_source['fraction'].get(source, float('nan')):.1f}" for source in sources}
-        for source in sources:
-            if source != SINGULAR and source in by_source.index:
-                excess, low, high = 100 * by_source.loc[source, ["excess", "excess_low", "excess_high"]].astype(float)
-                row[f"over {source}"] = f"{excess:+.1f} ({low:.1f} to {high:.1f})"
+        for title, source, name in DIFFERENCES:
+            if source in by_source.index:
+                row[title] = difference(by_source.loc[source], name)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def difference(row: pd.Series, name: str) -> str:
+    """A difference and its interval in per cent, such as +1.5 (0.7 to 2.3)."""
+    value, low, high = 100 * row[[name, f"{name}_low", f"{name}_high"]].astype(float)
+    return f"{value:+.1f} ({low:.1f} to {high:.1f})"
 
 
 def main() -> None:

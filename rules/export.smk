@@ -1,6 +1,6 @@
 # Directions for other tools, on request: `snakemake results/exports/{model}/{setting}/{matrix}_L{layer}[_H{head}]_{side}.json`.
 #
-# needs   results/svd/..., results/tokens/..., results/labels/...
+# needs   results/svd/... or results/varimax/..., results/tokens/..., results/labels/...
 # makes   a VectorSet of SAEDashboard (.json), and a table for spreadsheets (.csv), of the leading directions of one matrix on
 #         one side, both signs
 
@@ -19,10 +19,16 @@ def export_labels(wildcards):
     return [paths.LABELS.format(labeller=name, **setting_place(wildcards)._asdict()) for name in own[:1]]
 
 
+def export_vectors(wildcards):
+    """The file with the vectors of the sweep's directions."""
+    place = setting_place(wildcards)
+    return SWEEP.svd_path(paths.SVD, place) if SWEEP.basis == "svd" else SWEEP.shared_path(paths.VARIMAX, place)
+
+
 rule export_directions:
     """The leading directions of one matrix on one side, for other tools."""
     input:
-        svd=setting_svd,
+        vectors=export_vectors,
         tokens=paths.TOKENS,
         labels=export_labels,
     output:

@@ -35,6 +35,8 @@ rule rotate_directions:
         runtime=480,
     params:
         readout=first_readout,
+        n_random=config["random_directions"],
+        seed=config["seed"],
         code=code_hash("rotate_directions"),
     script:
         "../scripts/rotate_directions.py"

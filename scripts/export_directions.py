@@ -17,9 +17,10 @@ def main(smk):
     tokens, labels = (pd.read_parquet(path, partitioning=None) for path in (smk.input.tokens, smk.input.labels))
     rows = choose_rows(tokens, labels, layer, head, side, smk.params.directions)
     place = (layer,) if head is None else (layer, head)
-    with safe_open(smk.input.svd, framework="numpy") as file:
+    with safe_open(smk.input.vectors, framework="numpy") as file:
         vectors = file.get_slice(MATRIX_KINDS[matrix].sides[side].array)[place]
-        values = file.get_slice("values")[place]
+        # Only singular vectors have a singular value each.
+        values = file.get_slice("values")[place] if "values" in file.keys() else None  # noqa: SIM118
     chosen = {"matrix": matrix, "side": side, "layer": layer, "head": head}
     write_text(Path(smk.output.json), to_json(vector_set(rows, vectors, model=model, **chosen)))
     write_text(Path(smk.output.csv), spreadsheet(rows, {"model": model, "setting": setting, **chosen}, values))

@@ -13,7 +13,7 @@ from svdlens.readout.readout_matrix import reading_gains, readout_matrix
 from svdlens.readout.top_tokens import ReadoutMatrix
 from svdlens.runtime.compute import device_for
 from svdlens.runtime.script import run
-from svdlens.spec.controls import BASES
+from svdlens.spec.controls import BASES, VARIMAX
 from svdlens.spec.settings import LIST_SWITCHES, Setting
 from svdlens.weights.weight_files import WeightFile
 
@@ -36,7 +36,8 @@ def main(smk):
     texts = read_token_texts(Path(smk.input.tokens))
     reading = Reading(matrix, svd["values"].shape, readouts, texts, params.tokens, smk.threads)
 
-    columns = project_directions(vectors, params.basis, params.controls, reading, params.seed)
+    random = bases[VARIMAX]["random"] if VARIMAX in bases else None
+    columns = project_directions(vectors, params.basis, params.controls, reading, params.seed, random)
     facts = table_facts(smk.input.provenance, matrix, setting=sorted(switches), basis=params.basis, code=params.code)
     write_table(Path(smk.output.lists), columns, CONTROLS, facts)
 

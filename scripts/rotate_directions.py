@@ -5,11 +5,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from svdlens.readout.control_directions import seeded
 from svdlens.readout.projection import residual_vectors, stored_vectors
 from svdlens.readout.readout_matrix import reading_gains, readout_matrix
 from svdlens.readout.top_tokens import ReadoutMatrix
-from svdlens.readout.varimax import varimax_vectors
+from svdlens.readout.varimax import random_varimax_directions, varimax_vectors
 from svdlens.runtime.script import run
+from svdlens.spec.controls import RANDOM_VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import LIST_SWITCHES, Setting
 from svdlens.weights.weight_files import WeightFile, save_tensors
@@ -29,6 +31,9 @@ def main(smk):
         side.array: vectors[name].float().reshape(svd[side.array].shape)
         for name, side in MATRIX_KINDS[matrix].sides.items()
     }
+    generator = seeded(smk.params.seed, matrix, RANDOM_VARIMAX)
+    k = svd[MATRIX_KINDS[matrix].sign_array].shape[-2]
+    arrays["random"] = random_varimax_directions(smk.params.n_random, k, unembed, generator, smk.threads).float()
     save_tensors(Path(smk.output.varimax), arrays, {"matrix": matrix})
 
 

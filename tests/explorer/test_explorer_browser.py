@@ -523,6 +523,19 @@ def test_small_sweeps_are_shown(page, tmp_path, shape, labellers, said):
         assert said in page.locator(".overview").inner_text()
 
 
+def test_directions_of_another_basis_have_no_singular_value(page, tmp_path):
+    shape = Shape(layers=1, heads=1, matrices=("ov",), tables=(("raw", 0),))
+    for basis in ("svd", "varimax"):
+        sources = write_sweep(tmp_path / basis, {"a model": shape}, controls=10, basis=basis)
+        build_explorer(sources, tmp_path / basis / "tables/fractions.parquet", STATIC, tmp_path / f"explorer_{basis}")
+        go(page, tmp_path / f"explorer_{basis}/index.html", "#open=0")
+        text = page.locator(".detail").inner_text()
+        assert ("the varimax basis of OV" in text) == (basis == "varimax")
+        assert (page.locator(".lists .sigma").count() > 0) == (basis == "svd")
+        # The spectrum is that of the matrix in either case.
+        assert "singular values" in text
+
+
 def test_a_labeller_that_never_answered_is_said(page, tmp_path):
     shape = Shape(matrices=("ov",), tables=(("raw", 0),))
     sources = write_sweep(tmp_path / "results", {"model": shape}, controls=10)

@@ -124,6 +124,13 @@ def test_a_spreadsheet_reads_back_what_was_written():
         assert not any(FORMULA.match(value) for name, value in row.items() if name != "token_scores")
 
 
+def test_directions_without_a_singular_value_have_none_in_the_spreadsheet():
+    rows = choose_rows(*tables(True), 0, 1, "write", DIRECTIONS)
+    text = spreadsheet(rows, {"model": "m", "layer": 0, "head": None}, None)
+    read = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
+    assert len(read) == len(rows) and {row["singular_value"] for row in read} == {""}
+
+
 @given(st.text() | st.sampled_from(HOSTILE))
 def test_a_cell_is_never_a_formula_nor_more_than_a_line(text):
     written = str(cell(text))

@@ -340,10 +340,31 @@ def test_bases_stand_beside_each_other_by_side_and_layers():
             rows = rows if row.source == "singular" else rows[rows["control"] == row.source]
         assert (row.n, row.k) == (len(rows), is_interpretable(rows).sum()), row
     assert set(data["source"]) == {"singular", "rotated", "random_unit"} and set(data["layers"]) == set(LAYERS)
-    share = data.set_index([*PLACE, "side", "layers", "source"])["fraction"]
-    for row in data[data["source"] != "singular"].itertuples():
-        own = share[row.model, row.setting, row.matrix, row.side, row.layers, "singular"]
-        assert row.excess == pytest.approx(own - row.fraction) and row.excess_low < row.excess < row.excess_high
+
+
+def test_bases_are_compared_with_each_other_and_each_with_what_it_is_of_random_subspaces():
+    """Varimax is chosen by its tokens, so that its null is too."""
+    rotated = CONTROL_LABELS[CONTROL_LABELS["control"] == "rotated"]
+    random = CONTROL_LABELS[CONTROL_LABELS["control"] == "random_unit"]
+    more = [rotated.assign(control="varimax"), random.iloc[::2].assign(control="random_varimax")]
+    data, _ = make("basis", controls=pd.concat([CONTROL_LABELS, *more], ignore_index=True))
+    place = [*PLACE, "side", "layers"]
+    share = data.set_index([*place, "source"])["fraction"]
+    nulls = {"singular": "random_unit", "rotated": "random_unit", "varimax": "random_varimax"}
+    assert set(data["source"]) == {*nulls, *nulls.values()}
+    for row in data.to_dict("records"):
+        own = share[*(row[name] for name in place), "singular"]
+        if row["source"] in ("rotated", "varimax"):
+            assert row["excess"] == pytest.approx(own - row["fraction"])
+            assert row["excess_low"] < row["excess"] < row["excess_high"]
+        else:
+            assert np.isnan(row["excess"])
+        if row["source"] in nulls:
+            null = share[*(row[name] for name in place), nulls[row["source"]]]
+            assert row["over_random"] == pytest.approx(row["fraction"] - null)
+            assert row["over_random_low"] < row["over_random"] < row["over_random_high"]
+        else:
+            assert np.isnan(row["over_random"])
 
 
 def test_what_the_directions_of_a_sweep_are_is_said_in_its_figures():

@@ -173,6 +173,7 @@ def write_sweep(
     labellers: Sequence[str] = ("coherence",),
     controls: int = 100,
     labels_of: Sequence[str] = ("ov", "qk", "mlp_in", "mlp_gate", "mlp_out"),
+    basis: str = "svd",
 ) -> list[Source]:
     """Write the tables of a sweep under `results`; what build_explorer makes a page of."""
     sources, fractions = [], []
@@ -193,7 +194,7 @@ def write_sweep(
                 facts = {
                     "model": model,
                     "revision": None,
-                    "basis": "svd",
+                    "basis": basis,
                     "setting": [] if setting == "raw" else [setting],
                 }
                 shift = -0.3 if setting == "unembed" else 0.0

@@ -150,12 +150,16 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no controls": ({"controls": []}, ("controls", "random_unit is always among them")),
     "control": (
         {"controls": ["random_unit", "rotatd"]},
-        ("controls.1", "'rotatd' is not one of random_unit, rotated, varimax, gaussian", "Did you mean 'rotated'?"),
+        (
+            "controls.1",
+            "'rotatd' is not one of random_unit, rotated, varimax, ",
+            "Did you mean 'rotated'?",
+        ),
     ),
     "basis": ({"basis": "pca"}, ("basis", "'pca' is not one of svd, varimax")),
     "a control that is the basis": (
-        {"basis": "varimax", "controls": ["random_unit", "varimax"]},
-        ("controls: varimax is what the directions are already", "controls: [random_unit]", "basis: svd to compare"),
+        {"basis": "varimax", "controls": ["random_unit", "varimax", "random_varimax"]},
+        ("varimax and random_varimax would be there twice", "controls: [random_unit]", "basis: svd to compare"),
     ),
     "no rotated directions": ({"rotated_directions": 0}, ("rotated_directions: 0", "spread evenly over the sides")),
     "control twice": ({"controls": ["random_unit", "random_unit"]}, ("controls", "random_unit")),

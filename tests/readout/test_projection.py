@@ -23,11 +23,11 @@ from safetensors.torch import load_file, save_file
 
 from random_weights import normal, write_weights
 from svdlens.artefacts.table_schemas import CONTROLS as CONTROLS_SCHEMA
-from svdlens.artefacts.table_schemas import TOKENS, read_metadata, write_table
+from svdlens.artefacts.table_schemas import TOKENS, columns_of, read_metadata, write_table
 from svdlens.models.token_table import read_token_texts, write_token_texts
 from svdlens.models.token_texts import read_vocabulary
 from svdlens.readout.control_directions import gaussian_directions, random_unit_directions, rotated_directions, seeded
-from svdlens.readout.projection import Reading, project_control, project_vectors, residual_vectors
+from svdlens.readout.projection import Reading, project_directions, residual_vectors
 from svdlens.readout.readout_matrix import reading_gains, readout_matrix
 from svdlens.readout.token_table import TopTokens, token_columns, with_vocab_center
 from svdlens.readout.top_tokens import ReadoutMatrix
@@ -93,7 +93,7 @@ def varimax_of(results: Path, matrix: str, setting: Setting, readouts: list[str]
                 svd=svd_of(results, matrix, setting),
             ),
             output=SimpleNamespace(varimax=path),
-            params=SimpleNamespace(readout=readouts[0]),
+            params=SimpleNamespace(readout=readouts[0], n_random=N_RANDOM, seed=SEED),
             threads=threads,
         )
         importlib.import_module("rotate_directions").main(job)
@@ -111,7 +111,8 @@ def project(
     controls: tuple[str, ...] = DRAWN,
 ) -> Path:
     """What project_directions writes for the lists that a setting needs, and equivalent settings share."""
-    varimax = [varimax_of(results, matrix, setting, readouts)] if "varimax" in (basis, *controls) else []
+    needed = "varimax" in (basis, *controls) or "random_varimax" in controls
+    varimax = [varimax_of(results, matrix, setting, readouts)] if needed else []
     job = SimpleNamespace(
         wildcards=Files(list_key(setting, matrix, readouts) | {"matrix": matrix}),
         input=SimpleNamespace(
@@ -162,8 +163,10 @@ def project_by_itself(results: Path, matrix: str, setting: Setting, readouts: li
     matrices = {name: ReadoutMatrix(readout_matrix(unembed, without, name)) for name in readouts}
     texts = read_token_texts(results / "tokens.parquet")
     reading = Reading(matrix, tuple(svd["values"].shape), matrices, texts, K, 1)
-    tables = {"tokens": project_vectors(vectors, reading)}
-    tables |= {control: project_control(control, vectors, reading, N_RANDOM, SEED) for control in DRAWN}
+    columns = pa.table(project_directions({"svd": vectors}, "svd", dict.fromkeys(DRAWN, N_RANDOM), reading, SEED))
+    rows = {"tokens": pa.compute.field("control").is_null()}
+    rows |= {control: pa.compute.field("control") == control for control in DRAWN}
+    tables = {name: columns_of(columns.filter(which)) for name, which in rows.items()}
     if setting.vocab_center:
         tables = {name: with_vocab_center(columns) for name, columns in tables.items()}
     return tables
@@ -461,14 +464,18 @@ def test_controls_are_read_through_the_same_readouts_as_the_vectors(matrix: str,
 def test_the_varimax_basis_is_read_as_directions_or_as_a_control(matrix: str, results: Path, tmp_path: Path) -> None:
     """The same lists either way, those of its vectors, which span what the singular vectors span."""
     readouts = ["W_U", "W_E"]
-    both = project(results, matrix, Setting(), readouts, tmp_path / "control", controls=("random_unit", "varimax"))
-    tables = view(both, "raw", tmp_path / "as_control", ("random_unit", "varimax"))
+    controls = ("random_unit", "varimax", "random_varimax")
+    both = project(results, matrix, Setting(), readouts, tmp_path / "control", controls=controls)
+    tables = view(both, "raw", tmp_path / "as_control", controls)
     options = {"basis": "varimax", "controls": ("random_unit",)}
     alone = project(results, matrix, Setting(), readouts, tmp_path / "basis", **options)
     as_basis = view(alone, "raw", tmp_path / "as_basis", ("random_unit",))
     assert read_metadata(as_basis["tokens"])["basis"] == "varimax" and read_metadata(both)["basis"] == "svd"
     assert read(tables["varimax"]).drop_columns("control").equals(read(as_basis["tokens"]))
-    assert read(tables["random_unit"]).equals(read(as_basis["random_unit"]))
+    # Of a basis that is chosen by its tokens random directions are chosen so, too.
+    null, random = read(tables["random_varimax"]), read(as_basis["random_unit"])
+    assert null.drop_columns("control").equals(random.drop_columns("control"))
+    assert not null["token_ids"].equals(read(tables["random_unit"])["token_ids"])
 
     stored = load_file(varimax_of(results, matrix, Setting(), readouts))
     svd = load_file(svd_of(results, matrix, Setting()))
@@ -479,7 +486,8 @@ def test_the_varimax_basis_is_read_as_directions_or_as_a_control(matrix: str, re
         table = read(as_basis["tokens"]).filter(pa.compute.field("readout") == readout)
         directions = np.concatenate([one.flatten(0, 1).numpy() for one in vectors.values()])
         check_scores(table, directions, readout_matrix(unembed, Setting(), readout).numpy())
-    for name, array in stored.items():
+    for name in stored.keys() & svd.keys():
+        array = stored[name]
         overlap = array.double() @ svd[name].double().mT
         identity = torch.eye(DIRECTIONS, dtype=torch.float64).expand_as(overlap)
         torch.testing.assert_close(overlap @ overlap.mT, identity, rtol=0, atol=1e-5)

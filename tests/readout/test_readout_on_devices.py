@@ -10,7 +10,7 @@ from devices import each_device, on_cuda, switches, without_memory
 from random_weights import normal
 from svdlens.errors import SvdlensError
 from svdlens.readout import top_tokens as readout
-from svdlens.readout.projection import Reading, Vectors, project_control, project_vectors
+from svdlens.readout.projection import Reading, Vectors, project_directions
 from svdlens.readout.top_tokens import (
     PRECISIONS,
     ROUTES,
@@ -175,15 +175,14 @@ def test_tables_do_not_depend_on_the_device(device: str) -> None:
     W_U = torch.from_numpy(single(42, 64, 3000))
     texts = [f"token {id}" for id in range(3000)]
 
-    def columns(where: str) -> list[dict[str, object]]:
+    def columns(where: str) -> dict[str, object]:
         reading = Reading("ov", (2, 3, 8), {"W_U": ReadoutMatrix(W_U, where)}, texts, 20, 2)
-        controls = [project_control(name, {"W_U": vectors}, reading, 30, 0) for name in ("random_unit", "rotated")]
-        return [project_vectors({"W_U": vectors}, reading), *controls]
+        return project_directions({"svd": {"W_U": vectors}}, "svd", {"random_unit": 30, "rotated": 30}, reading, 0)
 
-    for found, expected in zip(columns(device), columns("cpu"), strict=True):
-        assert list(found) == list(expected)
-        for name, column in found.items():
-            assert column == expected[name], name
+    found, expected = columns(device), columns("cpu")
+    assert list(found) == list(expected)
+    for name, column in found.items():
+        assert column == expected[name], name
 
 
 def test_no_room_for_the_search_is_said(monkeypatch) -> None:

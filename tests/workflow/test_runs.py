@@ -85,6 +85,27 @@ def test_a_model_that_is_not_swept_repeats_nothing(finished: Workflow) -> None:
     assert not finished.finish("--dry-run", config={"models": {"other": {"path": "elsewhere"}}}).jobs
 
 
+def test_a_sweep_of_the_varimax_basis_has_its_directions_everywhere(finished: Workflow, tmp_path: Path) -> None:
+    """Lists, controls, figures, explorer and exports are of it; spectra stay those of the SVD."""
+    workflow = copy_run(finished, tmp_path)
+    config = {"basis": "varimax", "sweep": {"matrices": ["ov"]}, "figures": {"select": ["controls", "basis"]}}
+    export = "results/exports/tiny/raw/ov_L0_H1_write"
+    run = workflow.finish("all", f"{export}.json", f"{export}.csv", config=config)
+    assert not run.rules & {"decompose_matrices", "tabulate_spectra", "measure_stability"}
+    tokens = read_table(workflow.results / "tokens/model=tiny/setting=raw/ov.parquet")
+    assert read_metadata(workflow.results / "tokens/model=tiny/setting=raw/ov.parquet")["basis"] == "varimax"
+    before = read_table(finished.results / "tokens/model=tiny/setting=raw/ov.parquet")
+    assert len(tokens) == len(before) and not tokens["token_ids"].equals(before["token_ids"])
+    vectors = load_file(workflow.results / "varimax" / SHARED / "ov.safetensors")["right"][0, 1]
+    exported = json.loads((workflow.directory / f"{export}.json").read_text("utf-8"))
+    np.testing.assert_allclose(exported["vectors"][0], vectors[0], rtol=0, atol=1e-6)
+    values = pd.read_csv(workflow.directory / f"{export}.csv", encoding="utf-8-sig")["singular_value"]
+    assert len(values) and values.isna().all()
+    assert '"basis":"varimax"' in (workflow.results / "explorer/data/catalogue.js").read_text("utf-8").replace(" ", "")
+    drawn = pd.read_csv(workflow.results / "figures/basis_raw.csv")
+    assert set(drawn["source"]) == {"singular", "rotated", "random_unit"}
+
+
 def test_a_sweep_may_leave_out_stability_and_controls(finished: Workflow, tmp_path: Path) -> None:
     workflow = copy_run(finished, tmp_path)
     config = {"stability": False, "controls": ["random_unit"], "sweep": {"matrices": ["mlp_in"]}}

@@ -94,10 +94,10 @@ def to_json(content: Mapping[str, Any]) -> str:
     return json.dumps(content, allow_nan=False, ensure_ascii=True) + "\n"
 
 
-def spreadsheet(rows: pd.DataFrame, constants: Mapping[str, object], values: Float[np.ndarray, " k"]) -> str:
+def spreadsheet(rows: pd.DataFrame, constants: Mapping[str, object], values: Float[np.ndarray, " k"] | None) -> str:
     """CSV that a spreadsheet opens as it is: a byte order mark, so that it is read as UTF-8; lists of tokens as JSON,
     which keeps spaces and control characters and begins with a bracket, so that no token becomes a number, a date or a
-    formula; an apostrophe before a label that would be a formula.
+    formula; an apostrophe before a label that would be a formula. `values` are None for directions that have none.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
@@ -110,7 +110,7 @@ def spreadsheet(rows: pd.DataFrame, constants: Mapping[str, object], values: Flo
                 row["index"],
                 # As words: spreadsheets take +1 for a formula.
                 "positive" if row["sign"] > 0 else "negative",
-                cell(float(values[row["index"]])),
+                cell(None if values is None else float(values[row["index"]])),
                 *(cell(row[name]) for name in columns),
                 json.dumps(list(row["tokens"]), ensure_ascii=False),
                 json.dumps([round(float(score), 4) for score in row["token_scores"]]),

@@ -10,7 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from svdlens.evaluation.intervals import shares_over_matrices
-from svdlens.figures.controls import SINGULAR, STYLES, described_controls, source_titles, with_excess
+from svdlens.figures.controls import (
+    SINGULAR,
+    STYLES,
+    described_controls,
+    independent_excess,
+    source_titles,
+    with_excess,
+)
 from svdlens.figures.fraction_rows import PLACE, Swept, in_sweep
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.label_rows import controls_of_labelled, count_rows, counts_of_matrices, read_setting
@@ -26,10 +33,12 @@ from svdlens.figures.panels import (
     unit_axis,
 )
 from svdlens.figures.style import matrix_name, ordered_matrices
-from svdlens.spec.controls import CONTROLS, RANDOM_UNIT
+from svdlens.spec.controls import RANDOM_UNIT, RANDOM_VARIMAX, ROTATED, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 
-SOURCES = [SINGULAR, *(name for name, control in CONTROLS.items() if control.of_matrices), RANDOM_UNIT]
+NULLS = {SINGULAR: RANDOM_UNIT, ROTATED: RANDOM_UNIT, VARIMAX: RANDOM_VARIMAX}
+"""By basis what it is of random subspaces: single random vectors, where it is not chosen by its tokens."""
+SOURCES = [*NULLS, RANDOM_VARIMAX, RANDOM_UNIT]
 LAYERS = {"all layers": 0.0, "last third of layers": 2 / 3}
 """Which layers are drawn together: those from this share of the depth on, at least the last."""
 KEYS = [*PLACE, "readout", "partly_labelled", "side", "layers"]
@@ -56,8 +65,8 @@ def basis_data(
     `labels` and `controls` are of one labeller. Columns: model, labeller_network, setting, matrix, readout,
     partly_labelled, side, layers (a key of LAYERS), source (one of SOURCES; singular are the directions of the sweep),
     n (rows), k (interpretable rows), n_matrices, design_effect, fraction, low, high (95 % over matrices, of random
-    directions over rows), excess, excess_low, excess_high (of singular directions over this source, paired by matrix
-    where it has matrices).
+    directions over rows); of the other bases excess, excess_low, excess_high (of singular directions over this basis,
+    paired by matrix); of every basis over_random, over_random_low, over_random_high (over its NULLS).
     """
     counted = count_rows(labels, criterion)
     if counted.empty:
@@ -86,7 +95,19 @@ def basis_data(
     order = {name: number for number, name in enumerate([*LAYERS, *SOURCES])}
     for name in ("source", "layers"):
         table = table.sort_values(name, key=lambda values: values.map(order), kind="stable")
-    return in_sweep(with_excess(table, counts, KEYS), swept, labeller_networks)
+    # Over what is chosen otherwise, or of no subspace of the model, a difference says nothing by itself.
+    compared = counts[counts["source"].isin([SINGULAR, ROTATED, VARIMAX])]
+    return in_sweep(over_random(with_excess(table, compared, KEYS)), swept, labeller_networks)
+
+
+def over_random(table: pd.DataFrame) -> pd.DataFrame:
+    """`table`, which has shares by KEYS and source, with what each basis has over its NULLS."""
+    names = {"excess": "over_random", "low": "over_random_low", "high": "over_random_high"}
+    pieces = [
+        independent_excess(table[table["source"] == source], table[table["source"] == null], KEYS).assign(source=source)
+        for source, null in NULLS.items()
+    ]
+    return table.merge(pd.concat(pieces).rename(columns=names), on=[*KEYS, "source"], how="left")
 
 
 def places_of(rows: pd.DataFrame) -> list[tuple[str, str]]:
@@ -133,12 +154,14 @@ def draw_basis(
     for model, name in model_names(drawn).items():
         of_model = drawn[drawn["model"] == model]
         for layers in LAYERS:
-            title = f"{model}, {layers}{name.removeprefix(model)}"
-            panels.append((title, partial(panel, of_model[of_model["layers"] == layers])))
+            first, *others = name.split("\n")
+            panels.append(
+                ("\n".join([f"{first}, {layers}", *others]), partial(panel, of_model[of_model["layers"] == layers]))
+            )
     described = (
-        "Bases of the same subspaces, and random directions, with how many there are: "
-        f"{described_controls(present, n_controls, n_rotated)}. Grey: the interval of random directions, which are of "
-        "no layer."
+        "Bases of the same subspaces, and what they are of random ones, with how many directions: "
+        f"{described_controls(present, n_controls, n_rotated)}. Grey: the interval of random unit vectors, which are "
+        "of no layer."
     )
     also = described if len(present) > 1 else "This labeller has labelled no controls."
     return panel_figure(

@@ -34,6 +34,7 @@ STYLES: dict[str, dict[str, Any]] = {
     SINGULAR: {"color": COLOURS[0], "marker": "o"},
     "rotated": {"color": COLOURS[3], "marker": "s"},
     "varimax": {"color": COLOURS[2], "marker": "D"},
+    "random_varimax": {"color": "0.2", "marker": "D"},
     "gaussian": {"color": "0.2", "marker": "^"},
     RANDOM_UNIT: {"color": "0.2", "marker": "v"},
 }

@@ -11,16 +11,14 @@ from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import (
     ROTATED_POINT,
     control_handles,
-    fraction_caption,
     labelled,
     model_names,
     nothing_labelled,
     panel_figure,
     rotated_handles,
-    rotated_sentence,
     shown_choice,
 )
-from svdlens.figures.points_by_setting import draw_points, setting_handles
+from svdlens.figures.points_by_setting import draw_points, points_caption, setting_handles
 from svdlens.figures.style import matrix_name, ordered_matrices
 
 
@@ -44,14 +42,7 @@ def draw_fraction_by_matrix(data: pd.DataFrame, *, labeller: str, criterion: str
     settings = list(dict.fromkeys(drawn["setting"]))
     return panel_figure(
         "Fraction interpretable by kind of matrix",
-        fraction_caption(
-            data,
-            labeller=labeller,
-            criterion=criterion,
-            intervals="Bars",
-            n_controls=n_controls,
-            also=rotated_sentence(data, "Hollow"),
-        ),
+        points_caption(data, labeller=labeller, criterion=criterion, n_controls=n_controls),
         [
             (
                 name,

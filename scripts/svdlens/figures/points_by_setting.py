@@ -7,7 +7,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from svdlens.figures.panels import CONTROL_BAND, GREY, ROTATED_POINT, draw_bars, unit_axis
+from svdlens.figures.panels import (
+    CONTROL_BAND,
+    GREY,
+    ROTATED_POINT,
+    draw_bars,
+    fraction_caption,
+    rotated_sentence,
+    unit_axis,
+)
 from svdlens.figures.style import setting_styles
 
 SPREAD = 0.8  # of the distance between two names is taken by their settings
@@ -51,6 +59,18 @@ def draw_points(
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.grid(False, axis="x")
     unit_axis(axes)
+
+
+def points_caption(data: pd.DataFrame, *, labeller: str, criterion: str, n_controls: int) -> str:
+    """What a figure of points must say (fraction_caption)."""
+    return fraction_caption(
+        data,
+        labeller=labeller,
+        criterion=criterion,
+        intervals="Bars",
+        n_controls=n_controls,
+        also=rotated_sentence(data, "Hollow"),
+    )
 
 
 def setting_handles(settings: Sequence[str]) -> list[Line2D]:

@@ -15,7 +15,7 @@ from svdlens.readout.control_directions import (
 )
 from svdlens.readout.token_table import join_columns, token_columns
 from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
-from svdlens.spec.controls import ROTATED, VARIMAX
+from svdlens.spec.controls import RANDOM_UNIT, RANDOM_VARIMAX, ROTATED, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import Setting
@@ -59,6 +59,10 @@ class Reading:
     k: int
     threads: int
 
+    @property
+    def d_model(self) -> int:
+        return len(next(iter(self.readouts.values())).mean)
+
 
 def project_vectors(vectors: Mapping[str, Vectors], reading: Reading, control: str | None = None) -> dict[str, object]:
     """Columns for the vectors of each side and matrix, which are given for each read-out: singular vectors, or those of
@@ -82,41 +86,42 @@ def project_directions(
     controls: Mapping[str, int | None],
     reading: Reading,
     seed: int,
+    random_varimax: Float[Tensor, "n d_model"] | None = None,
 ) -> dict[str, Any]:
     """Columns for the directions of a sweep and then for each control, with the number of its directions.
 
     `bases` has the vectors of each basis that is asked for, svd among them, for each read-out; `basis` says which are
-    the directions.
+    the directions. `random_varimax` are directions of the varimax bases of random subspaces: the control of that name,
+    and where the directions of the sweep are a varimax basis also its random unit vectors, for which a null has to be
+    chosen by its tokens as they are.
     """
     pieces = [project_vectors(bases[basis], reading)]
     for control, n in controls.items():
         if control == VARIMAX:
             pieces.append(project_vectors(bases[VARIMAX], reading, control))
+        elif control == ROTATED:
+            assert n is not None
+            pieces.append(project_rotated(bases[basis], reading, n, seed))
+        elif control == RANDOM_VARIMAX or (control == RANDOM_UNIT and basis == VARIMAX):
+            assert random_varimax is not None
+            pieces.append(project_random(control, random_varimax.double(), reading))
         else:
             assert n is not None
-            pieces.append(project_control(control, bases[basis], reading, n, seed))
+            draw = gaussian_directions if control == "gaussian" else random_unit_directions
+            directions = draw(n, reading.d_model, seeded(seed, reading.matrix, control))
+            pieces.append(project_random(control, directions, reading))
     return join_columns(pieces)
 
 
-def project_control(
-    control: str, vectors: Mapping[str, Vectors], reading: Reading, n: int, seed: int
-) -> dict[str, object]:
-    """Columns for `n` directions of a control that is drawn at random; `vectors` are those of project_vectors."""
-    if control == ROTATED:
-        return project_rotated(vectors, reading, n, seed)
-    return project_random(control, reading, n, seed)
-
-
-def project_random(control: str, reading: Reading, n: int, seed: int) -> dict[str, object]:
-    """Columns for `n` directions of a control that are of no matrix, random_unit or gaussian, the same through each
-    read-out and for every side: a read-out does not know which side it is given."""
-    draw = gaussian_directions if control == "gaussian" else random_unit_directions
-    top = {}
-    for readout, matrix in reading.readouts.items():
-        directions = draw(n, len(matrix.mean), seeded(seed, reading.matrix, control))
-        top[readout] = {"all": top_tokens(directions, matrix, reading.k, reading.threads)}
+def project_random(control: str, directions: Float[Tensor, "n d_model"], reading: Reading) -> dict[str, object]:
+    """Columns for the directions of a control that are of no matrix, the same through each read-out and for every side:
+    a read-out does not know which side it is given."""
+    top = {
+        readout: {"all": top_tokens(directions, matrix, reading.k, reading.threads)}
+        for readout, matrix in reading.readouts.items()
+    }
     columns = token_columns(top, reading.texts, reading.matrix, [None], [None])
-    return columns | {"control": [control] * (2 * n * len(top))}
+    return columns | {"control": [control] * (2 * len(directions) * len(top))}
 
 
 def project_rotated(vectors: Mapping[str, Vectors], reading: Reading, n: int, seed: int) -> dict[str, object]:

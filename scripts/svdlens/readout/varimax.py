@@ -4,6 +4,7 @@ Among all orthonormal bases of a subspace the singular vectors are those of the 
 what it says of tokens: in each direction few tokens score far from 0, and most hardly at all.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -78,3 +79,17 @@ def varimax_vectors(
         side: torch.stack([rotated[side, number] for number in range(len(matrices))])
         for side, matrices in vectors.items()
     }
+
+
+def random_varimax_directions(
+    n: int, k: int, matrix: ReadoutMatrix, generator: np.random.Generator, threads: int
+) -> Float[Tensor, "n d_model"]:
+    """Directions of the varimax bases of random subspaces of k dimensions, as many subspaces as it takes. float64.
+
+    The subspaces are uniform over all (QR of Gaussian matrices; Stewart 1980).
+    """
+    normal = torch.from_numpy(generator.standard_normal((-(-n // k), len(matrix.mean), k)))
+    subspaces = {"all": torch.linalg.qr(normal)[0].mT}
+    # No matrix is there to tell one direction from another.
+    values = torch.ones(len(normal), k)
+    return varimax_vectors(subspaces, subspaces, values, matrix, threads)["all"].flatten(0, 1)[:n]

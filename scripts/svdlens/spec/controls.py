@@ -6,6 +6,9 @@ RANDOM_UNIT = "random_unit"
 """The primary null, whose share stands beside every fraction; no sweep is without it."""
 ROTATED = "rotated"
 VARIMAX = "varimax"
+RANDOM_VARIMAX = "random_varimax"
+"""The null of varimax: a basis that is chosen by its tokens says more of tokens than one that is not, whatever the
+subspace."""
 BASES = ("svd", VARIMAX)
 """What the directions of a sweep are: singular vectors, or others of the same subspaces."""
 
@@ -39,6 +42,11 @@ CONTROLS = {
             "varimax",
             "the basis of the same subspace in which the scores of tokens are sparse",
             of_matrices=True,
+        ),
+        Control(
+            RANDOM_VARIMAX,
+            "varimax of random",
+            "the basis of random subspaces in which the scores of tokens are sparse, the null of varimax",
         ),
         Control("gaussian", "Gaussian matrices", "singular vectors of Gaussian matrices, the control of the post"),
     )

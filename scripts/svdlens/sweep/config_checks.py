@@ -11,7 +11,7 @@ import yaml
 from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.labels.registry import LABELLERS
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, check_choices
-from svdlens.spec.controls import CONTROLS
+from svdlens.spec.controls import CONTROLS, RANDOM_VARIMAX, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import setting_from_names
@@ -78,12 +78,13 @@ def check_numbers(value: Any, where: str = "") -> str | None:
 
 
 def check_basis(config: Mapping[str, Any]) -> str | None:
-    """A control that is what the directions of the sweep are."""
-    if config["basis"] in config["controls"]:
-        others = ", ".join(control for control in config["controls"] if control != config["basis"])
+    """A control that is what the directions of the sweep, or their random unit vectors, are."""
+    same = [name for name in (VARIMAX, RANDOM_VARIMAX) if config["basis"] == VARIMAX and name in config["controls"]]
+    if same:
+        others = ", ".join(control for control in config["controls"] if control not in same)
         return (
-            f"controls: {config['basis']} is what the directions are already (`basis`). Write controls: [{others}], or "
-            "basis: svd to compare both."
+            f"controls: with basis: varimax, {' and '.join(same)} would be there twice: the directions are the varimax "
+            f"basis, and random_unit that of random subspaces. Write controls: [{others}], or basis: svd to compare."
         )
     return None
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from svdlens.labels.registry import LABELLERS, can_label, criteria
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, Architecture
-from svdlens.spec.controls import ROTATED, VARIMAX
+from svdlens.spec.controls import RANDOM_VARIMAX, ROTATED, VARIMAX
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.sweep import paths
 
@@ -63,8 +63,8 @@ class Sweep:
 
     @property
     def needs_varimax(self) -> bool:
-        """Whether the varimax basis is computed: as the directions of the sweep, or as a control."""
-        return VARIMAX in (self.basis, *self.controls)
+        """Whether varimax bases are computed: as the directions of the sweep, or as controls."""
+        return VARIMAX in (self.basis, *self.controls) or RANDOM_VARIMAX in self.controls
 
     @property
     def control_sizes(self) -> dict[str, int | None]:
