@@ -20,7 +20,7 @@ svdlens.text = (function () {
     if (value === null || value === undefined || Number.isNaN(value)) return "\u2013";
     if (!Number.isFinite(value)) return value > 0 ? "\u221e" : `${MINUS}\u221e`;
     const magnitude = Math.abs(value);
-    const far = magnitude !== 0 && (magnitude < 1e-4 || magnitude >= 1e6);
+    const far = magnitude !== 0 && (magnitude < 1e-3 || magnitude >= 1e6);
     let text = far ? magnitude.toExponential(digits - 1) : magnitude.toPrecision(digits);
     if (text.includes("e") && !far) text = String(Number(text));
     return value < 0 ? MINUS + text : text;

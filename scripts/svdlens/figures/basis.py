@@ -123,7 +123,7 @@ def places_of(rows: pd.DataFrame) -> list[tuple[str, str]]:
 
 def place_name(matrix: str, side: str) -> str:
     """A matrix, and its side where it has several."""
-    name = matrix_name(matrix).replace("attention ", "")
+    name = matrix_name(matrix).removeprefix("attention ")
     return f"{name} {side}" if len(MATRIX_KINDS[matrix].sides) > 1 else name
 
 

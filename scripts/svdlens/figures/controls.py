@@ -26,7 +26,7 @@ from svdlens.figures.panels import (
     shown_choice,
     unit_axis,
 )
-from svdlens.figures.style import COLOURS, matrix_name, ordered_matrices
+from svdlens.figures.style import COLOURS, ordered_matrices, tick_name
 from svdlens.spec.controls import CONTROLS, RANDOM_UNIT, ROTATED, VARIMAX
 
 SINGULAR = "singular"
@@ -163,7 +163,7 @@ def draw_controls(
                 points.loc[known, "beyond_random"].to_numpy(float),
                 **{**style, **BEYOND},
             )
-        axes.set_xticks(range(len(matrices)), [matrix_name(matrix).replace("attention ", "") for matrix in matrices])
+        axes.set_xticks(range(len(matrices)), [tick_name(matrix) for matrix in matrices])
         axes.set_xlim(-0.5, len(matrices) - 0.5)
         axes.grid(False, axis="x")
         unit_axis(axes)

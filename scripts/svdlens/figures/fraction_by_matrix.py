@@ -19,7 +19,7 @@ from svdlens.figures.panels import (
     shown_choice,
 )
 from svdlens.figures.points_by_setting import draw_points, points_caption, setting_handles
-from svdlens.figures.style import matrix_name, ordered_matrices
+from svdlens.figures.style import ordered_matrices, tick_name
 
 
 def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
@@ -38,7 +38,7 @@ def draw_fraction_by_matrix(data: pd.DataFrame, *, labeller: str, criterion: str
     """The rows of fraction_by_matrix_data. `n_controls` is the number of random unit directions."""
     drawn = labelled(data)
     matrices = ordered_matrices(drawn["matrix"])
-    labels = [matrix_name(matrix).replace("attention ", "") for matrix in matrices]
+    labels = [tick_name(matrix) for matrix in matrices]
     settings = list(dict.fromkeys(drawn["setting"]))
     return panel_figure(
         "Fraction interpretable by kind of matrix",

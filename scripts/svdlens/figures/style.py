@@ -101,6 +101,11 @@ def matrix_name(matrix: str) -> str:
     return MATRIX_KINDS[matrix].title
 
 
+def tick_name(matrix: str) -> str:
+    """A kind of matrix under a tick, a word a line: four of them stand side by side in a third of the page."""
+    return matrix_name(matrix).removeprefix("attention ").replace(" ", "\n")
+
+
 def readout_name(readout: str) -> str:
     """A read-out as captions name it."""
     return READOUTS[readout].title
