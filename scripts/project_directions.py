@@ -35,7 +35,6 @@ def main(smk):
     }
     texts = read_token_texts(Path(smk.input.tokens))
     reading = Reading(matrix, svd["values"].shape, readouts, texts, params.tokens, smk.threads)
-
     random = bases[VARIMAX]["random"] if VARIMAX in bases else None
     columns = project_directions(vectors, params.basis, params.controls, reading, params.seed, random)
     facts = table_facts(smk.input.provenance, matrix, setting=sorted(switches), basis=params.basis, code=params.code)

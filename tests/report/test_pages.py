@@ -85,6 +85,7 @@ def test_what_a_sweep_leaves_out_is_said_with_the_reason_and_the_way_to_have_it(
     whole = reasons()
     assert set(whole) == {
         "control varimax",
+        "control random_varimax",
         "figure fraction_published",
         "figure readouts",
         "token tables of mlp_in, own",
@@ -96,6 +97,7 @@ def test_what_a_sweep_leaves_out_is_said_with_the_reason_and_the_way_to_have_it(
     added = "write controls: [random_unit, rotated, gaussian]"
     assert fewer["control gaussian"][1] == fewer["figure random_table"][1] == added
     assert set(fewer) - set(whole) == {"control gaussian", "figure random_table"}
+    assert set(whole) - set(reasons(basis="varimax")) == {"control varimax", "control random_varimax"}
 
 
 def test_labels_that_a_labeller_does_not_give_are_said():

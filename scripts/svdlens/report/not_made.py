@@ -6,7 +6,7 @@ from typing import Any
 from svdlens.figures.files import why_not_drawn
 from svdlens.figures.registry import FIGURES
 from svdlens.labels.registry import LABELLERS, LabellerEntry
-from svdlens.spec.controls import CONTROLS
+from svdlens.spec.controls import BESIDE_SVD, CONTROLS
 from svdlens.sweep.plan import Sweep
 
 
@@ -39,9 +39,9 @@ def figures_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
 
 
 def controls_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
-    """What, why and how of each control that is not chosen."""
+    """What, why and how of each control that is not chosen and could be."""
     for control in CONTROLS:
-        if control not in sweep.controls:
+        if control not in sweep.controls and (sweep.basis == "svd" or control not in BESIDE_SVD):
             chosen = ", ".join(name for name in CONTROLS if name in sweep.controls or name == control)
             yield f"control {control}", "it is not in `controls`", f"write controls: [{chosen}]"
 

@@ -11,6 +11,8 @@ RANDOM_VARIMAX = "random_varimax"
 subspace."""
 BASES = ("svd", VARIMAX)
 """What the directions of a sweep are: singular vectors, or others of the same subspaces."""
+BESIDE_SVD = (VARIMAX, RANDOM_VARIMAX)
+"""Controls for `basis: svd` alone: with `basis: varimax` they are the directions and their random unit vectors."""
 
 
 @dataclass(frozen=True)

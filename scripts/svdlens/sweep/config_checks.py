@@ -11,7 +11,7 @@ import yaml
 from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.labels.registry import LABELLERS
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, check_choices
-from svdlens.spec.controls import CONTROLS, RANDOM_VARIMAX, VARIMAX
+from svdlens.spec.controls import BESIDE_SVD, CONTROLS, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import setting_from_names
@@ -79,7 +79,7 @@ def check_numbers(value: Any, where: str = "") -> str | None:
 
 def check_basis(config: Mapping[str, Any]) -> str | None:
     """A control that is what the directions of the sweep, or their random unit vectors, are."""
-    same = [name for name in (VARIMAX, RANDOM_VARIMAX) if config["basis"] == VARIMAX and name in config["controls"]]
+    same = [name for name in BESIDE_SVD if config["basis"] == VARIMAX and name in config["controls"]]
     if same:
         others = ", ".join(control for control in config["controls"] if control not in same)
         return (
