@@ -123,4 +123,5 @@ lock:
 	$(BIN)/python -m pip install --quiet . --group test
 	(echo "# Every package of the environment at a fixed version. Made by \`make lock\` from pyproject.toml."; \
 	 $(BIN)/python -m pip freeze --exclude svdlens --exclude pip | sed 's/^\(torch==[0-9.]*\).*/\1/') > requirements.lock
+	$(BIN)/python docs/update_docs.py
 	touch .venv/installed

@@ -2,7 +2,6 @@
 # What can be a pure function of the configuration is one in scripts/svdlens/sweep.
 import os
 import re
-import shlex
 import sys
 from pathlib import Path
 
@@ -11,9 +10,10 @@ from snakemake.exceptions import WorkflowError
 PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT / "scripts"))
 
-# Snakemake puts the path of Python into a shell command as it is. A name in quotes is no file: once is enough.
+# Snakemake puts the path of Python into shell commands as it is, and on clusters its directory, too, so that quotes
+# around the whole would not do. With backslashes it is no file any more: once is enough.
 if Path(sys.executable).exists():
-    sys.executable = shlex.quote(sys.executable)
+    sys.executable = re.sub(r"[^\w@%+=:,./-]", r"\\\g<0>", sys.executable)
 
 from svdlens.errors import SvdlensError
 from svdlens.labels.registry import LABELLERS, can_label
