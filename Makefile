@@ -1,6 +1,6 @@
 # make run            the whole pipeline on a small language model, and on models that need no download
 # make sweep-bundled  the same for the models that need no download, in all nine settings
-# make report         results/report.zip, a document of what `make run` has made
+# make report         results/report.zip, a document of what `make run` has made; of another sweep with SWEEP=FILE
 # make test           every test (ten minutes)
 # make test-unit      those that are quick: no Snakemake, no browser (a minute and a half)
 # make test-workflow  those that start Snakemake
@@ -18,14 +18,18 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Everything through Python: the first line of a script of .venv cannot name a directory with every sign.
 # Jobs show no bars of their own below those of the whole.
-SNAKEMAKE := TQDM_DISABLE=1 $(BIN)/snakemake --profile profiles/demo
-BUNDLED := --configfile profiles/demo/sweep.yaml profiles/demo/bundled.yaml
+SNAKEMAKE := TQDM_DISABLE=1 $(BIN)/python -m snakemake --profile profiles/demo
+# After a sweep, by the file that says which, $$sweep.
 LOOK := echo; cat results/tables/findings.md; echo; \
-	echo "Explorer   file://$(CURDIR)/results/explorer/index.html"; \
+	$(BIN)/python -c 'import pathlib; print("Explorer  ", pathlib.Path("results/explorer/index.html").absolute().as_uri())'; \
 	echo "Tables     results/tables/*.parquet"; \
 	echo "Figures    results/figures/*.png, and results/figures/MODEL/SETTING/*.png"; \
-	echo "Report     make report"
+	echo "Report     make report SWEEP=$$sweep"; \
+	echo "More       .venv/bin/snakemake --cores all TARGET --configfile $$sweep   (targets: README.md)"
+# Of `make report`: the sweep that `make run` could make.
+SWEEP ?= profiles/demo/$(if $(wildcard results/models/smollm2-135m/provenance.json),sweep,bundled).yaml
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
@@ -34,17 +38,16 @@ MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
 # A network that is not there is no reason to show nothing. Beside the download there is something to do for another core.
 run: .venv/installed
-	@if $(SNAKEMAKE) --quiet all -- results/models/smollm2-135m/provenance.json results/vocabulary/wordnet-6layer/embeddings.safetensors; then $(SNAKEMAKE); else \
-	    echo "Going on without smollm2-135m, with the models that need no download."; echo; $(SNAKEMAKE) $(BUNDLED); fi
-	@$(LOOK)
+	@sweep=profiles/demo/sweep.yaml; \
+	$(SNAKEMAKE) --quiet all -- results/models/smollm2-135m/provenance.json results/vocabulary/wordnet-6layer/embeddings.safetensors || \
+	    { sweep=profiles/demo/bundled.yaml; echo "Going on without smollm2-135m, with the models that need no download."; echo; }; \
+	$(SNAKEMAKE) --configfile $$sweep && { $(LOOK); }
 
 sweep-bundled: .venv/installed
-	@$(SNAKEMAKE) $(BUNDLED) profiles/demo/nine_settings.yaml
-	@$(LOOK)
+	@sweep=profiles/demo/nine_settings.yaml; $(SNAKEMAKE) --configfile $$sweep && { $(LOOK); }
 
-# Of the sweep that `make run` could make.
 report: .venv/installed
-	@$(SNAKEMAKE) $(if $(wildcard results/models/smollm2-135m/provenance.json),,$(BUNDLED)) --report results/report.zip
+	@$(SNAKEMAKE) --report results/report.zip --configfile "$(SWEEP)"
 
 # Files stay whole: most tests of one share what its first has made. The unit tier shares little.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
@@ -81,14 +84,14 @@ bases: .venv/installed
 
 docs: .venv/installed
 	$(BIN)/python docs/update_docs.py
-	$(BIN)/mkdocs build --strict
+	$(BIN)/python -m mkdocs build --strict
 	@echo "Documentation: site/index.html"
 
 lint: .venv/installed lint-js
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile rules
-	$(BIN)/mypy scripts/svdlens
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m snakefmt --check Snakefile rules
+	$(BIN)/python -m mypy scripts/svdlens
 
 lint-js:
 	@if command -v npm >/dev/null; then $(MAKE) --silent --no-print-directory node_modules/.package-lock.json && node_modules/.bin/tsc; \
@@ -106,17 +109,19 @@ models: .venv/installed
 
 .venv/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"svdlens needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Name another one: make run PYTHON=python3.11")'
+	@$(PYTHON) -c 'import os, sys; here = os.getcwd(); set("{}:") & set(here) and sys.exit(f"svdlens cannot work in {here}: Snakemake reads {{ and }} as wildcards, and Python makes no environment below a name with a colon. Move it to a directory without these signs.")'
 	@echo "Installing the environment into .venv (once, a few minutes)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@touch $@
 
 # torch is named in full: without a version, pip takes a build with gigabytes of CUDA where a CPU build is at hand.
 lock:
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet torch==2.13.0 pip --upgrade
-	$(BIN)/pip install --quiet . --group test
+	$(BIN)/python -m pip install --quiet torch==2.13.0 pip --upgrade
+	$(BIN)/python -m pip install --quiet . --group test
 	(echo "# Every package of the environment at a fixed version. Made by \`make lock\` from pyproject.toml."; \
-	 $(BIN)/pip freeze --exclude svdlens --exclude pip | sed 's/^\(torch==[0-9.]*\).*/\1/') > requirements.lock
+	 $(BIN)/python -m pip freeze --exclude svdlens --exclude pip | sed 's/^\(torch==[0-9.]*\).*/\1/') > requirements.lock
+	$(BIN)/python docs/update_docs.py
 	touch .venv/installed

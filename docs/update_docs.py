@@ -1,12 +1,16 @@
-"""Write what README.md, docs/*.md and rules/config.schema.yaml take from the code: `python docs/update_docs.py`.
+"""Write what README.md, docs/*.md, rules/config.schema.yaml and environment.yml take from elsewhere.
+
+Run as `python docs/update_docs.py`.
 
 A generated table stands between <!-- NAME, from docs/update_docs.py --> and <!-- end of NAME -->, where NAME is a key
-of TABLES. In the schema the names under `$defs` that registries know are written. tests/project/test_project.py fails
-when any of it is out of date; `make docs` brings it up to date, and builds the site.
+of TABLES. In the schema the names under `$defs` that registries know are written. environment.yml has the pins of
+requirements.lock. Tests in tests/project fail when any of it is out of date; `make docs` brings it up to date, and
+builds the site.
 """
 
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -289,7 +293,25 @@ def updated_schema(text: str) -> str:
     return text
 
 
+def environment(project: Path = PROJECT) -> str:
+    """environment.yml: an environment for conda that stands by itself, for Snakemake copies the file alone."""
+    locked = (project / "requirements.lock").read_text("utf-8").splitlines()
+    needed = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]["requires-python"]
+    lines = [
+        "# Every package at the version of requirements.lock. Made by `make lock`.",
+        "name: svdlens",
+        "channels: [conda-forge]",
+        "dependencies:",
+        f"  - python={needed.removeprefix('>=')}",
+        "  - pip",
+        "  - pip:",
+        *(f"      - {pin}" for pin in locked if not pin.startswith("#")),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 if __name__ == "__main__":
     for page in PAGES:
         page.write_text(updated(page.read_text("utf-8")), "utf-8")
+    (PROJECT / "environment.yml").write_text(environment(), "utf-8")
     SCHEMA.write_text(updated_schema(SCHEMA.read_text("utf-8")), "utf-8")

@@ -10,6 +10,11 @@ from snakemake.exceptions import WorkflowError
 PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT / "scripts"))
 
+# Snakemake puts the path of Python into shell commands as it is, and on clusters its directory, too, so that quotes
+# around the whole would not do. With backslashes it is no file any more: once is enough.
+if Path(sys.executable).exists():
+    sys.executable = re.sub(r"[^\w@%+=:,./-]", r"\\\g<0>", sys.executable)
+
 from svdlens.errors import SvdlensError
 from svdlens.labels.registry import LABELLERS, can_label
 from svdlens.spec.architectures import check_choices
@@ -18,11 +23,19 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
 from svdlens.spec.settings import LIST_SWITCHES
 from svdlens.sweep import paths
 from svdlens.sweep.code_hash import CodeHashes
+from svdlens.sweep.command_line import read_numbers
 from svdlens.sweep.config_checks import check_configuration, load_schema
 from svdlens.sweep.plan import LabelledPlace, Place, Sweep
 
+if set("{}") & set(str(PROJECT)):
+    raise WorkflowError(
+        f"svdlens cannot work in {PROJECT}: Snakemake reads {{ and }} as wildcards. Move it to a directory without them."
+    )
+
+SCHEMA = load_schema(PROJECT / "rules/config.schema.yaml")
+read_numbers(config, workflow.config_settings.config, SCHEMA)
 try:
-    check_configuration(config, load_schema(PROJECT / "rules/config.schema.yaml"))
+    check_configuration(config, SCHEMA)
 except SvdlensError as error:
     raise WorkflowError(f"configuration: {error}")
 

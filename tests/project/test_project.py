@@ -15,11 +15,15 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def locked() -> dict[str, str]:
+def locked_as_written() -> dict[str, str]:
     lines = (PROJECT / "requirements.lock").read_text("utf-8").splitlines()
     pins = [line.split("==") for line in lines if line and not line.startswith("#")]
     assert all(len(pin) == 2 for pin in pins), "every line of requirements.lock pins one version"
-    return {normal(name): version for name, version in pins}
+    return dict(pins)
+
+
+def locked() -> dict[str, str]:
+    return {normal(name): version for name, version in locked_as_written().items()}
 
 
 def declared() -> set[str]:
@@ -37,12 +41,27 @@ def test_torch_is_pinned_without_a_build():
     assert locked()["torch"] == "2.13.0"
 
 
-def test_environment_is_the_lock():
+def test_the_conda_environment_stands_by_itself_and_is_the_lock():
+    """Snakemake copies environment.yml to a place where no other file of the project is."""
     environment = yaml.safe_load((PROJECT / "environment.yml").read_text("utf-8"))
-    assert {"pip": ["-r requirements.lock"]} in environment["dependencies"]
-    python = next(one for one in environment["dependencies"] if str(one).startswith("python="))
+    python, pip, pins = environment["dependencies"]
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
     assert ">=" + python.removeprefix("python=") == project["project"]["requires-python"]
+    assert pip == "pip"
+    assert dict(pin.split("==") for pin in pins["pip"]) == locked_as_written(), "run: python docs/update_docs.py"
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((PROJECT / "CITATION.cff").read_text("utf-8"))
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+    entry = (PROJECT / "docs/tasks.md").read_text("utf-8").split("```bibtex\n")[1].split("```")[0]
+    cited, reference = entry.split("@misc")
+    assert f"title = {{{citation['title']}}}" in cited
+    assert f"version = {{{citation['version']}}}" in cited
+    assert f"author = {{{{{citation['authors'][0]['name']}}}}}" in cited
+    [post] = citation["references"]
+    assert all(str(post[key]) in reference for key in ("title", "year", "url"))
 
 
 def test_what_is_imported_is_declared():

@@ -40,7 +40,7 @@ def test_what_is_right_passes() -> None:
     schema = load_schema(SCHEMA)
     demo = [PROJECT / "profiles/demo" / name for name in ("sweep.yaml", "bundled.yaml", "nine_settings.yaml")]
     changes = [yaml.safe_load(path.read_text("utf-8")) for path in demo]
-    for config in (config_with(), config_with(changes[0]), config_with(*changes), config_with(TINY)):
+    for config in (config_with(), *map(config_with, changes), config_with(TINY)):
         check_configuration(config, schema)
     some = {
         "directions": "all",

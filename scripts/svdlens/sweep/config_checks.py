@@ -1,6 +1,7 @@
 """Checks of a configuration: the first thing that is wrong with it, as a sentence that says what to write instead."""
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,11 @@ def load_schema(path: Path) -> dict[str, Any]:
 def check_configuration(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     """Raises SvdlensError for the first thing in `config` that is wrong; `schema` is what load_schema returns."""
     problem = (
-        check_numbers(config) or check_schema(config, schema) or check_names(config, schema) or check_models(config)
+        check_numbers(config)
+        or check_schema(config, schema)
+        or check_names(config, schema)
+        or check_models(config)
+        or check_paths(config)
     )
     if problem:
         raise SvdlensError(problem)
@@ -75,6 +80,21 @@ def check_numbers(value: Any, where: str = "") -> str | None:
         return f"{where.removeprefix('.')}: {value} is no finite number. Write one with digits."
     parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     return next(filter(None, (check_numbers(part, f"{where}.{key}") for key, part in parts)), None)
+
+
+def check_paths(config: Mapping[str, Any]) -> str | None:
+    """The first path in which Snakemake would see a wildcard."""
+    named = {key: config.get(key) for key in ("lists", "tokenizer")}
+    named["labellers.published.path"] = config["labellers"].get("published", {}).get("path")
+    for name, model in config["models"].items():
+        named |= {f"models.{name}.{key}": model.get(key) for key in ("path", "token_counts")}
+    for where, path in named.items():
+        if path is not None and re.search(r"\{.*\}", path):
+            return (
+                f"{where}: {path}: Snakemake takes what stands between {{ and }} for a wildcard. Rename it, or name a "
+                "link to it without these signs (ln -s)."
+            )
+    return None
 
 
 def check_basis(config: Mapping[str, Any]) -> str | None:
