@@ -19,10 +19,12 @@ from svdlens.spec.settings import LIST_SWITCHES
 from svdlens.sweep import paths
 from svdlens.sweep.code_hash import CodeHashes
 from svdlens.sweep.config_checks import check_configuration, load_schema
+from svdlens.sweep.named_files import content_digest, expand_home
 from svdlens.sweep.plan import LabelledPlace, Place, Sweep
 
 try:
     check_configuration(config, load_schema(PROJECT / "rules/config.schema.yaml"))
+    expand_home(config)
 except SvdlensError as error:
     raise WorkflowError(f"configuration: {error}")
 

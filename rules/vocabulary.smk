@@ -12,7 +12,7 @@ TOKENIZER_FILES = ["tokenizer.json", "vocab.json", "merges.txt", "token_counts.p
 
 def tokenizer_paths():
     """The files of the tokenizer for lists from elsewhere."""
-    directory = Path(config["tokenizer"]).expanduser()
+    directory = Path(config["tokenizer"])
     return sorted(path for name in TOKENIZER_FILES for path in directory.glob(name))
 
 
@@ -41,19 +41,24 @@ def vocabulary_source(wildcards):
             f"tokenizer={config['tokenizer']}: no directory with tokenizer.json, or vocab.json and merges.txt. Give that of "
             "the model that the lists come from."
         )
-    return [str(path) for path in tokenizer_paths()]
+    return [ancient(str(path)) for path in tokenizer_paths()]  # what they say is in the name of the vocabulary
 
 
-def vocabulary_directory(wildcards):
+# Made of `output`, so that Snakemake does not hold it against the last run: the same files elsewhere are the same.
+def vocabulary_directory(wildcards, output):
     if wildcards.vocabulary in config["models"]:
         return f"results/models/{wildcards.vocabulary}"
-    return str(Path(config["tokenizer"]).expanduser())
+    return config["tokenizer"]
 
 
 def vocabulary_counts(wildcards):
     """The file with the counts of a model's tokens, where the catalogue has one beside the model's own."""
     counts = config["models"].get(wildcards.vocabulary, {}).get("token_counts")
-    return [counts] if counts else []
+    return [ancient(counts)] if counts else []  # its content is a parameter
+
+
+def vocabulary_counts_content(wildcards):
+    return [content_digest(Path(path)) for path in vocabulary_counts(wildcards)]
 
 
 def vocabulary_weights(wildcards):
@@ -113,6 +118,7 @@ rule classify_tokens:
         runtime=20,
     params:
         directory=vocabulary_directory,
+        token_counts=vocabulary_counts_content,
         code=code_hash("classify_tokens"),
     script:
         "../scripts/classify_tokens.py"

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -319,6 +320,42 @@ def test_a_changed_model_repeats_everything(finished: Workflow, tmp_path: Path) 
     make_tiny_gpt2(workflow.directory / "source", seed=1)
     rules = {"fetch_model", "extract_weights", "decode_tokens", "classify_tokens", "embed_tokens"}
     assert workflow.finish("--dry-run").rules == rules | AFTER_WEIGHTS
+
+
+def test_what_a_model_is_is_decided_by_its_content(
+    tiny: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by dates, nor by where it is: neither one under ~ nor one in a package."""
+
+    def place(name: str) -> Path:
+        """A home directory, and one that Python imports from, with a model each."""
+        make_tiny_gpt2(tmp_path / name / "models/x")
+        make_tiny_gpt2(tmp_path / name / "packages/carries_a_model/model", seed=1)
+        (tmp_path / name / "packages/carries_a_model/__init__.py").touch()
+        return tmp_path / name
+
+    def move_to(home: Path) -> None:
+        monkeypatch.setenv("HOME", str(home))
+        monkeypatch.setenv("PYTHONPATH", str(home / "packages"))
+
+    models = {"at_home": {"path": "~/models/x"}, "packaged": {"package": "carries_a_model"}}
+    config = {"models": models, "sweep": {"models": ["at_home", "packaged"]}}
+    move_to(place("one"))
+    assert tiny.finish("models", config=config).counts == {"fetch_model": 2}
+    # The same files elsewhere, and newer.
+    other = place("other")
+    move_to(other)
+    assert not tiny.finish("--dry-run", "models", config=config).jobs
+    # Another checkpoint, with the dates of the one before it (cp -p, rsync -a).
+    for seed, directory in enumerate((other / "models/x", other / "packages/carries_a_model/model"), start=2):
+        make_tiny_gpt2(directory, seed=seed)
+        for path in directory.iterdir():
+            os.utime(path, (1e9, 1e9))
+    fetched = [tiny.results / "models" / name / "model.safetensors" for name in models]
+    before = [path.read_bytes() for path in fetched]
+    assert tiny.finish("models", config=config).counts == {"fetch_model": 2}
+    assert all(path.read_bytes() != content for path, content in zip(fetched, before, strict=True))
+    assert not tiny.finish("--dry-run", "models", config=config).jobs
 
 
 def test_without_the_raw_weights_a_change_after_the_svd_repeats_the_svd(finished: Workflow, tmp_path: Path) -> None:
