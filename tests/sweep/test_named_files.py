@@ -15,7 +15,11 @@ from svdlens.sweep.named_files import content_digest, expand_home, model_digests
 def test_every_path_of_a_configuration_has_its_home_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     config = {
-        "models": {"a": {"path": "~/a", "token_counts": "~/counts.parquet"}, "b": {"path": "b/~"}, "c": {"repo": "o/n"}},
+        "models": {
+            "a": {"path": "~/a", "token_counts": "~/counts.parquet"},
+            "b": {"path": "b/~"},
+            "c": {"repo": "o/n"},
+        },
         "labellers": {"published": {"path": "~/published"}},
         "lists": "~/lists.jsonl",
         "tokenizer": "~",

@@ -38,7 +38,9 @@ def expand_home(config: MutableMapping[str, Any]) -> None:
             try:
                 mapping[key] = str(Path(mapping[key]).expanduser())
             except RuntimeError as error:
-                raise SvdlensError(f"{where}: {mapping[key]!r} begins with ~, and {error} Write the path out.") from error
+                raise SvdlensError(
+                    f"{where}: {mapping[key]!r} begins with ~, and {error} Write the path out."
+                ) from error
 
 
 def model_digests(path: Path) -> dict[str, str]:
