@@ -6,8 +6,7 @@
 #         results/weights/{model}/steps.safetensors: what quantised weights were rounded to, in the same shapes
 #         results/weights/{model}/{setting}.safetensors: all weights as one setting wants them (`snakemake weights`)
 
-from svdlens.models.python_packages import package_directory
-from svdlens.sweep.named_files import model_digests
+from svdlens.sweep.named_files import model_digests, model_place
 
 # Keys of a model in the catalogue that say nothing about where its weights come from.
 ABOUT_RESULTS = ("settings", "matrices", "readouts", "token_tables", "token_counts")
@@ -18,28 +17,7 @@ localrules:
     fetch_model,
 
 
-def bundled_directory(name):
-    return Path(project_path(f"resources/models/{name}"))
-
-
-def directory_in_package(name):
-    """The directory with the model that an installed package carries, or None."""
-    try:
-        top = package_directory(name, "a model")
-    except SvdlensError:
-        return None
-    return top / "model" if (top / "model/config.json").exists() else top
-
-
-def model_place(name):
-    """Where the files of a model are on this machine: a directory, or a GGUF file. None for hub and package index, and for
-    a package that is not installed, which is fetch_model's to explain."""
-    source = config["models"][name]
-    if "package" in source:
-        return directory_in_package(source["package"])
-    if "bundled" in source:
-        return bundled_directory(source["bundled"])
-    return Path(source["path"]) if "path" in source else None
+BUNDLED = Path(project_path("resources/models"))
 
 
 def model_source(wildcards, output):
@@ -49,14 +27,14 @@ def model_source(wildcards, output):
     source = {key: value for key, value in entry.items() if key not in ABOUT_RESULTS}
     source.setdefault("architecture", "gpt2")
     if "bundled" in source:
-        source["bundled"] = str(bundled_directory(source["bundled"]))
+        source["bundled"] = str(BUNDLED / source["bundled"])
     return source
 
 
 def model_content(wildcards):
     """What the model is: its source but for where on this machine it is, and its files there by their content."""
     source = model_source(wildcards, None)
-    place = model_place(wildcards.model)
+    place = model_place(config["models"][wildcards.model], BUNDLED)
     named = {key: value for key, value in source.items() if key not in ("path", "bundled")}
     return {**named, "files": model_digests(place) if place else {}}
 

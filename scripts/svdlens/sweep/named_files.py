@@ -6,11 +6,12 @@ asks for them.
 """
 
 import hashlib
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
 from svdlens.errors import SvdlensError
+from svdlens.models.python_packages import package_directory
 
 WHOLE = 1 << 26  # bytes; up to this size a file is read as a whole
 HEAD = 1 << 24  # bytes read at the start of a larger one: the headers of safetensors and GGUF, with its tokenizer
@@ -41,6 +42,23 @@ def expand_home(config: MutableMapping[str, Any]) -> None:
                 raise SvdlensError(
                     f"{where}: {mapping[key]!r} begins with ~, and {error} Write the path out."
                 ) from error
+
+
+def model_place(source: Mapping[str, Any], bundled: Path) -> Path | None:
+    """Where on this machine a model of the catalogue comes from: a directory, or a GGUF file; nothing need be there.
+
+    `bundled` is the directory of the models of this project. None for hub and package index, and for a package that is
+    not installed.
+    """
+    if "package" in source:
+        try:
+            top = package_directory(source["package"], "a model")
+        except SvdlensError:
+            return None
+        return top / "model" if (top / "model/config.json").exists() else top
+    if "bundled" in source:
+        return bundled / source["bundled"]
+    return Path(source["path"]) if "path" in source else None
 
 
 def model_digests(path: Path) -> dict[str, str]:
