@@ -2,6 +2,7 @@
 # make sweep-bundled  the same for the models that need no download, in all nine settings
 # make report         results/report.zip, a document of what `make run` has made
 # make verify         whether the models of results/, and what they were copied from, are whole (CONFIG=mine.yaml: of another sweep)
+# make clean-stale    which files of the data sets in results/ are of other configurations; DELETE=yes deletes them
 # make test           every test (ten minutes)
 # make test-unit      those that are quick: no Snakemake, no browser (a minute and a half)
 # make test-workflow  those that start Snakemake
@@ -30,7 +31,7 @@ LOOK := echo; cat results/tables/findings.md; echo; \
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled report verify test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases docs lint lint-js models lock
+.PHONY: run sweep-bundled report verify clean-stale test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
 # A network that is not there is no reason to show nothing. Beside the download there is something to do for another core.
@@ -48,7 +49,10 @@ report: .venv/installed
 	@$(SNAKEMAKE) $(if $(wildcard results/models/smollm2-135m/provenance.json),,$(BUNDLED)) --report results/report.zip
 
 verify: .venv/installed
-	@PYTHONPATH=scripts $(BIN)/python -m svdlens.models.verify $(CONFIG)
+	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.verify $(CONFIG)
+
+clean-stale: .venv/installed
+	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.stale $(if $(DELETE),--delete)
 
 # Files stay whole: most tests of one share what its first has made. The unit tier shares little.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile

@@ -13,7 +13,7 @@ from svdlens.sweep.named_files import content_digest, expand_home, model_digests
 
 
 def test_every_path_of_a_configuration_has_its_home_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/people/me")
     config = {
         "models": {
             "a": {"path": "~/a", "token_counts": "~/counts.parquet"},
@@ -27,13 +27,13 @@ def test_every_path_of_a_configuration_has_its_home_written_out(monkeypatch: pyt
     expand_home(config)
     assert config == {
         "models": {
-            "a": {"path": "/home/me/a", "token_counts": "/home/me/counts.parquet"},
+            "a": {"path": "/people/me/a", "token_counts": "/home/me/counts.parquet"},
             "b": {"path": "b/~"},
             "c": {"repo": "o/n"},
         },
-        "labellers": {"published": {"path": "/home/me/published"}},
-        "lists": "/home/me/lists.jsonl",
-        "tokenizer": "/home/me",
+        "labellers": {"published": {"path": "/people/me/published"}},
+        "lists": "/people/me/lists.jsonl",
+        "tokenizer": "/people/me",
     }
 
 

@@ -70,7 +70,10 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "random_directions": ({"random_directions": 40}, {"project_directions"} | AFTER_LISTS),
     "rotated_directions": ({"rotated_directions": 40}, {"project_directions"} | AFTER_LISTS),
     "basis": ({"basis": "varimax"}, {"rotate_directions", "project_directions"} | AFTER_LISTS),
-    "controls": ({"controls": ["random_unit"]}, {"project_directions", "list_paper_figures"} | AFTER_LISTS),
+    "controls": (
+        {"controls": ["random_unit"]},
+        {"project_directions", "list_paper_figures", "list_files"} | AFTER_LISTS,
+    ),
     "seed": ({"seed": 1}, {"project_directions"} | AFTER_LISTS),
     "directions": ({"directions": 4}, AFTER_WEIGHTS),
 }
@@ -117,6 +120,15 @@ def test_a_sweep_may_leave_out_stability_and_controls(finished: Workflow, tmp_pa
     run = workflow.finish(config=config)
     assert not run.rules & {"measure_stability", "decompose_matrices", "plot_random_table"}
     assert not list(workflow.results.glob("stability/**/mlp_in.*"))
+    # Of the sweep before, ov and mlp_out are still there, and told apart.
+    before = len(DEFAULT_CONTROLS) + 3  # spectra, tokens and labels
+    assert f"svdlens: {2 * before} files, such as results/controls/" in run.printed
+    files = pd.read_csv(workflow.results / "tables/files.csv")
+    for name in ("spectra", "tokens", "controls", "labels"):
+        chosen = [str(workflow.directory / path) for path in files.loc[files["data_set"] == name, "path"]]
+        part, whole = pd.read_parquet(chosen, partitioning="hive"), pd.read_parquet(workflow.results / name)
+        assert set(part["matrix"]) == {"mlp_in"} < set(whole["matrix"])
+        assert set(part["model"].astype(str)) == {"tiny"}
     spectra = read_table(workflow.results / "spectra/model=tiny/setting=raw/mlp_in.parquet").to_pandas()
     assert spectra[["stability_noise", "stability_float32"]].isna().all(axis=None)
     unchanged = read_table(finished.results / "spectra/model=tiny/setting=raw/mlp_in.parquet").to_pandas()
@@ -148,6 +160,7 @@ def test_a_further_setting_or_table_adds_views_and_repeats_no_svd(finished: Work
     views = {"view_tokens": 3, "view_labels": 3, "tabulate_spectra": 3}
     collected = {"spectra", "tokens", "labels", "control_labels", "fractions", "scores", "agreement"}
     once = {f"collect_{table}" for table in collected} | AFTER_FRACTIONS | {"plot_spectra", "plot_token_table"}
+    once |= {"list_files"}
     assert wider.counts == views | dict.fromkeys(once, 1)
     assert not any("setting=raw" in path for rule in views for path in outputs(wider, rule))
 
@@ -211,7 +224,7 @@ def test_models_of_other_architectures_join_a_sweep_whatever_their_names(finishe
     run = workflow.finish(config={"models": models, "sweep": {"models": ["tiny", *OTHERS]}})
     # What was there is not done again.
     per_model = {"fetch_model", "extract_weights", "decode_tokens", "classify_tokens", "embed_tokens", "embed_labels"}
-    once = AFTER_WEIGHTS - MANY - per_model | {"list_paper_figures"}
+    once = AFTER_WEIGHTS - MANY - per_model | {"list_paper_figures", "list_files"}
     assert run.counts == dict.fromkeys(per_model, 2) | dict.fromkeys(MANY, 3 + 2) | dict.fromkeys(once, 1)
 
     places = {

@@ -9,7 +9,7 @@ import yaml
 from svdlens.artefacts.atomic_files import sha256_of
 from svdlens.errors import SvdlensError
 from svdlens.models.fetch import fetch_from_directory
-from svdlens.models.verify import main
+from svdlens.sweep.verify import main
 from tiny import make_tiny_gpt2
 
 
