@@ -61,6 +61,14 @@ def vocabulary_counts_content(wildcards):
     return [content_digest(Path(path)) for path in vocabulary_counts(wildcards)]
 
 
+LEXICON = {name: project_path(f"resources/lexicon/{name}.parquet") for name in ("words", "concepts", "irregular_forms")}
+
+
+def lexicon_content(wildcards):
+    """Dates of the files are those of the checkout, which say nothing."""
+    return [content_digest(Path(path)) for path in LEXICON.values()]
+
+
 def vocabulary_weights(wildcards):
     """The file with the unembedding of a model, which tells how frequent its tokens are where there are no counts."""
     if wildcards.vocabulary in config["models"] and not vocabulary_counts(wildcards):
@@ -97,13 +105,11 @@ rule decode_tokens:
 rule classify_tokens:
     """How frequent each token of a vocabulary is, and the classes that it is in."""
     input:
+        **{name: ancient(path) for name, path in LEXICON.items()},
         source=vocabulary_source,
         tokens="results/vocabulary/{vocabulary}/tokens.parquet",
         token_counts=vocabulary_counts,
         weights=vocabulary_weights,
-        words=project_path("resources/lexicon/words.parquet"),
-        concepts=project_path("resources/lexicon/concepts.parquet"),
-        irregular_forms=project_path("resources/lexicon/irregular_forms.parquet"),
     output:
         features="results/vocabulary/{vocabulary}/features.parquet",
         classes="results/vocabulary/{vocabulary}/classes.parquet",
@@ -119,6 +125,7 @@ rule classify_tokens:
     params:
         directory=vocabulary_directory,
         token_counts=vocabulary_counts_content,
+        lexicon=lexicon_content,
         code=code_hash("classify_tokens"),
     script:
         "../scripts/classify_tokens.py"
