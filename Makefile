@@ -1,6 +1,8 @@
 # make run            the whole pipeline on a small language model, and on models that need no download
 # make sweep-bundled  the same for the models that need no download, in all nine settings
 # make report         results/report.zip, a document of what `make run` has made; of another sweep with SWEEP=FILE
+# make verify         whether the models of results/, and what they were copied from, are whole; of another sweep with SWEEP=FILE
+# make clean-stale    which files of the data sets in results/ are of other configurations; DELETE=yes deletes them
 # make test           every test (ten minutes)
 # make test-unit      those that are quick: no Snakemake, no browser (a minute and a half)
 # make test-workflow  those that start Snakemake
@@ -33,7 +35,7 @@ SWEEP ?= profiles/demo/$(if $(wildcard results/models/smollm2-135m/provenance.js
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled report test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases docs lint lint-js models lock
+.PHONY: run sweep-bundled report verify clean-stale test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
 # A network that is not there is no reason to show nothing. Beside the download there is something to do for another core.
@@ -48,6 +50,12 @@ sweep-bundled: .venv/installed
 
 report: .venv/installed
 	@$(SNAKEMAKE) --report results/report.zip --configfile "$(SWEEP)"
+
+verify: .venv/installed
+	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.verify "$(SWEEP)"
+
+clean-stale: .venv/installed
+	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.stale $(if $(DELETE),--delete)
 
 # Files stay whole: most tests of one share what its first has made. The unit tier shares little.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile

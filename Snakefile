@@ -31,6 +31,7 @@ rule all:
     input:
         expand("results/tables/{table}.parquet", table=paths.TABLES),
         "results/tables/findings.md",
+        "results/tables/files.csv",
         figure_paths(SWEEP, selected_figures(SWEEP)),
         expand("results/report/{page}.html", page=REPORT_PAGES),
         "results/explorer/index.html",

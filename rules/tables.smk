@@ -2,7 +2,10 @@
 #
 # needs   results/{spectra,tokens,labels}/..., results/by_switches/...
 # makes   results/tables/{spectra,tokens,labels,control_labels,fractions,scores,agreement}.parquet, one rule each
+#         results/tables/files.csv: the files of the data sets that belong to the sweep
 #         results/tables/findings.md: where the lists of each model exceed those of random directions most
+
+from svdlens.sweep.stale import data_set_files
 
 LABELLED = SWEEP.labelled_places
 LABELLED_WITH_CONTROLS = [place for place in LABELLED if place.labeller in SWEEP.with_controls()]
@@ -11,6 +14,26 @@ LABELLED_WITH_CONTROLS = [place for place in LABELLED if place.labeller in SWEEP
 def shared_files(pattern, places):
     """The file of each place, the same for equivalent settings."""
     return [SWEEP.shared_path(pattern, place) for place in places]
+
+
+rule list_files:
+    """The files of results/{spectra,tokens,controls,labels} that the sweep makes; others are of other configurations."""
+    output:
+        csv="results/tables/files.csv",
+    log:
+        "results/logs/list_files/list_files.log",
+    benchmark:
+        "results/benchmarks/list_files/list_files.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        files=data_set_files(SWEEP),
+        code=code_hash("list_files"),
+    script:
+        "../scripts/list_files.py"
 
 
 rule collect_spectra:

@@ -3,6 +3,10 @@
 # needs   what the rules of the other files make
 # makes   nothing of its own
 
+from snakemake.logging import logger
+
+from svdlens.sweep.stale import LIST, stale_by_the_list, warning
+
 # What each target is, and its files.
 TARGETS = {
     "models": ("Model files, checked, with provenance.json.", SWEEP.over_places(paths.PROVENANCE)),
@@ -18,7 +22,11 @@ TARGETS = {
     "labels": ("What each labeller says of them.", SWEEP.over_labels(paths.LABELS)),
     "tables": (
         "The whole sweep as results/tables/*.parquet, and what it found in sentences.",
-        [*expand("results/tables/{table}.parquet", table=paths.TABLES), "results/tables/findings.md"],
+        [
+            *expand("results/tables/{table}.parquet", table=paths.TABLES),
+            "results/tables/findings.md",
+            "results/tables/files.csv",
+        ],
     ),
     "figures": ("Every figure.", figure_paths(SWEEP, selected_figures(SWEEP))),
     "paper_figures": ("The figures of the post, for the models of the sweep.", paper_paths(SWEEP)),
@@ -39,3 +47,9 @@ for target, (what, files) in TARGETS.items():
 
     # For `snakemake --list`: a docstring in a rule cannot take a value.
     workflow.get_rule(target).docstring = what
+
+
+onsuccess:
+    stale = stale_by_the_list() if LIST.exists() else []
+    if stale:
+        logger.warning(f"svdlens: {warning(stale)}")

@@ -12,7 +12,7 @@ TOKENIZER_FILES = ["tokenizer.json", "vocab.json", "merges.txt", "token_counts.p
 
 def tokenizer_paths():
     """The files of the tokenizer for lists from elsewhere."""
-    directory = Path(config["tokenizer"]).expanduser()
+    directory = Path(config["tokenizer"])
     return sorted(path for name in TOKENIZER_FILES for path in directory.glob(name))
 
 
@@ -41,19 +41,32 @@ def vocabulary_source(wildcards):
             f"tokenizer={config['tokenizer']}: no directory with tokenizer.json, or vocab.json and merges.txt. Give that of "
             "the model that the lists come from."
         )
-    return [str(path) for path in tokenizer_paths()]
+    return [ancient(str(path)) for path in tokenizer_paths()]  # what they say is in the name of the vocabulary
 
 
-def vocabulary_directory(wildcards):
+# Made of `output`, so that Snakemake does not hold it against the last run: the same files elsewhere are the same.
+def vocabulary_directory(wildcards, output):
     if wildcards.vocabulary in config["models"]:
         return f"results/models/{wildcards.vocabulary}"
-    return str(Path(config["tokenizer"]).expanduser())
+    return config["tokenizer"]
 
 
 def vocabulary_counts(wildcards):
     """The file with the counts of a model's tokens, where the catalogue has one beside the model's own."""
     counts = config["models"].get(wildcards.vocabulary, {}).get("token_counts")
-    return [counts] if counts else []
+    return [ancient(counts)] if counts else []  # its content is a parameter
+
+
+def vocabulary_counts_content(wildcards):
+    return [content_digest(Path(path)) for path in vocabulary_counts(wildcards)]
+
+
+LEXICON = {name: project_path(f"resources/lexicon/{name}.parquet") for name in ("words", "concepts", "irregular_forms")}
+
+
+def lexicon_content(wildcards):
+    """Dates of the files are those of the checkout, which say nothing."""
+    return [content_digest(Path(path)) for path in LEXICON.values()]
 
 
 def vocabulary_weights(wildcards):
@@ -92,13 +105,11 @@ rule decode_tokens:
 rule classify_tokens:
     """How frequent each token of a vocabulary is, and the classes that it is in."""
     input:
+        **{name: ancient(path) for name, path in LEXICON.items()},
         source=vocabulary_source,
         tokens="results/vocabulary/{vocabulary}/tokens.parquet",
         token_counts=vocabulary_counts,
         weights=vocabulary_weights,
-        words=project_path("resources/lexicon/words.parquet"),
-        concepts=project_path("resources/lexicon/concepts.parquet"),
-        irregular_forms=project_path("resources/lexicon/irregular_forms.parquet"),
     output:
         features="results/vocabulary/{vocabulary}/features.parquet",
         classes="results/vocabulary/{vocabulary}/classes.parquet",
@@ -113,6 +124,8 @@ rule classify_tokens:
         runtime=20,
     params:
         directory=vocabulary_directory,
+        token_counts=vocabulary_counts_content,
+        lexicon=lexicon_content,
         code=code_hash("classify_tokens"),
     script:
         "../scripts/classify_tokens.py"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from svdlens.artefacts.provenance import check_files_are_there
 from svdlens.models.token_table import read_token_texts
 from svdlens.runtime.script import run
 from svdlens.vocabulary.token_classes import classify_tokens
@@ -11,6 +12,7 @@ from svdlens.vocabulary.wordnet import load_lexicon
 
 
 def main(smk):
+    check_files_are_there(Path(smk.params.directory))
     texts = read_token_texts(Path(smk.input.tokens))
     # Each is a list of one file, or of none: then the model's own counts, or what stands in for them.
     counts, weights = (next(map(Path, files), None) for files in (smk.input.token_counts, smk.input.weights))

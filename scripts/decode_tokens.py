@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from svdlens.artefacts.provenance import check_files_are_there
 from svdlens.models.token_table import write_token_texts
 from svdlens.models.token_texts import read_vocabulary
 from svdlens.runtime.script import run
 
 
 def main(smk):
+    check_files_are_there(Path(smk.params.directory))
     write_token_texts(Path(smk.output.tokens), read_vocabulary(Path(smk.params.directory)), {"code": smk.params.code})
 
 

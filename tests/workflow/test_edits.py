@@ -65,6 +65,13 @@ def test_an_edit_that_changes_no_result_repeats_nothing(edit: str, edited: Workf
     assert not dry_run(edited, *SILENT[edit]).jobs
 
 
+def test_new_dates_of_the_lexicon_repeat_nothing(edited: Workflow) -> None:
+    # Those of a fresh checkout.
+    for path in (edited.project / "resources/lexicon").iterdir():
+        path.touch()
+    assert not edited.finish("--dry-run").jobs
+
+
 def test_the_edits_of_these_tests_come_back(edited: Workflow) -> None:
     assert not edited.finish("--dry-run").jobs
 

@@ -79,6 +79,20 @@ def test_a_wrong_model_is_refused_and_the_others_go_on(tiny: Workflow) -> None:
     assert all((tiny.results / "models" / name / "provenance.json").exists() for name in names)
 
 
+def test_a_model_that_lost_a_file_is_fetched_again_where_it_is_needed(tiny: Workflow) -> None:
+    tokens = "results/vocabulary/tiny/tokens.parquet"
+    tiny.finish(tokens)
+    (tiny.results / "models/tiny/tokenizer.json").unlink()
+    assert not tiny.finish("--dry-run", tokens).jobs
+    (tiny.directory / tokens).unlink()
+    run = tiny.run(tokens)
+    assert run.status != 0
+    [message] = messages(run)
+    assert "results/models/tiny/tokenizer.json is gone" in message
+    assert "Run again" in message
+    assert tiny.finish(tokens).counts == {"fetch_model": 1, "decode_tokens": 1}
+
+
 def test_results_may_not_be_a_file(tiny: Workflow) -> None:
     tiny.results.write_text("mine")
     run = tiny.run("models")

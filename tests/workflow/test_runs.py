@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -69,7 +70,10 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "random_directions": ({"random_directions": 40}, {"project_directions"} | AFTER_LISTS),
     "rotated_directions": ({"rotated_directions": 40}, {"project_directions"} | AFTER_LISTS),
     "basis": ({"basis": "varimax"}, {"rotate_directions", "project_directions"} | AFTER_LISTS),
-    "controls": ({"controls": ["random_unit"]}, {"project_directions", "list_paper_figures"} | AFTER_LISTS),
+    "controls": (
+        {"controls": ["random_unit"]},
+        {"project_directions", "list_paper_figures", "list_files"} | AFTER_LISTS,
+    ),
     "seed": ({"seed": 1}, {"project_directions"} | AFTER_LISTS),
     "directions": ({"directions": 4}, AFTER_WEIGHTS),
 }
@@ -116,6 +120,15 @@ def test_a_sweep_may_leave_out_stability_and_controls(finished: Workflow, tmp_pa
     run = workflow.finish(config=config)
     assert not run.rules & {"measure_stability", "decompose_matrices", "plot_random_table"}
     assert not list(workflow.results.glob("stability/**/mlp_in.*"))
+    # Of the sweep before, ov and mlp_out are still there, and told apart.
+    before = len(DEFAULT_CONTROLS) + 3  # spectra, tokens and labels
+    assert f"svdlens: {2 * before} files, such as results/controls/" in run.printed
+    files = pd.read_csv(workflow.results / "tables/files.csv")
+    for name in ("spectra", "tokens", "controls", "labels"):
+        chosen = [str(workflow.directory / path) for path in files.loc[files["data_set"] == name, "path"]]
+        part, whole = pd.read_parquet(chosen, partitioning="hive"), pd.read_parquet(workflow.results / name)
+        assert set(part["matrix"]) == {"mlp_in"} < set(whole["matrix"])
+        assert set(part["model"].astype(str)) == {"tiny"}
     spectra = read_table(workflow.results / "spectra/model=tiny/setting=raw/mlp_in.parquet").to_pandas()
     assert spectra[["stability_noise", "stability_float32"]].isna().all(axis=None)
     unchanged = read_table(finished.results / "spectra/model=tiny/setting=raw/mlp_in.parquet").to_pandas()
@@ -147,6 +160,7 @@ def test_a_further_setting_or_table_adds_views_and_repeats_no_svd(finished: Work
     views = {"view_tokens": 3, "view_labels": 3, "tabulate_spectra": 3}
     collected = {"spectra", "tokens", "labels", "control_labels", "fractions", "scores", "agreement"}
     once = {f"collect_{table}" for table in collected} | AFTER_FRACTIONS | {"plot_spectra", "plot_token_table"}
+    once |= {"list_files"}
     assert wider.counts == views | dict.fromkeys(once, 1)
     assert not any("setting=raw" in path for rule in views for path in outputs(wider, rule))
 
@@ -210,7 +224,7 @@ def test_models_of_other_architectures_join_a_sweep_whatever_their_names(finishe
     run = workflow.finish(config={"models": models, "sweep": {"models": ["tiny", *OTHERS]}})
     # What was there is not done again.
     per_model = {"fetch_model", "extract_weights", "decode_tokens", "classify_tokens", "embed_tokens", "embed_labels"}
-    once = AFTER_WEIGHTS - MANY - per_model | {"list_paper_figures"}
+    once = AFTER_WEIGHTS - MANY - per_model | {"list_paper_figures", "list_files"}
     assert run.counts == dict.fromkeys(per_model, 2) | dict.fromkeys(MANY, 3 + 2) | dict.fromkeys(once, 1)
 
     places = {
@@ -319,6 +333,42 @@ def test_a_changed_model_repeats_everything(finished: Workflow, tmp_path: Path) 
     make_tiny_gpt2(workflow.directory / "source", seed=1)
     rules = {"fetch_model", "extract_weights", "decode_tokens", "classify_tokens", "embed_tokens"}
     assert workflow.finish("--dry-run").rules == rules | AFTER_WEIGHTS
+
+
+def test_what_a_model_is_is_decided_by_its_content(
+    tiny: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by dates, nor by where it is: neither one under ~ nor one in a package."""
+
+    def place(name: str) -> Path:
+        """A home directory, and one that Python imports from, with a model each."""
+        make_tiny_gpt2(tmp_path / name / "models/x")
+        make_tiny_gpt2(tmp_path / name / "packages/carries_a_model/model", seed=1)
+        (tmp_path / name / "packages/carries_a_model/__init__.py").touch()
+        return tmp_path / name
+
+    def move_to(home: Path) -> None:
+        monkeypatch.setenv("HOME", str(home))
+        monkeypatch.setenv("PYTHONPATH", str(home / "packages"))
+
+    models = {"at_home": {"path": "~/models/x"}, "packaged": {"package": "carries_a_model"}}
+    config = {"models": models, "sweep": {"models": ["at_home", "packaged"]}}
+    move_to(place("one"))
+    assert tiny.finish("models", config=config).counts == {"fetch_model": 2}
+    # The same files elsewhere, and newer.
+    other = place("other")
+    move_to(other)
+    assert not tiny.finish("--dry-run", "models", config=config).jobs
+    # Another checkpoint, with the dates of the one before it (cp -p, rsync -a).
+    for seed, directory in enumerate((other / "models/x", other / "packages/carries_a_model/model"), start=2):
+        make_tiny_gpt2(directory, seed=seed)
+        for path in directory.iterdir():
+            os.utime(path, (1e9, 1e9))
+    fetched = [tiny.results / "models" / name / "model.safetensors" for name in models]
+    before = [path.read_bytes() for path in fetched]
+    assert tiny.finish("models", config=config).counts == {"fetch_model": 2}
+    assert all(path.read_bytes() != content for path, content in zip(fetched, before, strict=True))
+    assert not tiny.finish("--dry-run", "models", config=config).jobs
 
 
 def test_without_the_raw_weights_a_change_after_the_svd_repeats_the_svd(finished: Workflow, tmp_path: Path) -> None:

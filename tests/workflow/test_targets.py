@@ -23,7 +23,7 @@ AGREEMENT = LABELLED | {"compare_labellers", "collect_agreement"}
 TABLES = (
     SPECTRA | FRACTIONS | AGREEMENT | {"view_tokens", "view_labels", "embed_labels", "score_labels", "list_findings"}
 )
-TABLES |= {f"collect_{table}" for table in ("spectra", "tokens", "labels", "control_labels", "scores")}
+TABLES |= {f"collect_{table}" for table in ("spectra", "tokens", "labels", "control_labels", "scores")} | {"list_files"}
 # Labels of others, and further read-outs, which the sweep has not, are not drawn.
 PLOTS = {f"plot_{figure}" for figure in FIGURES} - {"plot_fraction_published", "plot_readouts"}
 PUBLISHED = {"fetch_published", "list_published", "label_directions", "view_labels", "plot_fraction_published"}
@@ -34,7 +34,9 @@ TARGETS = {
     "tokens": LISTS | {"view_tokens"},
     "labels": LABELLED | {"view_labels"},
     "tables": TABLES,
-    "figures": TABLES - {"collect_tokens", "embed_labels", "score_labels", "collect_scores", "list_findings"} | PLOTS,
+    "figures": TABLES
+    - {"collect_tokens", "embed_labels", "score_labels", "collect_scores", "list_findings", "list_files"}
+    | PLOTS,
     "explorer": SPECTRA | FRACTIONS | {"view_tokens", "view_labels", "build_explorer"},
     "all": TABLES | PLOTS | {"list_paper_figures", "make_report_pages", "build_explorer"},
     "published_figures": PUBLISHED - {"list_published"},

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import logging
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -560,6 +561,14 @@ def test_the_workflow_labels_what_was_published_without_a_model(tiny: Workflow) 
     targets = [f"results/labels/model=gpt2-medium/setting=post2022/{matrix}.published.parquet" for matrix in MATRICES]
     targets += [f"results/lists/published_gpt2-medium_{matrix}.jsonl" for matrix in MATRICES]
     run = tiny.finish(*targets, config={"labellers": {"published": {"path": "answers"}}})
+    # The same files elsewhere are the same; another file is another, whatever its date.
+    (tiny.directory / "answers").rename(tiny.directory / "moved")
+    moved = {"labellers": {"published": {"path": "moved"}}}
+    assert not tiny.finish("--dry-run", *targets, config=moved).jobs
+    answers = next((tiny.directory / "moved").rglob("*mlp_in_text_outputs.json"))
+    answers.write_text(answers.read_text() + " ")
+    os.utime(answers, (1e9, 1e9))
+    assert "fetch_published" in tiny.finish("--dry-run", *targets, config=moved).rules
     assert run.counts == {"fetch_published": 1, "label_directions": 2, "view_labels": 2, "list_published": 2}
     assert all((tiny.directory / target).is_file() for target in targets)
     assert "no pin" in (tiny.results / "logs/fetch_published/gpt2-medium.log").read_text()

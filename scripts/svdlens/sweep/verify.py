@@ -1,0 +1,81 @@
+"""`make verify`: whether fetched files, and what they were fetched from on this machine, are what provenance.json says.
+
+Every file is read as a whole, where a run looks only at parts of a large one (sweep/named_files.py).
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from svdlens.artefacts.atomic_files import sha256_of
+from svdlens.errors import SvdlensError
+from svdlens.labels.published.local_files import local_files
+from svdlens.sweep.named_files import expand_home, model_place
+
+PROJECT = Path(__file__).parents[3]
+
+
+def differences(results: Path, config: Mapping[str, Any], bundled: Path) -> Iterator[str]:
+    """A sentence about each file that is not what provenance.json says: in `results`, or where it was fetched from.
+
+    `config` has models and labellers, the paths in it are written out; `bundled` has the models with `bundled`.
+    """
+    for path in sorted(results.glob("models/*/provenance.json")):
+        provenance = json.loads(path.read_text(encoding="utf-8"))
+        sha256 = {name: file["sha256"] for name, file in provenance["files"].items()}
+        yield from differing(path.parent, sha256)
+        model = config["models"].get(path.parent.name, {})
+        place = model_place(model, bundled)
+        if place is not None and "gguf" in provenance:
+            yield from differing(place.parent, {place.name: provenance["gguf"]["sha256"]})
+        elif place is not None:
+            yield from differing(place, sha256)
+    for path in sorted(results.glob("published/*/provenance.json")):
+        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        yield from differing(path.parent, {name: file["sha256"] for name, file in files.items()})
+        for source in map(Path, local_files(config["labellers"].get("published", {}), path.parent.name)):
+            if source.name in files:
+                yield from differing(source.parent, {source.name: files[source.name]["sha256"]})
+
+
+def differing(directory: Path, sha256: Mapping[str, str]) -> Iterator[str]:
+    """A sentence about each of these files of a directory that is not there or has another sha256."""
+    for name, expected in sha256.items():
+        path = directory / name
+        if not path.is_file():
+            yield f"{path} is gone"
+        elif (actual := sha256_of(path)) != expected:
+            yield f"{path} has the sha256 {actual}, and when it was fetched {expected}"
+
+
+def merge(config: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with a second one put over it, as Snakemake does: mappings are merged, all else replaced."""
+    both = {key: merge(config[key], value) for key, value in change.items() if isinstance(config.get(key), dict)}
+    return {**config, **change, **both}
+
+
+def main(config_files: list[str]) -> None:
+    """For the results in the working directory, and config.yaml of the project with `config_files` over it."""
+    config: dict[str, Any] = {}
+    for file in (PROJECT / "config.yaml", *map(Path, config_files)):
+        config = merge(config, yaml.safe_load(file.read_text(encoding="utf-8")))
+    expand_home(config)
+    found = list(differences(Path("results"), config, PROJECT / "resources/models"))
+    if found:
+        raise SvdlensError(
+            "\n".join(
+                [*found, "Delete provenance.json beside it, and the next run fetches the model (the answers) anew."]
+            )
+        )
+    print("Every fetched file, and every file on this machine that one was fetched from, is what provenance.json says.")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except SvdlensError as error:
+        sys.exit(str(error))

@@ -1,0 +1,57 @@
+"""Files of other configurations: told apart by their paths, and nothing else is ever deleted."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from configurations import config_with
+from svdlens.errors import SvdlensError
+from svdlens.sweep.plan import Sweep
+from svdlens.sweep.stale import LIST, data_set_files, main, stale_files
+
+FIRST = Sweep(config_with({"sweep": {"models": ["wordnet-2layer"], "settings": ["raw", "fold"]}}))
+SECOND = Sweep(config_with({"sweep": {"models": ["wordnet-2layer"], "settings": ["raw"]}, "controls": ["random_unit"]}))
+FOREIGN = [
+    "results/tokens/notes.parquet",
+    "results/tokens/model=a/setting=raw/notes.txt",
+    "results/tokens/model=a/setting=raw/deeper/ov.parquet",
+    "results/tokens/model=a/mine/ov.parquet",
+    "results/tokens/model=a/setting=raw/.ov.123.parquet",
+    "results/svd/model=a/setting=raw/ov.parquet",
+    "tokens/model=a/setting=raw/ov.parquet",
+]
+
+
+def make(paths: list[str]) -> None:
+    for path in map(Path, paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def write_list(sweep: Sweep) -> None:
+    make([str(LIST)])
+    with LIST.open("w", newline="") as file:
+        csv.writer(file).writerows([("data_set", "path"), *data_set_files(sweep)])
+
+
+def test_what_another_configuration_made_is_listed_and_on_request_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SvdlensError, match=r"no results/tables/files\.csv"):
+        main([])
+    first, second = ([path for _, path in data_set_files(sweep)] for sweep in (FIRST, SECOND))
+    assert set(second) < set(first)
+    make([*first, *FOREIGN])
+    assert stale_files(first) == []
+    write_list(SECOND)
+    main([])
+    listed = capsys.readouterr().out.splitlines()[:-1]
+    # Each of two settings has spectra, tokens, three controls and labels of three matrices.
+    assert listed == sorted(set(first) - set(second))
+    assert len(first) == 2 * 3 * 6 and len(listed) == 3 * 6 + 3 * 2
+    assert all(map(Path.exists, map(Path, [*first, *FOREIGN])))
+    main(["--delete"])
+    left = {str(path) for path in Path().rglob("*") if path.is_file()}
+    assert left == {*second, *FOREIGN, str(LIST)}
