@@ -30,7 +30,7 @@ LOOK := echo; cat results/tables/findings.md; echo; \
 	echo "Figures    results/figures/*.png, and results/figures/MODEL/SETTING/*.png"; \
 	echo "Report     make report SWEEP=$$sweep"; \
 	echo "More       .venv/bin/snakemake --cores all TARGET --configfile $$sweep   (targets: README.md)"
-# Of `make report`: the sweep that `make run` could make.
+# Of `make report` and `make verify`: the sweep that `make run` could make.
 SWEEP ?= profiles/demo/$(if $(wildcard results/models/smollm2-135m/provenance.json),sweep,bundled).yaml
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
