@@ -5,8 +5,6 @@ import re
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
 PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT / "scripts"))
 
@@ -21,10 +19,16 @@ from svdlens.sweep.code_hash import CodeHashes
 from svdlens.sweep.config_checks import check_configuration, load_schema
 from svdlens.sweep.plan import LabelledPlace, Place, Sweep
 
+
+def stop(message):
+    """Say it and stop. An exception of any other kind Snakemake would print with the code that raised it."""
+    raise SystemExit(f"svdlens: {message}")
+
+
 try:
     check_configuration(config, load_schema(PROJECT / "rules/config.schema.yaml"))
 except SvdlensError as error:
-    raise WorkflowError(f"configuration: {error}")
+    stop(f"configuration: {error}")
 
 SWEEP = Sweep(config)
 code_hash = CodeHashes(PROJECT / "scripts")
@@ -39,7 +43,7 @@ def setting_place(wildcards):
     try:
         check_choices(place.model, architecture, {place.setting: SWEEP.setting(place.setting)}, matrices, readouts)
     except SvdlensError as error:
-        raise WorkflowError(f"configuration: {error}")
+        stop(f"configuration: {error}")
     return place
 
 
@@ -61,7 +65,7 @@ def check_results_is_no_file():
     """Snakemake would break off with a traceback while it builds the DAG."""
     results = Path("results").absolute()
     if results.exists() and not results.is_dir():
-        raise WorkflowError(f"{results} is a file, and results go into a directory of that name. Move the file away.")
+        stop(f"{results} is a file, and results go into a directory of that name. Move the file away.")
 
 
 def check_results_directory():
@@ -70,7 +74,7 @@ def check_results_directory():
     while not directory.exists():
         directory = directory.parent
     if not os.access(directory, os.W_OK):
-        raise WorkflowError(
+        stop(
             f"{directory} is read-only, and results/ goes there. Give yourself the right to write (chmod), or run in "
             "another directory: snakemake --directory DIR"
         )

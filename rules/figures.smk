@@ -21,7 +21,7 @@ from svdlens.figures.registry import FIGURES
 try:
     check_figures(SWEEP)
 except SvdlensError as error:
-    raise WorkflowError(f"configuration: {error}")
+    stop(f"configuration: {error}")
 
 
 def report_picture(figure, file):

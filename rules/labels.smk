@@ -35,7 +35,7 @@ def labeller_parameters(wildcards):
 def setting_labels(wildcards):
     place, entry = setting_place(wildcards), LABELLERS[wildcards.labeller]
     if not can_label(entry, SWEEP.labeller_config(entry.name), *place):
-        raise WorkflowError(
+        stop(
             f"{entry.name} has no labels of {place.matrix} of {place.model} in setting {place.setting}: it is {entry.what}. "
             "Ask for another labeller, or see labellers in config.yaml."
         )

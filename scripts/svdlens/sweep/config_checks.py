@@ -1,11 +1,9 @@
 """Checks of a configuration: the first thing that is wrong with it, as a sentence that says what to write instead."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import yaml
 
 from svdlens.errors import SvdlensError, did_you_mean
@@ -16,6 +14,7 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import setting_from_names
 from svdlens.sweep.plan import Sweep
+from svdlens.sweep.schema_checks import check_numbers, check_schema
 
 SOURCES = ("repo", "path", "bundled", "package", "wheel")
 
@@ -69,14 +68,6 @@ def check_configuration(config: Mapping[str, Any], schema: Mapping[str, Any]) ->
         raise SvdlensError(problem)
 
 
-def check_numbers(value: Any, where: str = "") -> str | None:
-    """The first number that is none: YAML has .nan and .inf, which a schema takes for numbers of any size."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{where.removeprefix('.')}: {value} is no finite number. Write one with digits."
-    parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    return next(filter(None, (check_numbers(part, f"{where}.{key}") for key, part in parts)), None)
-
-
 def check_basis(config: Mapping[str, Any]) -> str | None:
     """A control that is what the directions of the sweep, or their random unit vectors, are."""
     same = [name for name in (VARIMAX, RANDOM_VARIMAX) if config["basis"] == VARIMAX and name in config["controls"]]
@@ -100,27 +91,6 @@ def check_labelled(config: Mapping[str, Any]) -> str | None:
         f"{', '.join(sweep.models)} in the settings {', '.join(sweep.swept_settings())}. Ask for what it labels "
         "(docs/labels.md), see `matrices` under `labellers`, or ask for another labeller."
     )
-
-
-def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
-    """The first thing that the schema does not allow."""
-    validator = jsonschema.Draft202012Validator(schema)
-    for error in sorted(validator.iter_errors(config), key=lambda error: [str(part) for part in error.absolute_path]):
-        where = ".".join(str(part) for part in error.absolute_path) or "the top level"
-        if error.validator == "additionalProperties":
-            known = list(error.schema["properties"])
-            wrong = next(key for key in error.instance if key not in known)
-            return f"{where}: {wrong!r} is no key. Keys: {', '.join(known)}.{did_you_mean(str(wrong), known)}"
-        if error.validator == "enum":
-            known = [str(value) for value in error.validator_value]
-            close = did_you_mean(str(error.instance), known)
-            return f"{where}: {error.instance!r} is not one of {', '.join(known)}.{close}"
-        if error.validator == "type" and error.validator_value == "string":
-            # A model called 2024, or a setting called on.
-            return f"{where}: YAML takes {error.instance!r} for something other than text. Put it in quotes."
-        description = error.schema.get("description", "")
-        return f"{where}: {error.message}. {description}"
-    return None
 
 
 def check_names(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
