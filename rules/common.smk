@@ -9,14 +9,15 @@ PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT / "scripts"))
 
 from svdlens.errors import SvdlensError
-from svdlens.labels.registry import LABELLERS, can_label
-from svdlens.spec.architectures import check_choices
+from svdlens.labels.registry import LABELLERS
 from svdlens.spec.controls import CONTROLS
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import LIST_SWITCHES
 from svdlens.sweep import paths
+from svdlens.sweep.asked_files import check_labelled_place, check_place, exported_matrix
 from svdlens.sweep.code_hash import CodeHashes
 from svdlens.sweep.config_checks import check_configuration, load_schema
+from svdlens.sweep.config_files import file_of, read_config_files
 from svdlens.sweep.plan import LabelledPlace, Place, Sweep
 
 
@@ -25,26 +26,36 @@ def stop(message):
     raise SystemExit(f"svdlens: {message}")
 
 
+def stop_for_configuration(error):
+    """Say what is wrong with the configuration, and in which of its files."""
+    given = workflow.config_settings
+    files = read_config_files([PROJECT / "config.yaml", *given.configfiles], given.config)
+    file = file_of(str(error), files)
+    stop(f"configuration{f' in {os.path.relpath(file)}' if file else ''}: {error}")
+
+
 try:
     check_configuration(config, load_schema(PROJECT / "rules/config.schema.yaml"))
 except SvdlensError as error:
-    stop(f"configuration: {error}")
+    stop_for_configuration(error)
 
 SWEEP = Sweep(config)
 code_hash = CodeHashes(PROJECT / "scripts")
 
 
-def setting_place(wildcards):
-    """The place of a file under model=.../setting=.... One that is asked for by its path may be outside of the sweep."""
-    place = Place(wildcards.model, wildcards.setting, wildcards.get("matrix"))
-    matrices = [place.matrix] if place.matrix else []
-    readouts = SWEEP.choice(place.model, "readouts")
-    architecture = config["models"][place.model].get("architecture", "gpt2")
+def checked_place(model, setting, matrix=None):
+    """A place that someone asked for by the path of a file, in the sweep or not."""
+    place = Place(model, setting, matrix)
     try:
-        check_choices(place.model, architecture, {place.setting: SWEEP.setting(place.setting)}, matrices, readouts)
+        check_place(SWEEP, place)
     except SvdlensError as error:
-        stop(f"configuration: {error}")
+        stop(f"no such file: {error}")
     return place
+
+
+def setting_place(wildcards):
+    """The place of a file under model=.../setting=...."""
+    return checked_place(wildcards.model, wildcards.setting, wildcards.get("matrix"))
 
 
 def setting_switches(wildcards):

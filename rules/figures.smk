@@ -21,7 +21,7 @@ from svdlens.figures.registry import FIGURES
 try:
     check_figures(SWEEP)
 except SvdlensError as error:
-    stop(f"configuration: {error}")
+    stop_for_configuration(error)
 
 
 def report_picture(figure, file):

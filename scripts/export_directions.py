@@ -12,8 +12,8 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS
 
 
 def main(smk):
-    model, setting, matrix, side = (smk.wildcards[name] for name in ("model", "setting", "matrix", "side"))
-    layer, head = smk.params.layer, smk.params.head
+    model, setting = smk.wildcards.model, smk.wildcards.setting
+    matrix, layer, head, side = smk.params.exported
     tokens, labels = (pd.read_parquet(path, partitioning=None) for path in (smk.input.tokens, smk.input.labels))
     rows = choose_rows(tokens, labels, layer, head, side, smk.params.directions)
     place = (layer,) if head is None else (layer, head)

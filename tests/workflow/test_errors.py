@@ -29,18 +29,39 @@ def test_a_wrong_configuration_stops_before_anything_runs(case: str, tiny: Workf
     assert run.status != 0
     assert "Traceback" not in run.printed
     [message] = messages(run)
-    assert message.startswith("configuration: ")
+    assert message.startswith(("configuration: ", "configuration in "))
+    # The message ends what is printed: no code of the rules follows.
+    assert run.printed.rstrip().endswith(message)
     assert all(part in message for part in parts), message
     assert not tiny.results.exists()
 
 
-@pytest.mark.parametrize("path", ["tokens/model=tiny/setting=fold/ov.parquet", "weights/tiny/fold.safetensors"])
-def test_a_file_outside_of_the_sweep_must_be_one_that_the_model_can_have(path: str, tiny: Workflow) -> None:
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        (
+            "tokens/model=tiny/setting=fold/ov.parquet",
+            ("settings.fold uses read_center", "`models.tiny.settings: [raw]`"),
+        ),
+        ("weights/tiny/fold.safetensors", ("settings.fold uses read_center", "`models.tiny.settings: [raw]`")),
+        ("exports/tiny/raw/ov_L0_write.json", ("has no head", "ov_L{layer}_H{head}_{side}")),
+        ("exports/tiny/rwa/ov_L0_H0_write.csv", ("'rwa' is none of the settings", "Did you mean 'raw'?")),
+        ("labels/model=tiny/setting=raw/ov.published.parquet", ("published has no labels of ov of tiny",)),
+        ("controls/model=tin/setting=raw/ov.random_unit.parquet", ("'tin' is none of the models", "'tiny'?")),
+        ("spectra/model=tiny/setting=raw/mlp.parquet", ("'mlp' is none of the kinds", "Did you mean 'mlp_in'?")),
+    ],
+)
+def test_a_file_outside_of_the_sweep_must_be_one_that_the_model_can_have(
+    path: str, parts: tuple[str, ...], tiny: Workflow
+) -> None:
     run = tiny.run(f"results/{path}", config={"models": {"tiny": {"architecture": "llama"}}})
     assert run.status != 0
-    assert "settings.fold uses read_center" in run.printed
-    assert "`models.tiny.settings: [raw]`" in run.printed
+    [message] = messages(run)
+    assert all(part in message for part in parts), message
+    assert run.printed.rstrip().endswith(message)
     assert not tiny.results.exists()
+    # And the next run is not told that the directory is locked.
+    assert not list(tiny.directory.glob(".snakemake/locks/*"))
 
 
 def infinite_weights(directory: Path) -> None:
