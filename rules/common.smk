@@ -16,7 +16,7 @@ from svdlens.spec.settings import LIST_SWITCHES
 from svdlens.sweep import paths
 from svdlens.sweep.asked_files import check_labelled_place, check_place, exported_matrix
 from svdlens.sweep.code_hash import CodeHashes
-from svdlens.sweep.config_checks import check_configuration, load_schema
+from svdlens.sweep.config_checks import check_configuration, load_schema, take_copies
 from svdlens.sweep.config_files import file_of, read_config_files
 from svdlens.sweep.plan import LabelledPlace, Place, Sweep
 
@@ -39,6 +39,7 @@ try:
 except SvdlensError as error:
     stop_for_configuration(error)
 
+take_copies(config)
 SWEEP = Sweep(config)
 code_hash = CodeHashes(PROJECT / "scripts")
 

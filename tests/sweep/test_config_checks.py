@@ -14,8 +14,8 @@ from svdlens.labels.registry import LABELLERS, LabellerEntry
 from svdlens.spec.architectures import ARCHITECTURES
 from svdlens.spec.controls import CONTROLS, Control
 from svdlens.spec.readouts import READOUTS
-from svdlens.sweep.config_checks import check_configuration, load_schema, registered_names
-from svdlens.sweep.plan import CHOSEN_ROWS
+from svdlens.sweep.config_checks import check_configuration, load_schema, registered_names, take_copies
+from svdlens.sweep.plan import CHOSEN_ROWS, Sweep
 from svdlens.sweep.schema_checks import resolved
 from wrong_configurations import WRONG
 
@@ -193,6 +193,37 @@ def test_models_that_are_not_swept_are_checked_as_far_as_names_go() -> None:
     check_configuration(config_with(TINY, other), load_schema(SCHEMA))
     swept = {"sweep": {"models": ["tiny", "other"]}}
     assert "other (bert)" in message(config_with(TINY, other, swept))
+
+
+# --- a copy in place of a download
+
+
+def test_a_path_takes_the_place_of_a_download_and_the_model_is_the_same() -> None:
+    copies = {"models": {name: {"path": f"copy/{name}"} for name in ("gpt2-small", "gpt2-medium", "smollm2-135m")}}
+    given = config_with(copies)
+    check_configuration(given, load_schema(SCHEMA))
+    places = Sweep(config_with()).labelled_places
+    assert [place for place in places if place.labeller == "published"]
+    take_copies(given)
+    small, medium, smollm = (given["models"][name] for name in copies["models"])
+    assert Sweep(given).labelled_places == places
+    assert small == {
+        "path": "copy/gpt2-small",
+        "sha256": CONFIG["models"]["gpt2-small"]["sha256"],
+        "token_tables": CONFIG["models"]["gpt2-small"]["token_tables"],
+    }
+    assert set(medium) == {"path", "token_tables"}
+    # In a wheel the file has a folder.
+    assert list(smollm["sha256"]) == ["SmolLM2-135M-Instruct.Q4_1.gguf"] and "wheel" not in smollm
+    assert given["models"]["gpt2-large"] == CONFIG["models"]["gpt2-large"]
+    # What is right stays right, as every job of a cluster checks it again.
+    check_configuration(given, load_schema(SCHEMA))
+
+
+def test_a_path_beside_a_source_on_this_machine_is_one_source_too_many() -> None:
+    for name in ("wordnet-2layer", "all-minilm-l6-v2"):
+        said = message(config_with({"models": {name: {"path": "copy"}}}))
+        assert said.startswith(f"models.{name}: has path, ") and "just one of `repo`" in said
 
 
 # --- the schema and the registries

@@ -1,6 +1,6 @@
 """Checks of a configuration: the first thing that is wrong with it, as a sentence that says what to write instead."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from svdlens.spec.settings import setting_from_names
 from svdlens.sweep.plan import Sweep
 from svdlens.sweep.schema_checks import check_numbers, check_schema
 
+DOWNLOADS = ("repo", "revision", "wheel", "file")
+"""Keys of a model that is downloaded."""
 SOURCES = ("repo", "path", "bundled", "package", "wheel")
 
 
@@ -121,14 +123,15 @@ def check_models(config: Mapping[str, Any]) -> str | None:
     """The first model of the catalogue without one source, or with a table of tokens of no matrix."""
     per_head = [name for name, kind in MATRIX_KINDS.items() if kind.per_head]
     for name, model in config["models"].items():
-        sources = [key for key in SOURCES if key in model]
+        sources = [key for key in SOURCES if key in model and not (key == "path" and is_download(model))]
         if len(sources) != 1 or ("repo" in model) != ("revision" in model):
             return (
                 f"models.{name}: has {', '.join(sources) or 'no source'}; a model has just one of `repo` (with "
-                "`revision`), `path`, `bundled`, `package`, or `wheel` (with `file`). In a second configuration file, "
-                "give a changed model a new name: mappings are merged."
+                "`revision`), `path`, `bundled`, `package`, or `wheel` (with `file`), or a `path` beside `repo` or "
+                "`wheel`, of a copy in place of the download. In a second configuration file, give a changed model a "
+                "new name: mappings are merged."
             )
-        if ("wheel" in model and "file" not in model) or ("file" in model and sources[0] not in ("repo", "wheel")):
+        if ("wheel" in model and "file" not in model) or ("file" in model and not is_download(model)):
             return (
                 f"models.{name}: has {sources[0]} {'and' if 'file' in model else 'without'} file; `file` is the GGUF "
                 "file in a `wheel`, which needs it, or in a `repo`. One on this machine is named by `path` alone."
@@ -137,3 +140,20 @@ def check_models(config: Mapping[str, Any]) -> str | None:
             if ("head" in table) != (table["matrix"] in per_head):
                 return f"models.{name}.token_tables: {table}: `head` is for {' and '.join(per_head)}, and needed there."
     return None
+
+
+def is_download(model: Mapping[str, Any]) -> bool:
+    return "repo" in model or "wheel" in model
+
+
+def take_copies(config: MutableMapping[str, Any]) -> None:
+    """Give each model of the catalogue that has a `path` beside a download this source alone, in place.
+
+    It is still the model of that name, whose published answers, token tables and checksums (by the names of the files
+    alone) are those of the copy.
+    """
+    for name, model in config["models"].items():
+        if "path" in model and is_download(model):
+            pins = {Path(file).name: digest for file, digest in model.get("sha256", {}).items()}
+            kept = {key: value for key, value in model.items() if key not in DOWNLOADS}
+            config["models"][name] = kept | ({"sha256": pins} if pins else {})
