@@ -14,7 +14,13 @@ def exported(wildcards):
 
 
 def export_place(wildcards):
-    return checked_place(wildcards.model, wildcards.setting, exported(wildcards).matrix)
+    matrix = exported(wildcards)
+    place = checked_place(wildcards.model, wildcards.setting, matrix.matrix)
+    try:
+        check_swept(SWEEP, place.model, matrix)
+    except SvdlensError as error:
+        stop(f"no such file: {error}")
+    return place
 
 
 def export_tokens(wildcards):

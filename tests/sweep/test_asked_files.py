@@ -7,7 +7,7 @@ import pytest
 from configurations import config_with
 from svdlens.errors import SvdlensError
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
-from svdlens.sweep.asked_files import ExportedMatrix, check_labelled_place, check_place, exported_matrix
+from svdlens.sweep.asked_files import ExportedMatrix, check_labelled_place, check_place, check_swept, exported_matrix
 from svdlens.sweep.plan import Place, Sweep
 
 SWEEP = Sweep(config_with({"models": {"tiny": {"path": "source"}}, "sweep": {"models": ["tiny"]}}))
@@ -78,3 +78,18 @@ def test_labels_that_a_labeller_has_not_are_said() -> None:
     ]:
         with pytest.raises(SvdlensError, match=part):
             check_labelled_place(SWEEP, place, labeller)
+
+
+def test_an_export_is_of_a_matrix_that_is_decomposed() -> None:
+    sweep = Sweep(config_with({"sweep": {"layers": [0, 5]}, "models": {"gpt2-small": {"heads": [3]}}}))
+    for model, exported in [
+        ("gpt2-small", ExportedMatrix("ov", 5, 3, "write")),
+        ("gpt2-medium", ExportedMatrix("ov", 0, 9, "write")),
+        ("gpt2-small", ExportedMatrix("mlp_out", 0, None, "write")),
+    ]:
+        check_swept(sweep, model, exported)
+        check_swept(SWEEP, model, exported)
+    with pytest.raises(SvdlensError, match="of ov of gpt2-small only layers 0, 5 and heads 3 are decomposed"):
+        check_swept(sweep, "gpt2-small", ExportedMatrix("ov", 5, 2, "write"))
+    with pytest.raises(SvdlensError, match="of mlp_in of gpt2-small only layers 0, 5 are"):
+        check_swept(sweep, "gpt2-small", ExportedMatrix("mlp_in", 1, None, "read"))

@@ -52,6 +52,17 @@ def check_labelled_place(sweep: Sweep, place: Place, labeller: str) -> None:
         )
 
 
+def check_swept(sweep: Sweep, model: str, exported: ExportedMatrix) -> None:
+    """Raises SvdlensError if the matrix is none of the `layers` and `heads` that are decomposed."""
+    if not sweep.is_swept(model, exported.matrix, exported.layer, exported.head):
+        numbers = sweep.numbers(model, exported.matrix)
+        chosen = " and ".join(f"{key} {', '.join(map(str, numbers[key]))}" for key in numbers)
+        raise SvdlensError(
+            f"of {exported.matrix} of {model} only {chosen} are decomposed (`layers` and `heads` of the sweep). "
+            "Export one of these, or add to them."
+        )
+
+
 def exported_matrix(name: str) -> ExportedMatrix:
     """What a file of this name under results/exports/{model}/{setting}, without its suffix, is of.
 

@@ -77,7 +77,7 @@ def what_to_write(error: ValidationError, schema: Mapping[str, Any]) -> str:
     """' Write 64.' where a number was given as text, a whole one as 64.0, or one entry as it is for a list of it, and
     would be valid otherwise; else nothing."""
     value, is_valid = error.instance, VALIDATOR(schema).evolve(schema=error.schema).is_valid
-    if isinstance(value, str) and is_valid([value]):
+    if is_valid([value]):
         return f" Write [{value}]."
     try:
         number = float(value) if isinstance(value, str | float) else math.nan
