@@ -366,7 +366,7 @@ def test_what_is_wrong_with_a_directory_is_said(tmp_path: Path) -> None:
     source, target = make_files(tmp_path / "source", "gpt2-medium"), tmp_path / "published" / "gpt2-medium"
     name = "verifier_mlp_out_gpt2_medium_svd_corrects_list.npy"
     with pytest.raises(
-        SvdlensError, match=r"labellers\.published\.path .* is .*nowhere, which has neither data/json_data/medium"
+        SvdlensError, match=r"labellers\.published\.path is .*nowhere, which has neither data/json_data/medium"
     ):
         fetch_published("gpt2-medium", target, {}, tmp_path / "nowhere")
     with pytest.raises(SvdlensError, match=rf"{name} has the sha256 {sha256(source / name)}, but .* pins 0{{64}}"):
