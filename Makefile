@@ -117,7 +117,7 @@ models: .venv/installed
 
 .venv/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"svdlens needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Name another one: make run PYTHON=python3.11")'
-	@$(PYTHON) -c 'import os, sys; here = os.getcwd(); set("{}:") & set(here) and sys.exit(f"svdlens cannot work in {here}: Snakemake reads {{ and }} as wildcards, and Python makes no environment below a name with a colon. Move it to a directory without these signs.")'
+	@$(PYTHON) -c 'import os, sys; here = os.getcwd(); set("{}:") & set(here) and sys.exit(f"svdlens: cannot work in {here}: Snakemake reads {{ and }} as wildcards, and Python makes no environment below a name with a colon. Move it to a directory without these signs.")'
 	@echo "Installing the environment into .venv (once, a few minutes)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock

@@ -33,5 +33,6 @@ rule all:
         "results/tables/findings.md",
         "results/tables/files.csv",
         figure_paths(SWEEP, selected_figures(SWEEP)),
+        checked_tables(selected_figures(SWEEP)),
         expand("results/report/{page}.html", page=REPORT_PAGES),
         "results/explorer/index.html",

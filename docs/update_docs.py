@@ -31,6 +31,8 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS  # noqa: E402
 from svdlens.spec.readouts import READOUTS  # noqa: E402
 from svdlens.spec.settings import Setting  # noqa: E402
 from svdlens.sweep.config_checks import load_schema, registered_names  # noqa: E402
+from svdlens.sweep.schema_checks import as_code as code  # noqa: E402
+from svdlens.sweep.schema_checks import resolved, takes  # noqa: E402
 
 SCHEMA = PROJECT / "rules/config.schema.yaml"
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
@@ -61,10 +63,6 @@ def read_yaml(path: str) -> dict[str, Any]:
     return content
 
 
-def code(names: Iterable[object]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
-
-
 def markdown_table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     heads = list(heads)
     # A bar within a cell would end it.
@@ -73,31 +71,6 @@ def markdown_table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 # The configuration
-
-
-def resolved(node: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A node of the schema with what its `$ref` points to; what stands beside the reference wins."""
-    if "$ref" not in node:
-        return dict(node)
-    target: Any = schema
-    for part in node["$ref"].removeprefix("#/").split("/"):
-        target = target[part]
-    return resolved(target, schema) | {key: value for key, value in node.items() if key != "$ref"}
-
-
-def values_of(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """What a key takes, in words."""
-    if "anyOf" in node:
-        return " or ".join(values_of(resolved(choice, schema), schema) for choice in node["anyOf"])
-    if "enum" in node or "const" in node:
-        return code(node.get("enum", [node.get("const")]))
-    if node["type"] == "array":
-        items = resolved(node["items"], schema)
-        return f"list of {code(items['enum'])}" if "enum" in items else "list"
-    bounds = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    said = [f"{words} {node[bound]}" for bound, words in bounds.items() if bound in node]
-    names = {"integer": "whole number", "string": "text", "boolean": "true or false", "object": "mapping"}
-    return " ".join([names.get(node["type"], node["type"]), *([", ".join(said)] if said else [])])
 
 
 def config_keys() -> str:
@@ -112,7 +85,7 @@ def config_keys() -> str:
             if isinstance(default, bool):
                 default = str(default).lower()
             shown = f"`{default}`".replace("'", "") if isinstance(default, int | float | str | list) else ""
-            rows.append([f"`{name}`", values_of(node, schema), shown, node["description"]])
+            rows.append([f"`{name}`", takes(node, schema), shown, node["description"]])
         for key, child in node.get("properties", {}).items():
             below = default.get(key) if isinstance(default, dict) else None
             visit(f"{name}.{key}" if name else key, child, below)

@@ -5,8 +5,6 @@ import re
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
 PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT / "scripts"))
 
@@ -16,22 +14,35 @@ if Path(sys.executable).exists():
     sys.executable = re.sub(r"[^\w@%+=:,./-]", r"\\\g<0>", sys.executable)
 
 from svdlens.errors import SvdlensError
-from svdlens.labels.registry import LABELLERS, can_label
-from svdlens.spec.architectures import check_choices
+from svdlens.labels.registry import LABELLERS
 from svdlens.spec.controls import CONTROLS
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import LIST_SWITCHES
 from svdlens.sweep import paths
+from svdlens.sweep.asked_files import check_labelled_place, check_place, check_swept, exported_matrix
 from svdlens.sweep.code_hash import CodeHashes
 from svdlens.sweep.command_line import read_numbers
-from svdlens.sweep.config_checks import check_configuration, load_schema
+from svdlens.sweep.config_checks import check_configuration, load_schema, take_copies
+from svdlens.sweep.config_files import file_of, read_config_files
 from svdlens.sweep.named_files import content_digest, expand_home
 from svdlens.sweep.plan import LabelledPlace, Place, Sweep
 
+
+def stop(message):
+    """Say it and stop. An exception of any other kind Snakemake would print with the code that raised it."""
+    raise SystemExit(f"svdlens: {message}")
+
+
+def stop_for_configuration(error):
+    """Say what is wrong with the configuration, and in which of its files."""
+    given = workflow.config_settings
+    files = read_config_files([PROJECT / "config.yaml", *given.configfiles], given.config)
+    file = file_of(str(error), files)
+    stop(f"configuration{f' in {os.path.relpath(file)}' if file else ''}: {error}")
+
+
 if set("{}") & set(str(PROJECT)):
-    raise WorkflowError(
-        f"svdlens cannot work in {PROJECT}: Snakemake reads {{ and }} as wildcards. Move it to a directory without them."
-    )
+    stop(f"cannot work in {PROJECT}: Snakemake reads {{ and }} as wildcards. Move it to a directory without them.")
 
 SCHEMA = load_schema(PROJECT / "rules/config.schema.yaml")
 read_numbers(config, workflow.config_settings.config, SCHEMA)
@@ -39,23 +50,26 @@ try:
     check_configuration(config, SCHEMA)
     expand_home(config)
 except SvdlensError as error:
-    raise WorkflowError(f"configuration: {error}")
+    stop_for_configuration(error)
 
+take_copies(config)
 SWEEP = Sweep(config)
 code_hash = CodeHashes(PROJECT / "scripts")
 
 
-def setting_place(wildcards):
-    """The place of a file under model=.../setting=.... One that is asked for by its path may be outside of the sweep."""
-    place = Place(wildcards.model, wildcards.setting, wildcards.get("matrix"))
-    matrices = [place.matrix] if place.matrix else []
-    readouts = SWEEP.choice(place.model, "readouts")
-    architecture = config["models"][place.model].get("architecture", "gpt2")
+def checked_place(model, setting, matrix=None):
+    """A place that someone asked for by the path of a file, in the sweep or not."""
+    place = Place(model, setting, matrix)
     try:
-        check_choices(place.model, architecture, {place.setting: SWEEP.setting(place.setting)}, matrices, readouts)
+        check_place(SWEEP, place)
     except SvdlensError as error:
-        raise WorkflowError(f"configuration: {error}")
+        stop(f"no such file: {error}")
     return place
+
+
+def setting_place(wildcards):
+    """The place of a file under model=.../setting=...."""
+    return checked_place(wildcards.model, wildcards.setting, wildcards.get("matrix"))
 
 
 def setting_switches(wildcards):
@@ -76,7 +90,7 @@ def check_results_is_no_file():
     """Snakemake would break off with a traceback while it builds the DAG."""
     results = Path("results").absolute()
     if results.exists() and not results.is_dir():
-        raise WorkflowError(f"{results} is a file, and results go into a directory of that name. Move the file away.")
+        stop(f"{results} is a file, and results go into a directory of that name. Move the file away.")
 
 
 def check_results_directory():
@@ -85,7 +99,7 @@ def check_results_directory():
     while not directory.exists():
         directory = directory.parent
     if not os.access(directory, os.W_OK):
-        raise WorkflowError(
+        stop(
             f"{directory} is read-only, and results/ goes there. Give yourself the right to write (chmod), or run in "
             "another directory: snakemake --directory DIR"
         )

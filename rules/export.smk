@@ -5,23 +5,37 @@
 #         one side, both signs
 
 
-def export_layer(wildcards):
-    return int(wildcards.where.split("_")[0].removeprefix("L"))
+def exported(wildcards):
+    """The side of a matrix that a file is of."""
+    try:
+        return exported_matrix(wildcards.export)
+    except SvdlensError as error:
+        stop(f"no such file: {error}")
 
 
-def export_head(wildcards):
-    return int(wildcards.where.split("_H")[1]) if "_H" in wildcards.where else None
+def export_place(wildcards):
+    matrix = exported(wildcards)
+    place = checked_place(wildcards.model, wildcards.setting, matrix.matrix)
+    try:
+        check_swept(SWEEP, place.model, matrix)
+    except SvdlensError as error:
+        stop(f"no such file: {error}")
+    return place
+
+
+def export_tokens(wildcards):
+    return paths.TOKENS.format(**export_place(wildcards)._asdict())
 
 
 def export_labels(wildcards):
     """The labels by the labeller that figures draw; where that has lists of its own, by the first that has none."""
     own = [name for name in [SWEEP.figure_labeller, *SWEEP.labellers] if not LABELLERS[name].lists]
-    return [paths.LABELS.format(labeller=name, **setting_place(wildcards)._asdict()) for name in own[:1]]
+    return [paths.LABELS.format(labeller=name, **export_place(wildcards)._asdict()) for name in own[:1]]
 
 
 def export_vectors(wildcards):
     """The file with the vectors of the sweep's directions."""
-    place = setting_place(wildcards)
+    place = export_place(wildcards)
     return SWEEP.svd_path(paths.SVD, place) if SWEEP.basis == "svd" else SWEEP.shared_path(paths.VARIMAX, place)
 
 
@@ -29,26 +43,27 @@ rule export_directions:
     """The leading directions of one matrix on one side, for other tools."""
     input:
         vectors=export_vectors,
-        tokens=paths.TOKENS,
+        tokens=export_tokens,
         labels=export_labels,
     output:
-        json="results/exports/{model}/{setting}/{matrix}_{where}_{side}.json",
-        csv="results/exports/{model}/{setting}/{matrix}_{where}_{side}.csv",
+        json="results/exports/{model}/{setting}/{export}.json",
+        csv="results/exports/{model}/{setting}/{export}.csv",
     log:
-        "results/logs/export_directions/{model}/{setting}/{matrix}_{where}_{side}.log",
+        "results/logs/export_directions/{model}/{setting}/{export}.log",
     benchmark:
-        "results/benchmarks/export_directions/{model}/{setting}/{matrix}_{where}_{side}.tsv"
+        "results/benchmarks/export_directions/{model}/{setting}/{export}.tsv"
     wildcard_constraints:
-        where=r"L\d+(_H\d+)?",
-        side="|".join(SIDES),
+        # Any names: the input functions say what is missing in them.
+        model="[^/]+",
+        setting="[^/]+",
+        export="[^/]+",
     conda:
         "../environment.yml"
     resources:
         mem_mb=4000,
         runtime=10,
     params:
-        layer=export_layer,
-        head=export_head,
+        exported=exported,
         directions=config["exports"]["directions"],
         code=code_hash("export_directions"),
     script:

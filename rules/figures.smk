@@ -5,6 +5,7 @@
 #         results/controls/ and results/spectra/; fraction_published just results/labels/ of the published answers
 # makes   results/figures/{figure}[_{setting}].{pdf,png,csv}, results/figures/{model}/[{setting}/]{figure}[_...]
 #
+# check_token_tables   before anything dear is computed: are the matrices of models.NAME.token_tables there?
 # plot_{figure}   a rule for each entry of FIGURES, one job for all its files
 from svdlens.errors import SvdlensError
 from svdlens.figures.files import (
@@ -18,16 +19,62 @@ from svdlens.figures.files import (
 )
 from svdlens.figures.registry import FIGURES
 
+CHECKED_TABLES = "results/checks/token_tables_{model}.txt"
+
 try:
     check_figures(SWEEP)
 except SvdlensError as error:
-    raise WorkflowError(f"configuration: {error}")
+    stop_for_configuration(error)
 
 
 def report_picture(figure, file):
     """The png of a figure, for the report."""
     entry, labels = FIGURES[figure], report_labels(figure, file)
     return report(f"{file.path}.png", caption=entry.caption, category=entry.category, labels=labels)
+
+
+def checked_tables(figures):
+    """The checks that a selection of figures needs: only if tables of tokens are among them."""
+    models = [model for model in SWEEP.models if "token_tables" in config["models"][model]]
+    return expand(CHECKED_TABLES, model=models) if "token_table" in figures else []
+
+
+def model_architecture(wildcards):
+    return config["models"][wildcards.model].get("architecture", "gpt2")
+
+
+def model_tables(wildcards):
+    return config["models"][wildcards.model].get("token_tables", [])
+
+
+# Runs where snakemake was started: it takes no time, and all else would wait for it in vain.
+localrules:
+    check_token_tables,
+
+
+rule check_token_tables:
+    """Whether a model has the matrices of its token tables."""
+    input:
+        provenance=paths.PROVENANCE,
+    output:
+        checked=CHECKED_TABLES,
+    log:
+        "results/logs/check_token_tables/{model}.log",
+    benchmark:
+        "results/benchmarks/check_token_tables/{model}.tsv"
+    # Before the matrices are decomposed. Nothing waits for it: a picture that cannot be drawn costs no other.
+    priority: 1
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        architecture=model_architecture,
+        tables=model_tables,
+        code=code_hash("check_token_tables"),
+    script:
+        "../scripts/check_token_tables.py"
 
 
 for figure in FIGURES:

@@ -33,13 +33,12 @@ def labeller_parameters(wildcards):
 
 
 def setting_labels(wildcards):
-    place, entry = setting_place(wildcards), LABELLERS[wildcards.labeller]
-    if not can_label(entry, SWEEP.labeller_config(entry.name), *place):
-        raise WorkflowError(
-            f"{entry.name} has no labels of {place.matrix} of {place.model} in setting {place.setting}: it is {entry.what}. "
-            "Ask for another labeller, or see labellers in config.yaml."
-        )
-    return SWEEP.shared_path(paths.SHARED_LABELS, LabelledPlace(*place, entry.name))
+    place = setting_place(wildcards)
+    try:
+        check_labelled_place(SWEEP, place, wildcards.labeller)
+    except SvdlensError as error:
+        stop(f"no such file: {error}")
+    return SWEEP.shared_path(paths.SHARED_LABELS, LabelledPlace(*place, wildcards.labeller))
 
 
 rule label_directions:
@@ -76,6 +75,12 @@ rule view_labels:
         "results/logs/view_labels/{model}/{setting}/{matrix}.{labeller}.log",
     benchmark:
         "results/benchmarks/view_labels/{model}/{setting}/{matrix}.{labeller}.tsv"
+    wildcard_constraints:
+        # Any names: the input function says which are none.
+        model="[^/]+",
+        setting="[^/]+",
+        matrix="[^/.]+",
+        labeller="[^/]+",
     conda:
         "../environment.yml"
     resources:

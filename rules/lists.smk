@@ -14,14 +14,14 @@ def list_inputs(wildcards):
     entry = LABELLERS[LIST_LABELLER]
     if not entry.external_module:
         able = ", ".join(name for name, other in LABELLERS.items() if other.external_module)
-        raise WorkflowError(f"labeller={LIST_LABELLER} labels no lists from elsewhere. Take one of {able}.")
+        stop(f"labeller={LIST_LABELLER} labels no lists from elsewhere. Take one of {able}.")
     if "lists" not in config:
-        raise WorkflowError(
+        stop(
             "label_lists needs lists: --config lists=FILE.jsonl tokenizer=DIRECTORY labeller=coherence. A line of the "
             'file is an object such as {"id": "a", "tokens": [" fire", " ice"]}.'
         )
     if not Path(config["lists"]).exists():
-        raise WorkflowError(f"lists={config['lists']}: there is no such file. Give one of JSON lines.")
+        stop(f"lists={config['lists']}: there is no such file. Give one of JSON lines.")
     files = {name: pattern.format(model=TOKENIZER) for name, pattern in entry.files.items()}
     return {"lists": config["lists"], **files}
 

@@ -12,6 +12,11 @@ def matrix_weights(wildcards):
     return paths.WEIGHTS.format(model=wildcards.model, group=group)
 
 
+def matrix_numbers(wildcards):
+    """The layers, and of attention matrices the heads, that are decomposed, where not all are."""
+    return SWEEP.numbers(wildcards.model, wildcards.matrix)
+
+
 def setting_svd(wildcards):
     return SWEEP.svd_path(paths.SVD, setting_place(wildcards))
 
@@ -40,6 +45,7 @@ rule decompose_matrices:
         gpu=0,
     params:
         directions=config["directions"],
+        numbers=matrix_numbers,
         code=code_hash("decompose_matrices"),
     script:
         "../scripts/decompose_matrices.py"
@@ -65,6 +71,7 @@ rule measure_stability:
         gpu=0,
     params:
         directions=config["directions"],
+        numbers=matrix_numbers,
         weight_noise=config["weight_noise"],
         code=code_hash("measure_stability"),
     script:
@@ -83,6 +90,11 @@ rule tabulate_spectra:
         "results/logs/tabulate_spectra/{model}/{setting}/{matrix}.log",
     benchmark:
         "results/benchmarks/tabulate_spectra/{model}/{setting}/{matrix}.tsv"
+    wildcard_constraints:
+        # Any names: the input function says which are none.
+        model="[^/]+",
+        setting="[^/]+",
+        matrix="[^/.]+",
     conda:
         "../environment.yml"
     resources:

@@ -28,8 +28,14 @@ TARGETS = {
             "results/tables/files.csv",
         ],
     ),
-    "figures": ("Every figure.", figure_paths(SWEEP, selected_figures(SWEEP))),
-    "paper_figures": ("The figures of the post, for the models of the sweep.", paper_paths(SWEEP)),
+    "figures": (
+        "Every figure.",
+        [*figure_paths(SWEEP, selected_figures(SWEEP)), *checked_tables(selected_figures(SWEEP))],
+    ),
+    "paper_figures": (
+        "The figures of the post, for the models of the sweep.",
+        [*paper_paths(SWEEP), *checked_tables(["token_table"])],
+    ),
     "published_figures": (
         "What the published labels show; needs no model.",
         figure_paths(SWEEP, ["fraction_published"]),

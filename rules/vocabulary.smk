@@ -32,12 +32,12 @@ def vocabulary_source(wildcards):
     if wildcards.vocabulary in config["models"]:
         return paths.PROVENANCE.format(model=wildcards.vocabulary)
     if "tokenizer" not in config:
-        raise WorkflowError(
+        stop(
             "label_lists needs the tokenizer that the lists come from: --config tokenizer=DIRECTORY, with tokenizer.json, "
             "or vocab.json and merges.txt."
         )
     if not tokenizer_paths():
-        raise WorkflowError(
+        stop(
             f"tokenizer={config['tokenizer']}: no directory with tokenizer.json, or vocab.json and merges.txt. Give that of "
             "the model that the lists come from."
         )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from svdlens.artefacts.provenance import check_files_are_there
+from svdlens.models.byte_order_marks import without_marks
 from svdlens.models.token_table import write_token_texts
 from svdlens.models.token_texts import read_vocabulary
 from svdlens.runtime.script import run
@@ -10,7 +11,9 @@ from svdlens.runtime.script import run
 
 def main(smk):
     check_files_are_there(Path(smk.params.directory))
-    write_token_texts(Path(smk.output.tokens), read_vocabulary(Path(smk.params.directory)), {"code": smk.params.code})
+    with without_marks(Path(smk.params.directory)) as directory:
+        texts = read_vocabulary(directory)
+    write_token_texts(Path(smk.output.tokens), texts, {"code": smk.params.code})
 
 
 if __name__ == "__main__":

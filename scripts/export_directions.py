@@ -12,12 +12,14 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS
 
 
 def main(smk):
-    model, setting, matrix, side = (smk.wildcards[name] for name in ("model", "setting", "matrix", "side"))
-    layer, head = smk.params.layer, smk.params.head
+    model, setting = smk.wildcards.model, smk.wildcards.setting
+    matrix, layer, head, side = smk.params.exported
     tokens, labels = (pd.read_parquet(path, partitioning=None) for path in (smk.input.tokens, smk.input.labels))
     rows = choose_rows(tokens, labels, layer, head, side, smk.params.directions)
-    place = (layer,) if head is None else (layer, head)
     with safe_open(smk.input.vectors, framework="numpy") as file:
+        stored = {name: file.get_tensor(name) for name in ("layers", "heads") if name in file.keys()}  # noqa: SIM118
+        wanted = {"layers": layer} if head is None else {"layers": layer, "heads": head}
+        place = tuple(list(stored[name]).index(n) if name in stored else n for name, n in wanted.items())
         vectors = file.get_slice(MATRIX_KINDS[matrix].sides[side].array)[place]
         # Only singular vectors have a singular value each.
         values = file.get_slice("values")[place] if "values" in file.keys() else None  # noqa: SIM118

@@ -6,23 +6,23 @@ from pathlib import Path
 from svdlens.runtime.compute import device_for
 from svdlens.runtime.script import run
 from svdlens.spec.settings import PATH_SWITCHES, Setting
-from svdlens.svd.layer_by_layer import Task
+from svdlens.svd.layer_by_layer import Task, chosen_numbers
 from svdlens.svd.model_stability import measure_layers
 from svdlens.svd.weight_noise import WeightNoise
 from svdlens.weights.weight_files import WeightFile, save_tensors
 
 
 def main(smk):
-    params = smk.params
+    params, matrix, weights = smk.params, smk.wildcards.matrix, WeightFile(Path(smk.input.weights))
+    layers, heads = chosen_numbers(weights, matrix, smk.wildcards.model, params.numbers)
     task = Task(
-        matrix=smk.wildcards.matrix,
+        matrix=matrix,
+        heads=heads,
         setting=Setting(**{switch: smk.wildcards[switch] == "on" for switch in PATH_SWITCHES}),
         directions=None if params.directions == "all" else params.directions,
     )
-    weights = WeightFile(Path(smk.input.weights))
     noise = WeightNoise(params.weight_noise, weights, WeightFile(Path(smk.input.steps)))
     device = device_for(smk.resources.get("gpu", 0))
-    layers = range(weights.layers)
     arrays = measure_layers(noise, task, layers, smk.threads, device)
     # One entry: several would come in any order, and the file would have other bytes each time.
     save_tensors(Path(smk.output.stability), arrays, {"noise": json.dumps(noise.said(task, layers))})

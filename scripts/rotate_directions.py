@@ -12,7 +12,7 @@ from svdlens.readout.top_tokens import ReadoutMatrix
 from svdlens.readout.varimax import random_varimax_directions, varimax_vectors
 from svdlens.runtime.script import run
 from svdlens.spec.controls import RANDOM_VARIMAX
-from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, stored_numbers
 from svdlens.spec.settings import LIST_SWITCHES, Setting
 from svdlens.weights.weight_files import WeightFile, save_tensors
 
@@ -34,6 +34,7 @@ def main(smk):
     generator = seeded(smk.params.seed, matrix, RANDOM_VARIMAX)
     k = svd[MATRIX_KINDS[matrix].sign_array].shape[-2]
     arrays["random"] = random_varimax_directions(smk.params.n_random, k, unembed, generator, smk.threads).float()
+    arrays |= {name: svd[name] for name in stored_numbers(svd)}
     save_tensors(Path(smk.output.varimax), arrays, {"matrix": matrix})
 
 

@@ -7,7 +7,7 @@ from safetensors.numpy import load_file
 from svdlens.artefacts.provenance import noise_of, table_facts
 from svdlens.artefacts.table_schemas import SPECTRA, write_table
 from svdlens.runtime.script import run
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads, stored_numbers
 from svdlens.svd.spectrum import spectra_columns
 
 
@@ -15,7 +15,7 @@ def main(smk):
     matrix = smk.wildcards.matrix
     svd = load_file(smk.input.svd)
     values, sign_vectors = svd["values"], svd[MATRIX_KINDS[matrix].sign_array]
-    layers, heads = layers_and_heads(values.shape, matrix)
+    layers, heads = layers_and_heads(values.shape, matrix, stored_numbers(svd))
     stability, facts = {}, {"setting": sorted(smk.params.switches), "code": smk.params.code}
     for path in smk.input.stability:  # a list of one file, or of none
         stability = load_file(path)

@@ -9,6 +9,12 @@ class SvdlensError(Exception):
 
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:
-    """' Did you mean X?' for the closest of `known`, or nothing."""
-    close = difflib.get_close_matches(value, list(known), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    """' Did you mean X?' for the closest of `known`, or nothing; capitals do not count.
+
+    Where the closest only goes on as `value` does, the first that does: gpt2 is gpt2-small, not the shorter gpt2-xl.
+    """
+    names = {name.lower(): name for name in known}
+    longer = [name for name in names if value and name.startswith(value.lower())]
+    close = difflib.get_close_matches(value.lower(), names, n=1)
+    found = longer if not close or close[0] in longer else close
+    return f" Did you mean {names[found[0]]!r}?" if found else ""

@@ -87,7 +87,7 @@ def test_rows_are_those_of_the_matrix_with_their_own_labels(heads, head):
 
 
 def test_a_matrix_that_is_not_there_is_named():
-    with pytest.raises(SvdlensError, match=r"layer 7, head 0, side write.*layers 0 to 1, heads \[0, 1\]"):
+    with pytest.raises(SvdlensError, match=r"layer 7, head 0, side write.*layers \[0, 1\], heads \[0, 1\]"):
         choose_rows(*tables(True), 7, 0, "write", 2)
 
 

@@ -83,6 +83,10 @@ def test_files_are_those_of_the_scope():
     [ov, mlp] = figure_files(sweep_with(**medium), "token_table")
     assert (ov.subject["head"], ov.subject["directions"]) == (10, 15)
     assert (mlp.subject["head"], mlp.subject["directions"]) == (None, 50)
+    # Nor are the tables of layers and heads that are not decomposed; MLPs have no heads.
+    other_head = {"sweep": medium["sweep"] | {"layers": [22], "heads": [9]}}
+    assert [file.subject for file in figure_files(sweep_with(**other_head), "token_table")] == [mlp.subject]
+    assert figure_files(sweep_with(sweep=medium["sweep"] | {"layers": [21]}), "token_table") == []
 
 
 def test_options_say_what_the_configuration_says():

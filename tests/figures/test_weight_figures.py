@@ -513,5 +513,15 @@ def test_the_script_writes_three_files_for_each_subject(tmp_path):
         assert [len(rows) for rows in written] == counts, figure
     assert len(list((tmp_path / "out").iterdir())) == 3 * 7
 
-    with pytest.raises(SvdlensError, match=r"layer 7 .*Choose from 0, 1\."):
-        script("token_table", tmp_path, [tables[0] | {"layer": 7}], {"tokens": [tokens]}, n_tokens=5, rotary=[])
+    # A table of a layer that is not there costs no other one; its picture says why it is empty.
+    wrong = [tables[0], tables[0] | {"layer": 7}, tables[1], tables[0] | {"head": 9}]
+    given = {"tokens": [tokens] * 4}
+    written = script("token_table", tmp_path / "wrong", wrong, given, n_tokens=5, rotary=[])
+    assert [len(rows) for rows in written] == [30, 0, 30, 0]
+    assert list(written[1].columns) == list(written[0].columns)
+    drawn = importlib.import_module("svdlens.figures.token_table").draw_figures(
+        given, wrong, {"n_tokens": 5, "rotary": []}
+    )
+    said = [texts_of(figure) for _, figure in drawn]
+    assert "no row has layer 7" in said[1] and "Choose from 0, 1." in said[1]
+    assert "no row has head 9" in said[3]

@@ -14,7 +14,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -177,10 +176,7 @@ def copy_run(workflow: Workflow, place: Path, leave_out: str = "logs", own_proje
 
 def messages(run: Run) -> list[str]:
     """What svdlens itself has to say, of all that Snakemake prints."""
-    lines = run.printed.splitlines()
-    said = [line for line in lines if line.startswith("svdlens: ")]
-    # A problem with the whole workflow is under Snakemake's heading for the place that found it.
-    return said + [after for line, after in pairwise(lines) if line.startswith("WorkflowError in ")]
+    return [line.removeprefix("svdlens: ") for line in run.printed.splitlines() if line.startswith("svdlens: ")]
 
 
 def read_table(path: Path) -> pa.Table:

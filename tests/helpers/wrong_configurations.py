@@ -164,7 +164,7 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no rotated directions": ({"rotated_directions": 0}, ("rotated_directions: 0", "spread evenly over the sides")),
     "control twice": ({"controls": ["random_unit", "random_unit"]}, ("controls", "random_unit")),
     "too few tokens": ({"tokens": 14}, ("tokens: 14 is less than the minimum of 15", "at least the 15")),
-    "directions": ({"directions": "many"}, ("directions: 'many'", "a number or `all`")),
+    "directions": ({"directions": "many"}, ("directions: 'many'", "whole number at least 1, at most 32767 or `all`")),
     "level": ({"labellers": {"coherence": {"level": 1}}}, ("labellers.coherence.level: 1", "False discovery rate")),
     "noise": ({"weight_noise": -1}, ("weight_noise: -1", "in standard deviations")),
     "stability": ({"stability": "yes"}, ("stability: 'yes'", "Whether to measure")),
@@ -184,7 +184,7 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "key": ({"random_direction": 5}, ("'random_direction' is no key", "Did you mean 'random_directions'?")),
     "name without quotes": (
         {"models": {2024: {"path": "source"}}},
-        ("models: YAML takes 2024 for something other than text", "in quotes"),
+        ("models: YAML takes 2024 for something other than text", "Write it in quotes"),
     ),
     "swept name without quotes": (
         {"models": {"2024": {"path": "source"}}, "sweep": {"models": [2024]}},

@@ -50,6 +50,14 @@ def mixed(seed: int) -> list[str]:
     return [f" word{id}" for id in np.random.default_rng(seed).permutation(TOPICS * WORDS)[:15]]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lists_are_read_with_the_byte_order_mark_and_the_line_ends_of_windows(encoding, end, tmp_path):
+    lines = ['{"id": "a", "tokens": [" fire", " été"]}', '{"id": 2, "tokens": []}']
+    (tmp_path / "lists.jsonl").write_bytes(end.join(lines).encode(encoding))
+    assert read_lists(tmp_path / "lists.jsonl") == [ExternalList("a", [" fire", " été"]), ExternalList("2", [])]
+
+
 def write_lines(path, lists):
     path.write_text("".join(json.dumps({"id": id, "tokens": tokens}) + "\n" for id, tokens in lists), encoding="utf-8")
     return path

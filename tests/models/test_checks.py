@@ -155,7 +155,7 @@ def many_rows(directory: Path) -> None:
 
 FIX_CONFIG = "Restore the config.json"
 WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
-    "directory missing": (shutil.rmtree, "no such directory", "Correct models.mine in config.yaml"),
+    "directory missing": (shutil.rmtree, "no such directory", "Correct models.mine"),
     "pickle only": (only_pickle, "pytorch_model.bin", "safe_serialization=True"),
     "no weights": (remove("model.safetensors"), "model.safetensors is missing", "add them"),
     "weights cut in the data": (cut_short(5000), "(5000 bytes) is cut short or damaged", "copy it again"),
@@ -280,8 +280,8 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "another architecture than config.yaml says": (
         edit_config(model_type="llama", architectures=["LlamaForCausalLM"]),
-        "model_type 'llama', but for config.yaml it is 'gpt2'",
-        "Write `architecture: llama` under models.mine in config.yaml",
+        "model_type 'llama', but the configuration has 'gpt2'",
+        "Write `architecture: llama` under models.mine",
     ),
 }
 

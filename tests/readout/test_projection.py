@@ -70,10 +70,10 @@ def svd_of(results: Path, matrix: str, setting: Setting) -> Path:
     path = results / f"{'_'.join(key.values())}_{matrix}.safetensors"
     if not path.exists():
         job = SimpleNamespace(
-            wildcards=Files(key | {"matrix": matrix}),
+            wildcards=Files(key | {"model": "mine", "matrix": matrix}),
             input=SimpleNamespace(weights=results / f"{MATRICES[matrix]}.safetensors"),
             output=SimpleNamespace(svd=path),
-            params=SimpleNamespace(directions=DIRECTIONS),
+            params=SimpleNamespace(directions=DIRECTIONS, numbers={}),
             resources={},
             threads=1,
         )

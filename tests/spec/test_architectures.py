@@ -443,7 +443,7 @@ def test_choices_that_a_model_has_are_accepted() -> None:
         ("bert", [], [], "settings.post2022 uses read_gain", "`models.mine.settings: [raw]`"),
         ("gpt2", ["ov", "mlp_gate"], [], "'mlp_gate' is none of the matrices of mine (gpt2)", "matrices: [ov]`"),
         ("gpt2", [], ["W_UU"], "'W_UU' is none of the readouts", "Did you mean 'W_U'?"),
-        ("lama", [], [], "models.mine.architecture in config.yaml is 'lama'", "Did you mean 'llama'?"),
+        ("lama", [], [], "models.mine.architecture is 'lama'", "Did you mean 'llama'?"),
     ],
 )
 def test_choices_that_a_model_has_not_are_refused(

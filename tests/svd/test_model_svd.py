@@ -17,9 +17,9 @@ from random_weights import check_svd, no_steps, orthonormal, write_weights
 from shared_data import shared
 from svdlens.errors import SvdlensError
 from svdlens.runtime.compute import device_for
-from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads
 from svdlens.spec.settings import Setting
-from svdlens.svd.layer_by_layer import Task
+from svdlens.svd.layer_by_layer import Task, chosen_numbers
 from svdlens.svd.matrix_svd import VALUE_TOLERANCE, Decomposition, decompose, fix_signs
 from svdlens.svd.model_stability import measure_layers
 from svdlens.svd.model_svd import decompose_layers
@@ -125,15 +125,23 @@ class Wildcards(dict):
 
 
 def run_script(
-    weights: Path, matrix: str, directory: Path, threads: int = 1, switches: tuple[str, ...] = (), gpu: int = 0
+    weights: Path,
+    matrix: str,
+    directory: Path,
+    threads: int = 1,
+    switches: tuple[str, ...] = (),
+    gpu: int = 0,
+    numbers: dict[str, list[int]] | None = None,
 ) -> Path:
     names = ("read_gain", "read_center", "write_center")
     output = directory / f"{matrix}.safetensors"
     job = SimpleNamespace(
-        wildcards=Wildcards({"matrix": matrix, **{name: "on" if name in switches else "off" for name in names}}),
+        wildcards=Wildcards(
+            {"model": "mine", "matrix": matrix, **{name: "on" if name in switches else "off" for name in names}}
+        ),
         input=SimpleNamespace(weights=str(weights)),
         output=SimpleNamespace(svd=str(output)),
-        params=SimpleNamespace(directions=32),
+        params=SimpleNamespace(directions=32, numbers=numbers or {}),
         resources={"gpu": gpu},
         threads=threads,
         log="",
@@ -292,3 +300,60 @@ def test_qk_of_gpt2_small(tmp_path: Path) -> None:
         dense = query[:, columns].astype(np.float64) @ key[:, columns].astype(np.float64).T
         check_svd(one, dense, 64, relative=1e-6)
     assert VALUE_TOLERANCE < 1e-6
+
+
+# --- some layers and heads
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_the_script_decomposes_what_is_chosen_and_says_what_that_is(matrix: str, larger: Path, tmp_path: Path) -> None:
+    """The same bytes as in the file of all layers and heads."""
+    per_head = MATRIX_KINDS[matrix].per_head
+    weights = larger if per_head else larger.with_name("mlp.safetensors")
+    if not per_head:
+        write_weights(weights, 3, 4, 64, 16, 96, seed=2)
+    whole = load_file(run_script(weights, matrix, tmp_path))
+    assert not {"layers", "heads"} & set(whole)
+    chosen = {"layers": [0, 2], "heads": [1, 3]} if per_head else {"layers": [0, 2]}
+    some = load_file(run_script(weights, matrix, tmp_path, numbers=chosen))
+    assert {name: some.pop(name).tolist() for name in chosen} == chosen
+    assert set(some) == set(whole)
+    for name, array in some.items():
+        expected = whole[name][[0, 2]][:, [1, 3]] if per_head else whole[name][[0, 2]]
+        assert array.tobytes() == expected.tobytes()
+    assert layers_and_heads(some["values"].shape, matrix, chosen) == (
+        ([0, 0, 2, 2], [1, 3, 1, 3]) if per_head else ([0, 2], [None, None])
+    )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "parts"),
+    [
+        (
+            {"layers": [1, 3]},
+            ("mine has 3 layers", "`layers` of models.mine", "asks for 3", "models.mine.layers: [...]"),
+        ),
+        ({"layers": [0], "heads": [9, 2, 4]}, ("mine has 4 heads", "asks for 9, 4", "models.mine.heads: [...]")),
+    ],
+)
+def test_a_number_that_the_model_does_not_have_is_refused(
+    numbers: dict[str, list[int]], parts: tuple[str, ...], larger: Path
+) -> None:
+    for matrix in ("ov", "qk"):
+        with pytest.raises(SvdlensError) as error:
+            chosen_numbers(WeightFile(larger), matrix, "mine", numbers)
+        assert all(part in str(error.value) for part in parts), error.value
+
+
+def test_heads_that_share_keys_and_values_are_counted_as_query_heads(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"W_Q": (6, 8, 4), "W_K": (2, 8, 4), "W_V": (2, 8, 4), "W_O": (6, 4, 8)}
+    save_file(
+        {f"blocks.0.attn.{name}": torch.randn(shape, generator=generator) for name, shape in shapes.items()},
+        tmp_path / "attention.safetensors",
+    )
+    weights = WeightFile(tmp_path / "attention.safetensors")
+    for matrix in ("ov", "qk"):
+        assert chosen_numbers(weights, matrix, "mine", {"heads": [5]}) == (range(1), (5,))
+        with pytest.raises(SvdlensError, match="mine has 6 heads"):
+            chosen_numbers(weights, matrix, "mine", {"heads": [6]})

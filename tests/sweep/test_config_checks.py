@@ -14,8 +14,9 @@ from svdlens.labels.registry import LABELLERS, LabellerEntry
 from svdlens.spec.architectures import ARCHITECTURES
 from svdlens.spec.controls import CONTROLS, Control
 from svdlens.spec.readouts import READOUTS
-from svdlens.sweep.config_checks import check_configuration, load_schema, registered_names
-from svdlens.sweep.plan import CHOSEN_ROWS
+from svdlens.sweep.config_checks import check_configuration, load_schema, registered_names, take_copies
+from svdlens.sweep.plan import CHOSEN_ROWS, Sweep
+from svdlens.sweep.schema_checks import resolved
 from wrong_configurations import WRONG
 
 TINY = {"models": {"tiny": {"path": "source"}}, "sweep": {"models": ["tiny"]}}
@@ -34,6 +35,105 @@ def test_what_is_wrong_is_said_with_the_way_out(case: str) -> None:
     said = message(config_with(TINY, change))
     assert all(part in said for part in parts), said
     assert "\n" not in said and said.endswith((".", "?"))
+
+
+# Like WRONG, but asked of the library alone: a value of another kind, and what would be valid.
+OF_ANOTHER_KIND: dict[str, tuple[str, tuple[str, ...]]] = {
+    "number as text": ("directions: '64'", ("directions: '64' is not valid", "at least 1", "or `all`", "Write 64.")),
+    "none": ("directions: 0", ("directions: 0 is not valid", "whole number at least 1, at most 32767 or `all`")),
+    "word": ("directions: al", ("directions: 'al' is not valid", "Did you mean 'all'?")),
+    "nothing": ("directions:", ("directions: null is not valid",)),
+    "text with an exponent": ("random_directions: 1e3", ("'1e3' is not valid", "whole number", "Write 1000.")),
+    "text that would not be valid": ("tokens: '3'", ("tokens: '3' is not valid. It takes: whole number at least 15.",)),
+    "sign with a point": (
+        "labellers: {coherence: {signs: [1.0]}}",
+        ("signs.0: 1.0 is not valid", "`1`, `-1`", "Write 1."),
+    ),
+    "layer with a point": (
+        "models: {tiny: {token_tables: [{matrix: ov, layer: 1.0, head: 0}]}}",
+        ("models.tiny.token_tables.0.layer: 1.0 is not valid", "whole number at least 0", "Write 1."),
+    ),
+    "number for true": ("stability: 1", ("stability: 1 is not valid. It takes: true or false.",)),
+    "no layers": ("sweep: {layers: []}", ("sweep.layers", "non-empty")),
+    "layer before the first": ("models: {tiny: {layers: [0, -1]}}", ("models.tiny.layers.1: -1 is less than",)),
+    "one head": ("sweep: {heads: 3}", ("sweep.heads: 3 is not valid. It takes: list.", "Write [3].")),
+    "head with a point": ("sweep: {heads: [1.0]}", ("sweep.heads.0: 1.0 is not valid", "Write 1.")),
+    "figures": ("figures: {select: 5}", ("figures.select: 5 is not valid. It takes: `all` or list.",)),
+    "figure": ("figures: {select: [spectra, on]}", ("figures.select.1: YAML takes true", "in quotes")),
+    "figure twice": ("figures: {select: [spectra, spectra]}", ("figures.select", "non-unique")),
+    "one for a list": ("sweep: {models: tiny}", ("sweep.models: 'tiny' is not valid. It takes: list", "Write [tiny].")),
+    "model without anything": ("models: {tiny: }", ("models.tiny: null is not valid. It takes: mapping.",)),
+    "setting off": ("settings: {off: [fold_ln]}", ("settings: YAML takes false", "on, off, yes and no", "in quotes")),
+    "swept setting on": ("sweep: {settings: [raw, on]}", ("sweep.settings.1: YAML takes true", "in quotes")),
+    "own setting off": ("models: {tiny: {settings: [off]}}", ("models.tiny.settings.0: YAML takes false", "in quotes")),
+    "model null": ("models: {null: {path: source}}", ("models: YAML takes null", "in quotes")),
+    "date": ("models: {2024-01-01: {path: source}}", ("models: YAML takes 2024-01-01", "in quotes")),
+    "file 7": ("models: {tiny: {sha256: {7: abc}}}", ("models.tiny.sha256: YAML takes 7", "in quotes")),
+    "published file 7": (
+        "labellers: {published: {sha256: {7: abc}}}",
+        ("labellers.published.sha256: YAML takes 7", "in quotes"),
+    ),
+    "switch no": ("settings: {mine: [no]}", ("settings.mine.0: YAML takes false", "in quotes")),
+    "path 7": ("models: {tiny: {path: 7}}", ("models.tiny.path: YAML takes 7", "in quotes")),
+    "key 7": ("sweep: {7: ov}", ("sweep: 7 is no key. Keys: models, settings",)),
+    "beginning of a name": ("sweep: {models: [gpt2]}", ("'gpt2' is no model", "Did you mean 'gpt2-small'?")),
+    "capitals": ("sweep: {readouts: [w_u]}", ("'w_u' is not one of W_U", "Did you mean 'W_U'?")),
+}
+
+
+@pytest.mark.parametrize("case", OF_ANOTHER_KIND)
+def test_what_would_be_valid_is_said(case: str) -> None:
+    change, parts = OF_ANOTHER_KIND[case]
+    said = message(config_with(TINY, yaml.safe_load(change)))
+    assert all(part in said for part in parts), said
+    assert "\n" not in said and said.endswith((".", "?"))
+    assert said.count(" Write ") <= 1 or "Did you mean" not in said
+
+
+def keys_of(node: dict[str, Any], where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Every key of the schema that stands under names of the schema, with its node."""
+    for name, child in node.get("properties", {}).items():
+        child = resolved(child, load_schema(SCHEMA))
+        yield (*where, name), child
+        yield from keys_of(child, (*where, name))
+
+
+KEYS = dict(keys_of(load_schema(SCHEMA)))
+NUMBERS = [
+    key
+    for key, node in KEYS.items()
+    for kind in [node, *node.get("anyOf", [])]
+    if kind.get("type") in ("integer", "number")
+]
+ALTERNATIVES = [key for key, node in KEYS.items() if {"anyOf", "oneOf"} & set(node)]
+
+
+def change_of(key: tuple[str, ...], value: object) -> dict[str, Any]:
+    return {key[0]: change_of(key[1:], value) if key[1:] else value}
+
+
+@pytest.mark.parametrize("key", NUMBERS, ids=".".join)
+def test_a_number_is_finite_and_no_truth_value_and_a_whole_one_has_no_point(key: tuple[str, ...]) -> None:
+    dotted = ".".join(key)
+    for value in (True, float("nan"), float("inf")):
+        assert message(config_with(TINY, change_of(key, value))).startswith(f"{dotted}: ")
+    if KEYS[key].get("type") != "number":
+        said = message(config_with(TINY, change_of(key, 20.0)))
+        assert said.startswith(f"{dotted}: 20.0 is not valid. It takes: whole number") and " Write 20." in said
+        check_configuration(config_with(TINY, change_of(key, 20)), load_schema(SCHEMA))
+
+
+@pytest.mark.parametrize("key", ALTERNATIVES, ids=".".join)
+def test_of_a_key_with_alternatives_each_is_named(key: tuple[str, ...]) -> None:
+    said = message(config_with(TINY, change_of(key, 0.5)))
+    assert said.startswith(f"{'.'.join(key)}: 0.5 is not valid. It takes: ")
+    names = {"integer": "whole number", "array": "list"}
+    for choice in KEYS[key].get("anyOf", []) + KEYS[key].get("oneOf", []):
+        assert (f"`{choice['const']}`" if "const" in choice else names[choice["type"]]) in said
+
+
+def test_there_are_such_keys() -> None:
+    assert len(NUMBERS) >= 12 and len(ALTERNATIVES) >= 2
 
 
 def test_what_is_right_passes() -> None:
@@ -97,6 +197,37 @@ def test_models_that_are_not_swept_are_checked_as_far_as_names_go() -> None:
     check_configuration(config_with(TINY, other), load_schema(SCHEMA))
     swept = {"sweep": {"models": ["tiny", "other"]}}
     assert "other (bert)" in message(config_with(TINY, other, swept))
+
+
+# --- a copy in place of a download
+
+
+def test_a_path_takes_the_place_of_a_download_and_the_model_is_the_same() -> None:
+    copies = {"models": {name: {"path": f"copy/{name}"} for name in ("gpt2-small", "gpt2-medium", "smollm2-135m")}}
+    given = config_with(copies)
+    check_configuration(given, load_schema(SCHEMA))
+    places = Sweep(config_with()).labelled_places
+    assert [place for place in places if place.labeller == "published"]
+    take_copies(given)
+    small, medium, smollm = (given["models"][name] for name in copies["models"])
+    assert Sweep(given).labelled_places == places
+    assert small == {
+        "path": "copy/gpt2-small",
+        "sha256": CONFIG["models"]["gpt2-small"]["sha256"],
+        "token_tables": CONFIG["models"]["gpt2-small"]["token_tables"],
+    }
+    assert set(medium) == {"path", "token_tables"}
+    # In a wheel the file has a folder.
+    assert list(smollm["sha256"]) == ["SmolLM2-135M-Instruct.Q4_1.gguf"] and "wheel" not in smollm
+    assert given["models"]["gpt2-large"] == CONFIG["models"]["gpt2-large"]
+    # What is right stays right, as every job of a cluster checks it again.
+    check_configuration(given, load_schema(SCHEMA))
+
+
+def test_a_path_beside_a_source_on_this_machine_is_one_source_too_many() -> None:
+    for name in ("wordnet-2layer", "all-minilm-l6-v2"):
+        said = message(config_with({"models": {name: {"path": "copy"}}}))
+        assert said.startswith(f"models.{name}: has path, ") and "just one of `repo`" in said
 
 
 # --- the schema and the registries

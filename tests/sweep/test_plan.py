@@ -125,6 +125,28 @@ def test_published_answers_are_compared_where_their_lists_are_shared() -> None:
     assert all(names in ([], ["published"]) for names in later.values())
 
 
+# --- layers and heads
+
+
+def test_layers_and_heads_are_the_models_own_or_else_those_of_the_sweep() -> None:
+    plain = Sweep(config_with(BUNDLED))
+    assert plain.numbers("gpt2-small", "ov") == {} == plain.numbers("gpt2-small", "mlp_in")
+    assert plain.is_swept("gpt2-small", "ov", 11, 11) and plain.is_swept("gpt2-small", "mlp_in", 11, None)
+    own = {"sweep": {"layers": [5, 0], "heads": [1]}, "models": {"wordnet-2layer": {"layers": [1]}}}
+    sweep = Sweep(config_with(BUNDLED, own))
+    assert sweep.numbers("gpt2-small", "ov") == {"layers": [0, 5], "heads": [1]}
+    # MLPs have no heads: another choice of these decomposes none of them again.
+    assert sweep.numbers("gpt2-small", "mlp_in") == {"layers": [0, 5]}
+    assert sweep.numbers("wordnet-2layer", "ov") == {"layers": [1], "heads": [1]}
+    assert [
+        (layer, head) for layer in range(7) for head in range(3) if sweep.is_swept("gpt2-small", "ov", layer, head)
+    ] == [
+        (0, 1),
+        (5, 1),
+    ]
+    assert [layer for layer in range(7) if sweep.is_swept("gpt2-small", "mlp_out", layer, None)] == [0, 5]
+
+
 # --- labellers
 
 

@@ -1,5 +1,6 @@
 """Frequency ranks: against scipy's, from counts, merges or ids; hostile files; the mean over a list."""
 
+import codecs
 import json
 import shutil
 from pathlib import Path
@@ -198,8 +199,10 @@ def test_damaged_merges_txt_is_named(tmp_path):
         (tmp_path / "merges.txt").write_bytes(content)
         with pytest.raises(SvdlensError, match=rf"{tmp_path.name}/merges\.txt.* {message}"):
             log_ranks(tmp_path, 3)
-    (tmp_path / "merges.txt").write_bytes(b"#version: 0.2\r\na b\r\n")
-    assert np.exp(log_ranks(tmp_path, 3)[0]) == pytest.approx([1.5, 1.5, 3])
+    for mark in (b"", codecs.BOM_UTF8):
+        (tmp_path / "merges.txt").write_bytes(mark + b"#version: 0.2\r\na b\r\n")
+        (tmp_path / "vocab.json").write_bytes(mark + b'{"a": 0, "b": 1, "ab": 2}')
+        assert np.exp(log_ranks(tmp_path, 3)[0]) == pytest.approx([1.5, 1.5, 3])
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tiny import make_tiny_gpt2
-from workflow import Workflow, hidden_files, messages, mounted
+from workflow import Workflow, copy_run, hidden_files, messages, mounted
 from wrong_configurations import WRONG
 
 pytest_plugins = ["workflow_fixtures"]
@@ -29,18 +29,39 @@ def test_a_wrong_configuration_stops_before_anything_runs(case: str, tiny: Workf
     assert run.status != 0
     assert "Traceback" not in run.printed
     [message] = messages(run)
-    assert message.startswith("configuration: ")
+    assert message.startswith(("configuration: ", "configuration in "))
+    # The message ends what is printed: no code of the rules follows.
+    assert run.printed.rstrip().endswith(message)
     assert all(part in message for part in parts), message
     assert not tiny.results.exists()
 
 
-@pytest.mark.parametrize("path", ["tokens/model=tiny/setting=fold/ov.parquet", "weights/tiny/fold.safetensors"])
-def test_a_file_outside_of_the_sweep_must_be_one_that_the_model_can_have(path: str, tiny: Workflow) -> None:
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        (
+            "tokens/model=tiny/setting=fold/ov.parquet",
+            ("settings.fold uses read_center", "`models.tiny.settings: [raw]`"),
+        ),
+        ("weights/tiny/fold.safetensors", ("settings.fold uses read_center", "`models.tiny.settings: [raw]`")),
+        ("exports/tiny/raw/ov_L0_write.json", ("has no head", "ov_L{layer}_H{head}_{side}")),
+        ("exports/tiny/rwa/ov_L0_H0_write.csv", ("'rwa' is none of the settings", "Did you mean 'raw'?")),
+        ("labels/model=tiny/setting=raw/ov.published.parquet", ("published has no labels of ov of tiny",)),
+        ("controls/model=tin/setting=raw/ov.random_unit.parquet", ("'tin' is none of the models", "'tiny'?")),
+        ("spectra/model=tiny/setting=raw/mlp.parquet", ("'mlp' is none of the kinds", "Did you mean 'mlp_in'?")),
+    ],
+)
+def test_a_file_outside_of_the_sweep_must_be_one_that_the_model_can_have(
+    path: str, parts: tuple[str, ...], tiny: Workflow
+) -> None:
     run = tiny.run(f"results/{path}", config={"models": {"tiny": {"architecture": "llama"}}})
     assert run.status != 0
-    assert "settings.fold uses read_center" in run.printed
-    assert "`models.tiny.settings: [raw]`" in run.printed
+    [message] = messages(run)
+    assert all(part in message for part in parts), message
+    assert run.printed.rstrip().endswith(message)
     assert not tiny.results.exists()
+    # And the next run is not told that the directory is locked.
+    assert not list(tiny.directory.glob(".snakemake/locks/*"))
 
 
 def infinite_weights(directory: Path) -> None:
@@ -91,6 +112,34 @@ def test_a_model_that_lost_a_file_is_fetched_again_where_it_is_needed(tiny: Work
     assert "results/models/tiny/tokenizer.json is gone" in message
     assert "Run again" in message
     assert tiny.finish(tokens).counts == {"fetch_model": 1, "decode_tokens": 1}
+TABLES = {
+    "models": {
+        "tiny": {"token_tables": [{"matrix": "ov", "layer": 0, "head": 1}, {"matrix": "ov", "layer": 99, "head": 0}]}
+    }
+}
+
+
+@pytest.mark.slow
+def test_a_token_table_of_no_layer_is_said_before_anything_is_decomposed(tiny: Workflow) -> None:
+    run = tiny.run(config=TABLES)
+    assert run.status != 0
+    [message] = messages(run)
+    assert "models.tiny.token_tables.1 has layer 99 (of 1, counted from 0)" in message
+    assert run.rules <= {"fetch_model", "check_token_tables", "extract_weights", "decode_tokens", "list_paper_figures"}
+
+
+@pytest.mark.slow
+def test_and_costs_no_other_picture(finished: Workflow, tmp_path: Path) -> None:
+    workflow = copy_run(finished, tmp_path)
+    run = workflow.run("figures", "--keep-going", config=TABLES)
+    assert run.status != 0
+    assert run.counts == {"check_token_tables": 1, "plot_token_table": 1}
+    pictures = workflow.results / "figures/tiny/raw"
+    assert (pictures / "token_table_ov_L0_H1.png").stat().st_size > 2 * (
+        pictures / "token_table_ov_L99_H0.png"
+    ).stat().st_size
+    assert len((pictures / "token_table_ov_L0_H1.csv").read_text().splitlines()) > 100
+    assert len((pictures / "token_table_ov_L99_H0.csv").read_text().splitlines()) == 1
 
 
 def test_results_may_not_be_a_file(tiny: Workflow) -> None:

@@ -31,6 +31,7 @@ from workflow import (
     Files,
     Workflow,
     copy_run,
+    messages,
     new_workflow,
     read_table,
 )
@@ -152,6 +153,42 @@ def test_a_sweep_may_leave_out_stability_and_controls(finished: Workflow, tmp_pa
 
 def outputs(run: Any, rule: str) -> list[str]:
     return [path for job in run.jobs if job.rule == rule for path in job.paths("output")]
+
+
+@pytest.mark.slow
+def test_one_head_alone_has_the_vectors_and_lists_that_it_has_in_the_whole(finished: Workflow, tmp_path: Path) -> None:
+    workflow = copy_run(finished, tmp_path)
+    place = "model=tiny/setting=raw/ov"
+    asked = [f"spectra/{place}.parquet", f"labels/{place}.coherence.parquet", "exports/tiny/raw/ov_L0_H1_write.json"]
+    one_head = {"sweep": {"heads": [1]}, "models": {"tiny": {"layers": [0]}}}
+    run = workflow.finish(*(f"results/{path}" for path in asked), config=one_head)
+    assert run.rules <= AFTER_WEIGHTS | {"export_directions"} and "decompose_matrices" in run.rules
+    assert all("matrix=mlp" not in job.description for job in run.jobs)
+
+    whole, one = (
+        load_file(finished.results / SVD / "ov.safetensors"),
+        load_file(workflow.results / SVD / "ov.safetensors"),
+    )
+    assert (one.pop("layers").tolist(), one.pop("heads").tolist()) == ([0], [1])
+    assert one.keys() == whole.keys() and all(one[name].tobytes() == whole[name][:1, 1:2].tobytes() for name in one)
+    for table in ("spectra", "tokens"):
+        tables = [read_table(each.results / f"{table}/{place}.parquet") for each in (finished, workflow)]
+        of_head = [rows.filter(pc.equal(rows["head"], 1)).replace_schema_metadata() for rows in tables]
+        assert of_head[1].num_rows == tables[1].num_rows < tables[0].num_rows
+        assert of_head[0].equals(of_head[1])
+    # What is drawn from the matrices is of this one, and labels are calibrated on its lists.
+    rotated = read_table(workflow.results / f"controls/{place}.rotated.parquet")
+    assert set(rotated["head"].to_pylist()) == {1}
+    labels = read_table(workflow.results / f"labels/{place}.coherence.parquet")
+    assert set(labels["head"].to_pylist()) == {1}
+    export = json.loads((workflow.results / asked[-1]).read_text("utf-8"))
+    assert np.allclose(export["vectors"][0], whole["right"][0, 1, 0], atol=1e-6)
+
+    wrong = workflow.run(f"results/spectra/{place}.parquet", config={"sweep": {"heads": [1, 7]}})
+    assert wrong.status != 0
+    said = messages(wrong)
+    assert said and all("`heads` of models.tiny, or else of the sweep, asks for 7" in message for message in said)
+    assert "decompose_matrices" in wrong.rules and "tabulate_spectra" not in wrong.rules
 
 
 def test_a_further_setting_or_table_adds_views_and_repeats_no_svd(finished: Workflow) -> None:

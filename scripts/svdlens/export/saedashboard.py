@@ -35,7 +35,7 @@ def choose_rows(
         sides = sorted(set(tokens["side"].tolist()))
         raise SvdlensError(
             f"no directions of layer {layer}{'' if head is None else f', head {head}'}, side {side}. The table has "
-            f"layers {layers[0]} to {layers[-1]}, heads {heads}, sides {sides}. Ask for one of them."
+            f"layers {layers}, heads {heads}, sides {sides}. Ask for one of them."
         )
     rows = rows[rows["readout"] == rows["readout"].iloc[0]]
     keys = ["layer", "index", "side", "sign", "readout"]

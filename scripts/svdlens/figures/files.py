@@ -85,7 +85,7 @@ def one_for_each_token_table(sweep: Sweep, name: str) -> list[FigureFile]:
         )
         for model, setting, matrix in sweep.places
         for table in sweep.config["models"][model].get("token_tables", [])
-        if table["matrix"] == matrix
+        if table["matrix"] == matrix and sweep.is_swept(model, matrix, table["layer"], table.get("head"))
         for head in [f"_H{table['head']}" if "head" in table else ""]
     ]
 

@@ -1,5 +1,6 @@
 """The figure token_table: the tokens of the leading directions of one matrix, both signs, shaded by score."""
 
+import logging
 from collections.abc import Collection
 from functools import cache
 from itertools import groupby
@@ -16,12 +17,15 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
 
+from svdlens.errors import SvdlensError
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import panel_figure
 from svdlens.figures.selection import select
 from svdlens.figures.style import SIDE_NAMES, content_term, frame_figure, look, matrix_name, readout_name
 from svdlens.runtime.progress import progress
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
+
+log = logging.getLogger(__name__)
 
 KEYS = ["matrix", "layer", "head", "index", "side", "sign", "readout"]
 FONTS = ["DejaVu Sans Mono", "DejaVu Sans"]
@@ -53,21 +57,27 @@ def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
             directions=max(subject["directions"] for subject in chosen),
         )
         for subject in chosen:
-            data = token_table_data(table, **subject, tokens=options["n_tokens"])
+            try:
+                frame = table if subject["layer"] in set(table["layer"]) else read_keys(path)
+                data = token_table_data(frame, **subject, tokens=options["n_tokens"])
+            except SvdlensError as error:
+                # One entry too many in the configuration costs no other picture.
+                log.warning("%s: %s", subject["model"], error)
+                data = token_table_data(table.iloc[:0], **subject, tokens=options["n_tokens"])
+                yield data, panel_figure("Tokens", "", [], nothing=str(error))
+                continue
             yield data, draw_token_table(data, rotary=subject["model"] in options["rotary"])
 
 
 def read_leading_tokens(path: Path, *, layers: Collection[int], directions: int) -> pd.DataFrame:
-    """The rows of a table of tokens that token_table_data needs; of a large model the whole table is gigabytes.
-
-    Where the table lacks one of the layers these are the keys of all rows, from which token_table_data says what
-    there is.
-    """
+    """The rows of a table of tokens that token_table_data needs; of a large model the whole table is gigabytes."""
     # Without `partitioning` the directory names model=... and setting=... would become columns.
     wanted = [("layer", "in", list(layers)), ("index", "<", directions)]
-    rows = pd.read_parquet(path, partitioning=None, filters=wanted)
-    if set(layers) <= set(rows["layer"]):
-        return rows
+    return pd.read_parquet(path, partitioning=None, filters=wanted)
+
+
+def read_keys(path: Path) -> pd.DataFrame:
+    """The keys of all rows of a table of tokens, from which token_table_data says what there is."""
     return pd.read_parquet(path, partitioning=None, columns=KEYS)
 
 

@@ -19,7 +19,7 @@ def read_lists(path: Path) -> list[ExternalList]:
     Raises SvdlensError, with the number of the line, for what is no such object and for an id that comes twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SvdlensError(f"{path} cannot be read as UTF-8 text ({error}). Give a file of JSON lines.") from error
     lists: dict[str, ExternalList] = {}

@@ -82,7 +82,7 @@ def check_model_directory(directory: Path, name: str, architecture: str = DEFAUL
     where = f"model {name!r} in {directory}"
     readouts = find_architecture(architecture, name).readouts
     if not directory.is_dir():
-        raise SvdlensError(f"{where}: no such directory. Correct models.{name} in config.yaml.")
+        raise SvdlensError(f"{where}: no such directory. Correct models.{name}.")
     check_file_names((path.name for path in directory.iterdir() if path.is_file()), where)
     config = read_json(directory / "config.json", where)
     check_no_code(directory, config, where)
@@ -138,9 +138,8 @@ def check_model_type(config: dict[str, Any], name: str, architecture: str, where
         )
     if model_type != architecture:
         raise SvdlensError(
-            f"{where}: config.json has model_type {model_type!r}, but for config.yaml it is {architecture!r} "
-            f"({DEFAULT!r} where config.yaml says nothing). Write `architecture: {model_type}` under models.{name} in "
-            f"config.yaml."
+            f"{where}: config.json has model_type {model_type!r}, but the configuration has {architecture!r} "
+            f"({DEFAULT!r} where it says nothing). Write `architecture: {model_type}` under models.{name}."
         )
 
 

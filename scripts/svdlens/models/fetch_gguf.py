@@ -50,7 +50,7 @@ def fetch_gguf_from_hub(
             others = sorted(name for name in stated if name.endswith(".gguf"))
             raise SvdlensError(
                 f"{where}: the repository has no file {file!r}, but {', '.join(others) or 'no GGUF file at all'}. "
-                f"Correct models.{model}.file in config.yaml.{did_you_mean(file, others)}"
+                f"Correct models.{model}.file.{did_you_mean(file, others)}"
             )
         (partial / file).parent.mkdir(parents=True, exist_ok=True)
         download(repo, revision, stated[file], partial, where)
@@ -70,7 +70,7 @@ def fetch_gguf_from_path(
     """
     where = f"model {model!r} in {path}"
     if not path.is_file():
-        raise SvdlensError(f"{where}: no such file. Correct models.{model}.path in config.yaml.")
+        raise SvdlensError(f"{where}: no such file. Correct models.{model}.path.")
     publish(path, path.name, target, expected_sha256, model, architecture, Origin("path", path.name, None), where)
 
 

@@ -78,8 +78,8 @@ def check_metadata(metadata: Mapping[str, Any], model: str, architecture: str, w
         )
     if found != architecture:
         raise SvdlensError(
-            f"{where}: its general.architecture is {found!r}, but for config.yaml it is {architecture!r} ('gpt2' where "
-            f"config.yaml says nothing). Write `architecture: {found}` under models.{model} in config.yaml."
+            f"{where}: its general.architecture is {found!r}, but the configuration has {architecture!r} ('gpt2' "
+            f"where it says nothing). Write `architecture: {found}` under models.{model}."
         )
     for key in ("tokenizer.ggml.model", "tokenizer.ggml.tokens"):
         if key not in metadata:

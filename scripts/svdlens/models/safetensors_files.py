@@ -42,7 +42,7 @@ class StoredTensor:
 def read_json(path: Path, where: str) -> dict[str, Any]:
     """The object in a JSON file. Raises SvdlensError if the file cannot be read or holds anything else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SvdlensError(f"{where}: cannot read {path.name} ({error.strerror}). Make it readable.") from error
     except (ValueError, RecursionError) as error:

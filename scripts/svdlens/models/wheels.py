@@ -69,7 +69,7 @@ def what_pip_says(errors: str, name: str, version: str, sha256: str) -> str:
 
 def other_sha256(name: str, version: str, actual: str, pinned: str) -> str:
     return (
-        f"the wheel of {name} {version} has the sha256 {actual}, but config.yaml pins {pinned}. The pin belongs to "
+        f"the wheel of {name} {version} has the sha256 {actual}, but wheel.sha256 is {pinned}. The pin belongs to "
         f"another version or to the wheel for another system, or the wheel was tampered with: check both, then correct "
         f"wheel.sha256."
     )

@@ -1,7 +1,7 @@
 """Columns of the tokens tables: the singular vectors of one kind of matrix and its controls, read as tokens."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from svdlens.readout.control_directions import (
 from svdlens.readout.token_table import join_columns, token_columns
 from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
 from svdlens.spec.controls import RANDOM_UNIT, RANDOM_VARIMAX, ROTATED, VARIMAX
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads, stored_numbers
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import Setting
 
@@ -40,7 +40,7 @@ def residual_vectors(
     [n_layers, d_model], None for a model without.
     """
     vectors = stored_vectors(svd, matrix)
-    layers, _ = layers_and_heads(svd[MATRIX_KINDS[matrix].sign_array].shape, matrix)
+    layers, _ = layers_and_heads(svd[MATRIX_KINDS[matrix].sign_array].shape, matrix, stored_numbers(svd))
     for name, side in MATRIX_KINDS[matrix].sides.items():
         if READOUTS[readout].meets_gain and side.reads and gains is not None and not setting.read_gain:
             vectors[name] = vectors[name] * gains[layers][:, None]
@@ -50,7 +50,8 @@ def residual_vectors(
 @dataclass(frozen=True)
 class Reading:
     """What is read, and how: one kind of `matrix`, whose values in the SVD file have the `shape`; through each of
-    `readouts` the best `k` tokens, whose `texts` are by id; on so many `threads`."""
+    `readouts` the best `k` tokens, whose `texts` are by id; on so many `threads`. `numbers` of layers and heads are
+    those that the SVD file has (stored_numbers)."""
 
     matrix: str
     shape: tuple[int, ...]
@@ -58,6 +59,7 @@ class Reading:
     texts: list[str]
     k: int
     threads: int
+    numbers: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
     def d_model(self) -> int:
@@ -67,7 +69,7 @@ class Reading:
 def project_vectors(vectors: Mapping[str, Vectors], reading: Reading, control: str | None = None) -> dict[str, object]:
     """Columns for the vectors of each side and matrix, which are given for each read-out: singular vectors, or those of
     a `control` that has as many of each."""
-    layers, heads = layers_and_heads(reading.shape, reading.matrix)
+    layers, heads = layers_and_heads(reading.shape, reading.matrix, reading.numbers)
     top = {
         readout: {
             side: top_tokens(directions.flatten(0, 1), reading.readouts[readout], reading.k, reading.threads)
@@ -126,7 +128,7 @@ def project_random(control: str, directions: Float[Tensor, "n d_model"], reading
 
 def project_rotated(vectors: Mapping[str, Vectors], reading: Reading, n: int, seed: int) -> dict[str, object]:
     """Columns for `n` directions of the control rotated, by rotations that are the same through each read-out."""
-    layers, heads = layers_and_heads(reading.shape, reading.matrix)
+    layers, heads = layers_and_heads(reading.shape, reading.matrix, reading.numbers)
     top = {}
     for readout, sides in vectors.items():
         rotated = rotated_directions(sides, n, seeded(seed, reading.matrix, ROTATED))

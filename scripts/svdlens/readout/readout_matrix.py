@@ -78,7 +78,7 @@ def whitened_columns(
         raise SvdlensError(
             f"{readout} whitens by the covariance of the token vectors, and {d_vocab} tokens of {d_model} dimensions "
             f"have none to whiten by: there must be more tokens than dimensions. Read through "
-            f"{readout.replace('whitened', 'cosine')} instead, in `readouts` of config.yaml."
+            f"{readout.replace('whitened', 'cosine')} instead, in `readouts`."
         )
     centred = centred_columns(vectors, readout)
     # d_model x d_model: no decomposition has the size of the vocabulary.

@@ -17,7 +17,7 @@ LAYER_NORM_SWITCHES = ("read_gain", "read_center", "write_center", "unembed_gain
 # RMSNorm subtracts no mean, so nothing may be centred over d_model.
 RMS_NORM_SWITCHES = ("read_gain", "unembed_gain", "vocab_center")
 
-DEFAULT = "gpt2"  # of a model in config.yaml that names no architecture
+DEFAULT = "gpt2"  # of a model that names no architecture
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def find_architecture(name: str, model: str) -> Architecture:
     """The entry of `models.{model}.architecture`. Raises SvdlensError for a name that is none."""
     if name not in ARCHITECTURES:
         raise SvdlensError(
-            f"models.{model}.architecture in config.yaml is {name!r}, which is not supported. "
+            f"models.{model}.architecture is {name!r}, which is not supported. "
             f"Write one of {', '.join(ARCHITECTURES)}.{did_you_mean(str(name), ARCHITECTURES)}"
         )
     return ARCHITECTURES[name]
@@ -104,7 +104,7 @@ def check_switches(
         has = f"it has {', '.join(entry.switches)}" if entry.switches else "it has no switches"
         raise SvdlensError(
             f"settings.{name} uses {', '.join(missing)}, which {model} ({architecture}) does not have; {has}. "
-            f"List for the model only settings that it can have, in config.yaml: "
+            f"List for the model only settings that it can have: "
             f"`models.{model}.settings: [{', '.join(possible)}]`."
         )
 
@@ -131,6 +131,6 @@ def check_chosen(model: str, architecture: str, key: str, chosen: list[str], ava
             possible = [other for other in chosen if other in available] or available
             raise SvdlensError(
                 f"{choice!r} is none of the {key} of {model} ({architecture}), which are {', '.join(available)}. "
-                f"List for the model only those, in config.yaml: `models.{model}.{key}: [{', '.join(possible)}]`."
+                f"List for the model only those: `models.{model}.{key}: [{', '.join(possible)}]`."
                 f"{did_you_mean(choice, available)}"
             )

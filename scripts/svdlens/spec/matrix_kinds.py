@@ -6,6 +6,7 @@ figures, exports, explorer and docs read this table. No tensors here: the Snakef
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -140,12 +141,22 @@ SIDES = tuple(dict.fromkeys(side for kind in KINDS for side in kind.sides))
 """The names of all sides."""
 
 
-def layers_and_heads(shape: Sequence[int], matrix: str) -> tuple[list[int], list[int | None]]:
+def layers_and_heads(
+    shape: Sequence[int], matrix: str, numbers: Mapping[str, Sequence[int]] | None = None
+) -> tuple[list[int], list[int | None]]:
     """Layer and head of each matrix of an SVD file, in its order; the head is None for kinds with one for each layer.
 
-    `shape` is that of the file's `values`: [n_layers, n_heads, rank] or [n_layers, rank].
+    `shape` is that of the file's `values`: [n_layers, n_heads, rank] or [n_layers, rank]. `numbers` are those of its
+    `layers` and `heads` where it has not all of the model (stored_numbers).
     """
+    numbers = numbers or {}
+    layers = numbers.get("layers", range(shape[0]))
     if MATRIX_KINDS[matrix].per_head:
-        both = [(layer, head) for layer in range(shape[0]) for head in range(shape[1])]
-        return [layer for layer, _ in both], [head for _, head in both]
-    return list(range(shape[0])), [None for _ in range(shape[0])]
+        heads = numbers.get("heads", range(shape[1]))
+        return [layer for layer in layers for _ in heads], [head for _ in layers for head in heads]
+    return list(layers), [None for _ in layers]
+
+
+def stored_numbers(arrays: Mapping[str, Any]) -> dict[str, list[int]]:
+    """The numbers of the layers and heads in an SVD file, or one of another basis, that has not all of its model."""
+    return {name: arrays[name].tolist() for name in ("layers", "heads") if name in arrays}

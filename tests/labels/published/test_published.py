@@ -3,6 +3,7 @@
 Files are made up here; gpt2-small's real ones are used where they are at hand.
 """
 
+import codecs
 import hashlib
 import io
 import json
@@ -225,6 +226,11 @@ def test_made_up_files_come_back(tmp_path_factory: pytest.TempPathFactory, files
     assert all(", ".join(one["tokens"]) == texts_of[one["id"]] for one in lists)
 
 
+def test_answers_are_read_with_a_byte_order_mark() -> None:
+    files = encoded(texts(1, 2)), npy([[1, 1]]), npy([[1, 0]])
+    assert parse(codecs.BOM_UTF8 + files[0], *files[1:]) == parse(*files)
+
+
 def test_tokens_may_have_commas_and_quotes() -> None:
     tokens = ["the", ",", "a", "',\"", ",,", '","', "", "\\", "<script>", "a,b", ".", "x,", "\n", '"', "и"]
     tree = texts(1, 1)
@@ -361,7 +367,7 @@ def test_what_is_wrong_with_a_directory_is_said(tmp_path: Path) -> None:
     source, target = make_files(tmp_path / "source", "gpt2-medium"), tmp_path / "published" / "gpt2-medium"
     name = "verifier_mlp_out_gpt2_medium_svd_corrects_list.npy"
     with pytest.raises(
-        SvdlensError, match=r"labellers\.published\.path .* is .*nowhere, which has neither data/json_data/medium"
+        SvdlensError, match=r"labellers\.published\.path is .*nowhere, which has neither data/json_data/medium"
     ):
         fetch_published("gpt2-medium", target, {}, tmp_path / "nowhere")
     with pytest.raises(SvdlensError, match=rf"{name} has the sha256 {sha256(source / name)}, but .* pins 0{{64}}"):

@@ -147,7 +147,7 @@ def read_array(content: bytes, where: str) -> Int[np.ndarray, "layers directions
 
 def read_json(content: bytes, where: str) -> Any:
     try:
-        return json.loads(content.decode("utf-8"), object_pairs_hook=without_repeats)
+        return json.loads(content.decode("utf-8-sig"), object_pairs_hook=without_repeats)
     except (ValueError, RecursionError) as error:
         raise wrong(where, f"text_outputs.json is no JSON ({error}); it may be truncated") from error
 

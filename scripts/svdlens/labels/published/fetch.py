@@ -21,13 +21,10 @@ log = logging.getLogger(__name__)
 REPOSITORY = "github.com/BerenMillidge/svd_directions"
 COMMIT = "eee8a65cd2e6408a342186c21e5ec104997a2312"
 URL = "https://raw.githubusercontent.com/BerenMillidge/svd_directions"
-PINS = "labellers.published.sha256 in config.yaml"
+PINS = "labellers.published.sha256"
 BUSY = "The server is in trouble or busy: run again later, what was downloaded is kept."
-MOVED = "Correct labellers.published.url in config.yaml, which is followed by commit and path, or leave it out."
-WAY_OUT = (
-    "Without the network, write the directory of a copy of the repository as `path:` under labellers.published in "
-    "config.yaml."
-)
+MOVED = "Correct labellers.published.url, which is followed by commit and path, or leave it out."
+WAY_OUT = "Without the network, write the directory of a copy of the repository as `path:` under labellers.published."
 
 
 def fetch_published(
@@ -86,7 +83,7 @@ def find_file(directory: Path, path: str, model: str) -> Path:
         if file.is_file():
             return file
     raise SvdlensError(
-        f"labellers.published.path in config.yaml is {directory}, which has neither {path} nor {Path(path).name}, "
+        f"labellers.published.path is {directory}, which has neither {path} nor {Path(path).name}, "
         f"published of {model}. Name a checkout of {REPOSITORY}, or a directory with the files side by side."
     )
 

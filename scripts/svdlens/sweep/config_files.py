@@ -1,0 +1,32 @@
+"""In which file of the configuration an entry is: config.yaml, those of --configfile, or the command line."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def read_config_files(paths: list[Path], command_line: Mapping[str, Any]) -> dict[str, Any]:
+    """What each file of a configuration has, by its path, in the order in which they are merged; --config is last."""
+    files = {str(path): yaml.safe_load(path.read_text(encoding="utf-8-sig")) for path in paths}
+    return files | ({"--config": dict(command_line)} if command_line else {})
+
+
+def file_of(message: str, files: Mapping[str, Any]) -> str | None:
+    """The file of the entry that a message of check_configuration is about: the last one that has it.
+
+    The message begins with the keys to the entry, joined by dots, and a colon. None where there is no such file: the
+    entry is missing, or the message is about several.
+    """
+    where, colon, _ = message.partition(": ")
+    return next((name for name in reversed(list(files)) if colon and has_entry(files[name], where)), None)
+
+
+def has_entry(content: Any, where: str) -> bool:
+    """Whether there is an entry at these keys; a key may have dots in it, and of a list it is a number from 0."""
+    items = content.items() if isinstance(content, Mapping) else enumerate(content) if isinstance(content, list) else ()
+    return any(
+        where == str(key) or (where.startswith(f"{key}.") and has_entry(value, where[len(str(key)) + 1 :]))
+        for key, value in items
+    )
