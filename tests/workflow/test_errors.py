@@ -112,6 +112,8 @@ def test_a_model_that_lost_a_file_is_fetched_again_where_it_is_needed(tiny: Work
     assert "results/models/tiny/tokenizer.json is gone" in message
     assert "Run again" in message
     assert tiny.finish(tokens).counts == {"fetch_model": 1, "decode_tokens": 1}
+
+
 TABLES = {
     "models": {
         "tiny": {"token_tables": [{"matrix": "ov", "layer": 0, "head": 1}, {"matrix": "ov", "layer": 99, "head": 0}]}
