@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from svdlens.artefacts.provenance import check_files_are_there
+from svdlens.artefacts.fetched_files import check_files_are_there
 from svdlens.models.token_table import read_token_texts
 from svdlens.runtime.script import run
 from svdlens.vocabulary.token_classes import classify_tokens

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from svdlens.artefacts.provenance import check_files_are_there
+from svdlens.artefacts.fetched_files import check_files_are_there
 from svdlens.models.byte_order_marks import without_marks
 from svdlens.models.token_table import write_token_texts
 from svdlens.models.token_texts import read_vocabulary

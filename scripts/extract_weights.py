@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from svdlens.artefacts.provenance import check_files_are_there
+from svdlens.artefacts.fetched_files import check_files_are_there
 from svdlens.runtime.script import run
 from svdlens.weights.extraction import GROUPS, extract_steps, extract_weights
 

@@ -27,7 +27,7 @@ def test_every_path_of_a_configuration_has_its_home_written_out(monkeypatch: pyt
     expand_home(config)
     assert config == {
         "models": {
-            "a": {"path": "/people/me/a", "token_counts": "/home/me/counts.parquet"},
+            "a": {"path": "/people/me/a", "token_counts": "/people/me/counts.parquet"},
             "b": {"path": "b/~"},
             "c": {"repo": "o/n"},
         },

@@ -6,27 +6,8 @@ from pathlib import Path
 from safetensors import safe_open
 
 from svdlens.artefacts.table_schemas import read_metadata
-from svdlens.errors import SvdlensError
 
 ROTARY_QK = "W_Q W_K^T is the content term at relative position 0: position embeddings are rotary"
-
-
-def check_files_are_there(directory: Path) -> None:
-    """That a model in results/models still has every file that its provenance.json names, at its full length.
-
-    Raises SvdlensError if not, and takes provenance.json away: it stands for the whole directory, so that the next run
-    fetches the model again. A directory without provenance.json is none of ours and is not looked at.
-    """
-    provenance = directory / "provenance.json"
-    if not provenance.exists():
-        return
-    files = json.loads(provenance.read_text(encoding="utf-8"))["files"]
-    for name, file in files.items():
-        path = directory / name
-        if not path.is_file() or path.stat().st_size != file["size"]:
-            provenance.unlink()
-            what = "was cut short or replaced" if path.exists() else "is gone"
-            raise SvdlensError(f"{path} {what} since the model was fetched. Run again: the model is fetched anew.")
 
 
 def table_facts(provenance: Path, matrix: str | None = None, **facts: object) -> dict[str, object]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from svdlens.artefacts.provenance import check_files_are_there
+from svdlens.artefacts.fetched_files import check_files_are_there
 from svdlens.errors import SvdlensError
 
 
