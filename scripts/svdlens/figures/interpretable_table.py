@@ -74,7 +74,7 @@ def fractions_of_matrices(
 def most_interpretable(candidates: pd.DataFrame) -> dict[str, Any]:
     """The row of fractions_of_matrices with the largest fraction; among equals that of the first layer, then head."""
     best = candidates.sort_values(["fraction", "layer", "head"], ascending=[False, True, True], kind="stable").iloc[0]
-    return {name: None if pd.isna(value) else value for name, value in best.to_dict().items()}
+    return {str(name): None if pd.isna(value) else value for name, value in best.to_dict().items()}
 
 
 def why_this_one(candidates: pd.DataFrame, *, labeller: str, criterion: str) -> str:
