@@ -179,6 +179,7 @@ FILES_OF_SCOPE = {
     "setting": "`{name}_{{setting}}`",
     "model": "`{{model}}/{name}`",
     "one_matrix": "`{{model}}/{{setting}}/{name}`",
+    "labelled_kind": "`{{model}}/{{setting}}/{name}_{{matrix}}`",
     "place": "`{{model}}/{{setting}}/{name}_{{matrix}}`",
     "token_table": "`{{model}}/{{setting}}/{name}_{{matrix}}_L{{layer}}[_H{{head}}]`",
 }

@@ -1,7 +1,7 @@
 # Figures: pdf, png, and a csv with just the numbers that are drawn. Names, tables and files of each:
 # scripts/svdlens/figures/registry.py.
 #
-# needs   results/tables/*.parquet; token_table, random_table, spectra and settings_effect also results/tokens/,
+# needs   results/tables/*.parquet; tables of tokens, spectra and settings_effect also results/tokens/,
 #         results/controls/ and results/spectra/; fraction_published just results/labels/ of the published answers
 # makes   results/figures/{figure}[_{setting}].{pdf,png,csv}, results/figures/{model}/[{setting}/]{figure}[_...]
 #

@@ -1,7 +1,8 @@
 """Tiers of tests; how many ran with the reference data and how many were skipped for want of it; profile of hypothesis.
 
-Tiers by marker: `workflow` starts Snakemake, `browser` needs Chromium, `slow` takes more than a few seconds for another
-reason. All others are the unit tier, `make test-unit`. Across tiers, `cuda` is skipped where there is no CUDA device.
+Tiers by marker: `workflow` starts Snakemake, `browser` needs Chromium or Firefox, `slow` takes more than a few seconds
+for another reason. All others are the unit tier, `make test-unit`. Across tiers, `cuda` is skipped where there is no
+CUDA device.
 """
 
 import os

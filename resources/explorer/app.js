@@ -54,9 +54,9 @@
    */
   async function gridView(chosen) {
     const shown = await overview.overviewOf(chosen, shownOverview);
-    const cell = chosen.random ? null : overview.cellAsked(chosen, shown.cells);
+    const { cell, why } = chosen.random ? { cell: null, why: null } : overview.cellAsked(chosen, shown.cells);
+    const panel = await detail.panel(chosen, cell || { layer: -1, head: -1, found: null }, why);
     overview.mark(shown, cell, chosen);
-    const panel = await detail.panel(chosen, cell || { layer: -1, head: -1, found: null });
     return () => {
       shownOverview = shown;
       show(chosen, chosen.other ? "grid-view beside-view" : "grid-view", [shown.made, panel]);

@@ -28,8 +28,8 @@ svdlens.choices = (function () {
   const { sweep, quantities, state, text } = svdlens;
 
   /**
-   * The name that is asked for, or else the first that is known.
-   * @param {string} kind
+   * The name that is asked for, or else the first that is known, which is said.
+   * @param {string} kind what the sweep may have
    * @param {string | undefined} name
    * @param {string[]} known
    * @param {string[]} problems
@@ -53,17 +53,70 @@ svdlens.choices = (function () {
     const matrix = knownName("matrix", asked.matrix, sweep.matricesOf(model, setting), problems);
     const source = /** @type {Source} */ (sweep.source(model, setting, matrix));
     const readout = knownName("read-out", asked.readout, source.frame.readouts, problems);
-    const quantity = quantities.quantityOf(asked.colour) || quantities.QUANTITIES[0];
-    const side = asked.side && source.frame.sides.includes(asked.side) ? asked.side : "all";
+    const quantity = quantityAsked(asked.colour, problems);
+    const side = sideAsked(asked.side, source, problems);
     const other = asked.model2 || asked.setting2 ? besideBy(asked, model, setting, matrix, problems) : null;
     const summary = await quantities.summaryOf(source);
     const ofSource = quantities.labellings(summary);
     const labellings = [...ofSource, ...otherLabellers(model, ofSource)];
-    if (asked.labels && !labellings.includes(asked.labels)) problems.push(`This sweep has no labels \u201c${asked.labels}\u201d.`);
+    if (asked.labels && !labellings.includes(asked.labels)) {
+      const instead = labellings.length ? `; here are those of ${nameOfLabelling(labellings[0])}` : "";
+      problems.push(`This sweep has no labels \u201c${asked.labels}\u201d${instead}.`);
+    }
     const labelling = asked.labels && labellings.includes(asked.labels) ? asked.labels : labellings[0] || null;
     const labeller = labelling && quantities.partsOf(labelling).labeller;
     const random = asked.layer === "random";
+    problems.push(...wordsAsked(asked));
     return { asked, model, setting, matrix, source, summary, readout, quantity, side, random, labellings, labelling, labeller, other, problems };
+  }
+
+  /**
+   * The quantity that colours the grid.
+   * @param {string | undefined} key
+   * @param {string[]} problems
+   */
+  function quantityAsked(key, problems) {
+    const [first] = quantities.QUANTITIES;
+    const found = quantities.quantityOf(key);
+    const known = quantities.QUANTITIES.map((one) => one.key).join(", ");
+    if (key !== undefined && !found) problems.push(`No colour is called \u201c${key}\u201d; here is ${first.key}. There are ${known}.`);
+    return found || first;
+  }
+
+  /**
+   * The side that the grid shows, or all.
+   * @param {string | undefined} name
+   * @param {Source} source
+   * @param {string[]} problems
+   */
+  function sideAsked(name, { matrix, frame }, problems) {
+    if (name === undefined || name === "all") return "all";
+    if (frame.sides.includes(name)) return name;
+    problems.push(`${text.matrix(matrix)} has no side \u201c${name}\u201d, it has ${frame.sides.join(" and ")}; here is all of it.`);
+    return "all";
+  }
+
+  /** What the address has a choice of words for, the first of which stands for none. */
+  const WORDS = /** @type {const} */ ([
+    ["view", ["grid", "search"]],
+    ["only", ["all", "interpretable", "beyond"]],
+    ["find", ["tokens", "labels"]],
+    ["where", ["all", "here"]],
+  ]);
+
+  /**
+   * What is wrong with the words of an address.
+   * @param {Asked} asked
+   */
+  function wordsAsked(asked) {
+    const wrong = WORDS.flatMap(([key, words]) => {
+      const word = asked[key];
+      if (word === undefined || words.some((known) => known === word)) return [];
+      return [`\u201c${key}=${word}\u201d in the address says nothing; there are ${words.join(", ")}, and here is ${words[0]}.`];
+    });
+    if (asked.view === "search" && !asked.q) wrong.push("The address asks for a search and has no text to search for (q); here is the grid.");
+    const unknown = state.unknownKeys(location.hash).map((key) => `\u201c${key}\u201d in the address says nothing to this page.`);
+    return [...wrong, ...unknown];
   }
 
   /**

@@ -104,12 +104,12 @@ svdlens.colours = (function () {
 
   /** @param {number[]} known */
   function signedAxis(known) {
-    const { signedPercent } = svdlens.text;
+    const { points } = svdlens.text;
     const most = Math.min(1, roundedUp(Math.max(0.01, ...known.map(Math.abs))));
     return {
       /** @param {number} value */
       share: (value) => 0.5 + value / most / 2,
-      ticks: ticksAt([0, 0.5, 1], (share) => (share === 0.5 ? "0" : signedPercent((2 * share - 1) * most))),
+      ticks: ticksAt([0, 0.5, 1], (share) => (share === 0.5 ? "0" : points((2 * share - 1) * most))),
     };
   }
 

@@ -38,8 +38,9 @@ svdlens.detail = (function () {
   /**
    * @param {Chosen} chosen
    * @param {Cell} cell layer and head -1: the random directions
+   * @param {string | null} why the cell is shown, where the address does not say which
    */
-  async function panel(chosen, cell) {
+  async function panel(chosen, cell, why) {
     const { asked, random, summary, matrix, readout, model, setting } = chosen;
     const source = random ? sweep.randomOf(chosen.source) : chosen.source;
     if (!source) return element("section", { class: "detail" }, notice("No random directions were read beside this."));
@@ -47,7 +48,7 @@ svdlens.detail = (function () {
     const [first, second] = await Promise.all([contentsOf(chosen, source, cell), beside && beside.hasCell ? contentsOf(chosen, beside.source, cell) : null]);
     const { spectrum } = first;
     const { basis } = sweep.catalogue();
-    const only = asked.only || "all";
+    const only = asked.only === "interpretable" || asked.only === "beyond" ? asked.only : "all";
     const wanted = listViews.wanted(first.lists, only);
     const where = text.cell(cell.layer, cell.head);
     const cellAddress = random ? { layer: "random", head: null } : grid.addressOf(cell);
@@ -74,10 +75,10 @@ svdlens.detail = (function () {
     const top = element(
       "header",
       { class: "detail-top" },
-      element("div", {}, heading, beside || random ? null : listViews.fractions(source, summary, chosen, cell.layer, cell.head)),
+      element("div", {}, heading, why ? element("p", { class: "note why" }, why) : null, beside || random ? null : listViews.fractions(source, summary, chosen, cell.layer, cell.head)),
       spectrum && !beside ? element("figure", {}, svdlens.spectrum.drawingOf(spectrum, source.frame.directions), element("figcaption", {}, "singular values")) : null
     );
-    const open = asked.open === undefined ? null : Number(asked.open);
+    const open = openAsked(chosen, source, second ? first.lists : wanted);
     const searched = searchedBy(asked.q);
     const content = second
       ? pairs.table([text.source(source), text.source(second.source)], pairs.matched(first.lists, second.lists), [first.ofLists, second.ofLists], open, searched, cellAddress)
@@ -89,6 +90,21 @@ svdlens.detail = (function () {
     announce(`${where}: ${text.count(second ? first.lists.length : wanted.length, "list")}`);
     document.title = `${where}, ${text.matrix(matrix)}, ${text.source(source)} \u2013 svdlens`;
     return element("section", { class: "detail", "aria-labelledby": "detail-title" }, top, tools, alone, content);
+  }
+
+  /**
+   * The direction that the address opens; what cannot be opened is said.
+   * @param {Chosen} chosen
+   * @param {Source} source
+   * @param {TokenList[]} shown
+   */
+  function openAsked({ asked, problems }, { frame }, shown) {
+    if (asked.open === undefined) return null;
+    const open = /^\d+$/.test(asked.open) ? Number(asked.open) : -1;
+    const last = frame.directions - 1;
+    if (open < 0 || open > last) problems.push(`There is no direction ${asked.open} to open; there are 0 to ${last}.`);
+    else if (!shown.some((list) => list.index === open)) problems.push(`Direction ${open} is not opened: none of its lists is among those that \u201cShow\u201d chooses.`);
+    return open;
   }
 
   /**

@@ -61,7 +61,7 @@ svdlens.lists = (function () {
         element("td", {}, element("b", {}, text.percent(all.value))),
         element("td", { class: "muted", title: `${all.k} of ${all.n} lists` }, text.range(all.low, all.high)),
         element("td", {}, text.percent(all.control_fraction)),
-        element("td", { title: Number.isNaN(all.excess) ? null : `95 %: ${text.range(all.excess_low, all.excess_high, 1)}` }, text.signedPercent(all.excess)),
+        element("td", { title: Number.isNaN(all.excess) ? null : `95 %: ${text.pointsRange(all.excess_low, all.excess_high, 1)}` }, text.points(all.excess, 0, false)),
         ...kinds.map((kind) => {
           const found = quantities.fraction(summary, { ...reading, side }, kind, layer, head);
           return element("td", { class: "kind-share" }, found ? text.percent(found.value) : "\u2013");
@@ -69,7 +69,7 @@ svdlens.lists = (function () {
       );
     });
     if (!rows.some(Boolean)) return null;
-    const heads = ["", "Interpretable", "95\u202f% interval", "Random", "Beyond", "Semantic", "Grammatical", "Orthographic"];
+    const heads = ["", "Interpretable", "95\u202f% interval", "Random", "Excess, points", "Semantic", "Grammatical", "Orthographic"];
     return element(
       "table",
       { class: "fractions" },

@@ -104,18 +104,48 @@ svdlens.overview = (function () {
   }
 
   /**
-   * The cell that the address asks for, or else that with the largest value.
+   * The cell that the address asks for, or else that with the largest value, and in words why it is shown where the
+   * address does not say just this one.
    * @param {Chosen} chosen
    * @param {Cell[]} cells
+   * @returns {{cell: Cell, why: string | null}}
    */
-  function cellAsked({ asked, model, matrix, source, problems }, cells) {
-    const best = grid.largest(cells);
-    if (asked.layer === undefined) return best;
-    const layer = Number(asked.layer);
-    const head = asked.head === undefined ? source.frame.heads[0] : Number(asked.head);
-    const found = cells.find((cell) => cell.layer === layer && cell.head === head);
-    if (!found) problems.push(`${text.matrix(matrix)} of ${model.name} has no ${text.cell(layer, head).toLowerCase()}.`);
-    return found || best;
+  function cellAsked({ asked, model, matrix, quantity, source, problems }, cells) {
+    const { layers, heads } = source.frame;
+    const layer = asked.layer === undefined ? undefined : numberAsked(asked.layer, layers);
+    const head = asked.head === undefined ? undefined : numberAsked(asked.head, heads);
+    const wrong = [];
+    if (layer === null) wrong.push(`no layer ${asked.layer}, it has ${layers[0]} to ${layers[layers.length - 1]}`);
+    if (head === null) wrong.push(heads[0] < 0 ? `no heads, and the address has head ${asked.head}` : `no head ${asked.head}, it has ${heads[0]} to ${heads[heads.length - 1]}`);
+    const left = cells.filter((cell) => (typeof layer !== "number" || cell.layer === layer) && (typeof head !== "number" || cell.head === head));
+    const cell = grid.largest(left);
+    const shown = text.cell(cell.layer, cell.head).toLowerCase();
+    if (wrong.length) problems.push(`${text.matrix(matrix)} of ${model.name} has ${wrong.join(", and ")}; here is ${shown}.`);
+    if (left.length === 1) return { cell, why: null };
+    const unasked = asked.model === undefined && asked.setting === undefined && asked.matrix === undefined;
+    const firsts = unasked ? " Model, setting and kind of matrix are the first of the sweep." : "";
+    if (!cell.found) return { cell, why: `Shown because it is the first.${firsts}` };
+    return { cell, why: `Shown because \u201c${quantity.name}\u201d is largest here, ${whereOf(layer, head)}; choose another in the grid.${firsts}` };
+  }
+
+  /**
+   * A number of the address, if it is one of those that there are.
+   * @param {string} words
+   * @param {number[]} known
+   */
+  function numberAsked(words, known) {
+    return /^\d+$/.test(words) && known.includes(Number(words)) ? Number(words) : null;
+  }
+
+  /**
+   * Among which cells the largest value was looked for.
+   * @param {number | null | undefined} layer
+   * @param {number | null | undefined} head
+   */
+  function whereOf(layer, head) {
+    if (typeof layer === "number") return `in layer ${layer}`;
+    if (typeof head === "number") return `among the heads ${head} of all layers`;
+    return "among all matrices";
   }
 
   /**

@@ -170,18 +170,18 @@ svdlens.quantities = (function () {
    * @param {QuantityValue | null} found
    */
   function inWords(quantity, found) {
-    const { number, percent, signedPercent, range } = svdlens.text;
+    const { number, percent, points, range, pointsRange } = svdlens.text;
     if (!found) return "none";
     const { value, low, high, n, k, control } = found;
     /** @type {Record<ScaleKind, () => string>} */
     const shown = {
       share: () => percent(value, 1),
-      signed: () => signedPercent(value, 1),
+      signed: () => points(value, 1),
       log: () => number(value, quantity.key === "top" ? 4 : 3),
     };
     const beside = [];
     if (n !== undefined && quantity.scale === "share") beside.push(`${k} of ${n}`);
-    if (isKnown(low) && isKnown(high)) beside.push(`95\u202f%: ${range(low, high, 1)}`);
+    if (isKnown(low) && isKnown(high)) beside.push(`95\u202f%: ${(quantity.scale === "signed" ? pointsRange : range)(low, high, 1)}`);
     return shown[quantity.scale]() + (beside.length ? ` (${beside.join("; ")})` : "") + (isKnown(control) ? `, random ${percent(control, 1)}` : "");
   }
 

@@ -2,7 +2,7 @@
 "use strict";
 var svdlens = window.svdlens || {};
 
-/** @typedef {{model: Model, setting: string, labeller: string | null}} Here What the page shows besides the search. */
+/** @typedef {{model: Model, setting: string, labeller: string | null, problems: string[]}} Here What the page shows besides the search. */
 
 svdlens.results = (function () {
   const { element, announce, messageOf, segments } = svdlens.dom;
@@ -36,7 +36,8 @@ svdlens.results = (function () {
         number.title = messageOf(error);
       }
     );
-    const kind = asked.find || (byToken.length || !(await byName).length ? "tokens" : "labels");
+    const asksFor = asked.find === "tokens" || asked.find === "labels" ? asked.find : null;
+    const kind = asksFor || (byToken.length || !(await byName).length ? "tokens" : "labels");
     const results = search.sorted(kind === "tokens" ? byToken : await byName, here.model, here.setting);
     const pickedTexts = new Set(picks.map((pick) => pick.text));
     /** @type {Searched | null} */
@@ -79,9 +80,10 @@ svdlens.results = (function () {
         "div",
         { class: "results-tools" },
         element("nav", { class: "tabs", "aria-label": "What is searched" }, tab("tokens", "Tokens", element("span", { class: "muted" }, byToken.length.toLocaleString("en"))), tab("labels", "Labels", number)),
-        segments("Where", "where", [["all", "Whole sweep"], ["here", `${here.model.name}, ${here.setting}`]], asked.where || "all", (where) => state.go({ where, token: asked.token || null })),
+        segments("Where", "where", [["all", "Whole sweep"], ["here", `${here.model.name}, ${here.setting}`]], asked.where === "here" ? "here" : "all", (where) => state.go({ where, token: asked.token || null })),
         download
       ),
+      ...here.problems.map((problem) => element("p", { class: "notice" }, problem)),
       kind === "tokens" ? chips(tokens, picks) : null,
       kind === "labels" && !here.labeller ? element("p", { class: "notice" }, "This sweep has no labels.") : null,
       results.length

@@ -45,6 +45,15 @@ svdlens.state = (function () {
     return asked;
   }
 
+  /**
+   * What an address asks for that this page does not know.
+   * @param {string} hash
+   */
+  function unknownKeys(hash) {
+    const keys = new URLSearchParams(hash.replace(/^#/, "")).keys();
+    return [...new Set(keys)].filter((key) => !KEYS.some((known) => known === key));
+  }
+
   /** @param {Changes} asked */
   function address(asked) {
     const parameters = new URLSearchParams();
@@ -86,5 +95,5 @@ svdlens.state = (function () {
     read();
   }
 
-  return { link, go, onChange, start, parse, address };
+  return { link, go, onChange, start, parse, unknownKeys, address };
 })();

@@ -36,11 +36,34 @@ svdlens.text = (function () {
   }
 
   /**
-   * @param {number} value
+   * A difference of shares: percentage points, which are no per cent of anything.
+   * @param {number | null | undefined} value
+   * @param {number} [digits] after the point
+   * @param {boolean} [withUnit] not where the head of a column says it
+   */
+  function points(value, digits = 0, withUnit = true) {
+    if (value === null || value === undefined || Number.isNaN(value)) return "\u2013";
+    return withUnit ? `${signed(value, digits)} points` : signed(value, digits);
+  }
+
+  /**
+   * An interval of differences of shares.
+   * @param {number} low
+   * @param {number} high
    * @param {number} [digits] after the point
    */
-  function signedPercent(value, digits = 0) {
-    return value > 0 ? `+${percent(value, digits)}` : percent(value, digits);
+  function pointsRange(low, high, digits = 0) {
+    return `${signed(low, digits)} to ${signed(high, digits)} points`;
+  }
+
+  /**
+   * @param {number} value a share
+   * @param {number} digits after the point of its per cent
+   */
+  function signed(value, digits) {
+    const shown = (100 * Math.abs(value)).toFixed(digits);
+    if (Number(shown) === 0) return shown;
+    return `${value < 0 ? MINUS : "+"}${shown}`;
   }
 
   /**
@@ -50,8 +73,7 @@ svdlens.text = (function () {
    * @param {number} [digits] after the point
    */
   function range(low, high, digits = 0) {
-    const from = percent(low, digits).replace("\u202f%", "");
-    return low < 0 ? `${from} to ${percent(high, digits)}` : `${from}\u2013${percent(high, digits)}`;
+    return `${percent(low, digits).replace("\u202f%", "")}\u2013${percent(high, digits)}`;
   }
 
   /**
@@ -138,5 +160,5 @@ svdlens.text = (function () {
     return element("bdi", { class: "name" }, text.replace(MARKED, (all, space, byte) => (space || byte ? all : escaped(all))));
   }
 
-  return { number, percent, signedPercent, range, count, sign, cell, source, matrix, token, name };
+  return { number, percent, points, pointsRange, range, count, sign, cell, source, matrix, token, name };
 })();

@@ -488,6 +488,109 @@ def test_texts_can_be_told_from_what_is_behind_them(browser, index, scheme):
 # --- what is missing ---
 
 
+def test_the_first_view_says_why_it_shows_this_matrix(page, index, sweep):
+    said = lambda: page.locator(".why").inner_text() if page.locator(".why").count() else ""  # noqa: E731
+    go(page, index)
+    assert "“Interpretable” is largest here, among all matrices" in said()
+    assert "Model, setting and kind of matrix are the first of the sweep." in said()
+    go(page, index, "#model=shallow&colour=top&layer=1")
+    top = tables(sweep, "shallow", "raw", "ov")[1].query("layer == 1 and index == 0").set_index("head")["value"]
+    assert page.locator("#detail-title").inner_text() == f"Layer 1, head {top.idxmax()}"
+    assert "“Largest singular value” is largest here, in layer 1" in said() and "first of the sweep" not in said()
+    # What the address chooses needs no reason.
+    for view in ("#layer=1&head=0", "#matrix=mlp_in&layer=1", "#layer=random"):
+        go(page, index, view)
+        assert said() == ""
+
+
+@pytest.mark.parametrize(
+    ("view", "shown", "said"),
+    [
+        ("#layer=9&head=1", "head 1", "OV of shallow has no layer 9, it has 0 to 1; here is {shown}."),
+        ("#layer=1&head=7", "Layer 1, head", "OV of shallow has no head 7, it has 0 to 2; here is {shown}."),
+        ("#layer=9&head=-1", "", "has no layer 9, it has 0 to 1, and no head -1, it has 0 to 2; here is {shown}."),
+        ("#layer=&head=", "", "has no layer , it has 0 to 1"),
+        ("#layer=1.0&head=0", "head 0", "has no layer 1.0,"),
+        ("#matrix=mlp_in&layer=1&head=2", "Layer 1", "MLP in of shallow has no heads, and the address has head 2"),
+        ("#colour=blue", "", "No colour is called “blue”; here is interpretable. There are interpretable, excess,"),
+        ("#side=up", "", "OV has no side “up”, it has read and write; here is all of it."),
+        ("#matrix=mlp_in&side=write", "", "MLP in has no side “write”, it has read;"),
+        ("#layer=0&head=0&open=6", "", "There is no direction 6 to open; there are 0 to 5."),
+        ("#layer=0&head=0&open=-1", "", "There is no direction -1 to open"),
+        ("#only=good", "", "“only=good” in the address says nothing; there are all, interpretable, beyond, and here"),
+        ("#view=table", "", "“view=table” in the address says nothing"),
+        ("#view=search", "", "no text to search for (q); here is the grid."),
+        ("#setings=raw&head=1", "head 1", "“setings” in the address says nothing to this page."),
+        ("#labels=x:y", "", "no labels “x:y”; here are those of coherence"),
+        ("#readout=W", "", "no read-out “W”; here is W_U."),
+        ("#view=search&q=fire&find=words&where=there", None, "“where=there” in the address says nothing"),
+    ],
+)  # fmt: skip
+def test_what_an_address_has_wrong_is_said_with_what_is_shown_instead(page, index, view, shown, said):
+    go(page, index, view)
+    if shown is None:
+        assert page.locator("#results-title").is_visible()
+    else:
+        title = page.locator("#detail-title").inner_text()
+        assert shown in title
+        said = said.format(shown=title.lower())
+    assert said in page.locator("main").inner_text()
+
+
+def test_nothing_is_said_of_an_address_that_is_right(page, index):
+    for view in (
+        "",
+        "#layer=1&head=2&colour=excess&side=write&open=3&only=all",
+        "#view=search&q=fire&find=tokens&where=all",
+    ):
+        go(page, index, view)
+        assert page.locator(".notice").count() == 0
+
+
+def test_a_direction_that_the_filter_leaves_out_is_said(page, index, sweep):
+    tokens, _ = tables(sweep, "shallow", "raw", "ov")
+    said = pq.ParquetFile(sweep[0].labels["coherence"]).read().to_pandas()["interpretable"]
+    places = tokens.assign(good=said).groupby(["layer", "head", "index"])["good"].any()
+    left = [place for place, good in places.items() if not good]
+    if not left:
+        pytest.skip("every direction of the made-up sweep has an interpretable list")
+    layer, head, direction = map(int, left[0])
+    go(page, index, f"#layer={layer}&head={head}&open={direction}&only=interpretable")
+    assert f"Direction {direction} is not opened" in page.locator(".problems").inner_text()
+
+
+def test_differences_are_points_and_shares_are_per_cent(page, index):
+    go(page, index, "#colour=excess&layer=1&head=1")
+    words = plain(page.locator("#cell-0-1-1").get_attribute("aria-label"))
+    assert re.fullmatch(r"Layer 1, head 1: [+-]?[\d.]+ points \(95 %: [+-]?[\d.]+ to [+-]?[\d.]+ points\)", words)
+    assert page.locator(".ticks").inner_text().count("points") == 2 and "%" not in page.locator(".ticks").inner_text()
+    heads = page.locator(".fractions thead th").all_inner_texts()
+    row = dict(
+        zip(heads[1:], page.locator(".fractions tbody tr").last.locator("td").all_inner_texts()[1:], strict=False)
+    )
+    assert "%" not in row["Excess, points"] and "%" in row["Random"] and "%" in row["Interpretable"]
+
+
+def test_nothing_is_cut_at_500_pixels(browser, index):
+    context = browser.new_context(viewport={"width": 500, "height": 900})
+    page = context.new_page()
+    for view in ("#layer=1&head=2&open=1", "#layer=1&head=1&setting2=fold", "#view=search&q=fire", "#matrix=mlp_in"):
+        go(page, index, view)
+        page.wait_for_selector(".line bdi:nth-child(20)")
+        assert page.evaluate(CUT) == []
+    context.close()
+
+
+# What reaches beyond the window, or beyond a box that hides the rest. A token as long as a line is cut everywhere, and
+# heads of tables of lists are for the ear there.
+CUT = """() => [...document.querySelectorAll("main *, header *, nav *")].filter((one) => {
+    const { width, right } = one.getBoundingClientRect();
+    const { clipPath, overflowX } = getComputedStyle(one);
+    if (!width || clipPath !== "none" || one.closest(".hidden, .skip, .token, select, .lists > thead")) return false;
+    return right > innerWidth + 1 || (overflowX !== "visible" && one.scrollWidth > one.clientWidth + 1);
+  }).map((one) => `${one.tagName} ${one.className} ${one.textContent.slice(0, 30)}`)"""
+
+
 def test_names_that_the_sweep_does_not_have_are_said(page, index):
     go(page, index, "#model=none&setting=%3Cb%3E&layer=99&labels=x:y")
     said = page.locator(".overview").inner_text()

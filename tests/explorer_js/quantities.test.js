@@ -92,7 +92,7 @@ test("a value in words has what stands beside it", async () => {
   const { quantities, valueOf } = await open();
   const words = (key) => quantities.inWords(quantities.quantityOf(key), valueOf(key, 1, 0));
   assert.equal(words("interpretable"), "75.0\u202f% (12 of 16; 95\u202f%: 50.0\u201390.0\u202f%), random 25.0\u202f%");
-  assert.equal(words("excess"), "\u221212.5\u202f% (95\u202f%: \u221220.0 to 10.0\u202f%)");
+  assert.equal(words("excess"), "\u221212.5 points (95\u202f%: \u221220.0 to +10.0 points)");
   assert.equal(words("top"), "3.000");
   assert.equal(quantities.inWords(quantities.quantityOf("top"), null), "none");
 });

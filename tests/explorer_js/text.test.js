@@ -25,11 +25,13 @@ test("what is no number is a dash, and what has no end says so", () => {
 
 test("shares are percent with a sign where they are differences", () => {
   assert.equal(text.percent(0.123, 1), "12.3\u202f%");
-  assert.equal(text.signedPercent(0.05), "+5\u202f%");
-  assert.equal(text.signedPercent(-0.05), "\u22125\u202f%");
-  assert.equal(text.signedPercent(0), "0\u202f%");
+  assert.equal(text.points(0.05), "+5 points");
+  assert.equal(text.points(-0.052, 1), "\u22125.2 points");
+  assert.equal(text.points(-0.0001, 1), "0.0 points");
+  assert.equal(text.points(0.05, 0, false), "+5");
+  assert.equal(text.points(NaN), "\u2013");
+  assert.equal(text.pointsRange(-0.02, 0.05), "\u22122 to +5 points");
   assert.equal(text.range(0.1, 0.2), "10\u201320\u202f%");
-  assert.equal(text.range(-0.1, 0.2), "\u221210 to 20\u202f%");
 });
 
 test("one thing and several", () => {

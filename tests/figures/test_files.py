@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -71,7 +72,14 @@ def test_files_are_those_of_the_scope():
 
     assert paths("near_degenerate") == ["near_degenerate"]
     assert paths("antipodal") == ["antipodal_raw", "antipodal_post2022"]
-    assert paths("settings_effect") == ["own/settings_effect", "encoder/settings_effect"]
+    # The encoder has one setting, and so no switch to compare.
+    assert paths("settings_effect") == ["own/settings_effect"]
+    assert paths("interpretable_table") == [
+        *("own/post2022/interpretable_table_ov", "own/post2022/interpretable_table_mlp_in"),
+        *("encoder/raw/interpretable_table_ov", "encoder/raw/interpretable_table_mlp_in"),
+    ]
+    some = {"labellers": {"coherence": {"level": 0.05, "matrices": ["ov"]}}}
+    assert "own/post2022/interpretable_table_mlp_in" not in paths("interpretable_table", **some)
     assert paths("random_table") == ["own/post2022/random_table", "encoder/raw/random_table"]
     assert paths("spectra") == [
         *("own/raw/spectra_ov", "own/raw/spectra_mlp_in", "own/post2022/spectra_ov", "own/post2022/spectra_mlp_in"),
@@ -118,6 +126,31 @@ def test_without_the_control_that_it_needs_a_figure_is_left_out_and_that_is_said
     asked = sweep_with(controls=["random_unit"], figures={"select": ["random_table"]})
     assert figure_paths(asked, selected_figures(asked)) == []
     assert why_not_drawn(asked, "random_table") is not None
+
+
+def test_where_there_is_nothing_to_compare_nothing_is_drawn_and_that_is_said():
+    both = {"labellers": ["coherence", "published"]}
+    medium = {"models": ["gpt2-medium", "own"], "matrices": ["mlp_in"]} | both
+    # (figure, sweeps that have something to compare with its files, sweeps that have not)
+    cases = {
+        # The published answers are of gpt2-medium in one setting.
+        "agreement": ({"agreement_post2022": medium}, [{}, both, medium | {"matrices": ["ov"]}]),
+        "settings_effect": ({"own/settings_effect": {}}, [{"settings": ["raw"]}, {"models": ["encoder"]}]),
+        "read_write": ({"read_write_raw": {"settings": ["raw"]}}, [{"matrices": ["mlp_in"]}, {"models": ["rotary"]}]),
+        "readouts": ({"readouts_raw": {"settings": ["raw"], "readouts": ["W_U", "W_E"]}}, [{}]),
+    }
+    for name, (with_something, without) in cases.items():
+        for path, choice in with_something.items():
+            sweep = sweep_with(sweep=choice)
+            assert [file.path for file in figure_files(sweep, name)] == [f"{RESULTS}/{path}"], (name, choice)
+            assert why_not_drawn(sweep, name) is None and name in selected_figures(sweep)
+        for choice in without:
+            sweep = sweep_with(sweep=choice)
+            assert figure_files(sweep, name) == [] and name not in selected_figures(sweep), (name, choice)
+            _, how = why_not_drawn(sweep, name)
+            asked = sweep_with(sweep=choice, figures={"select": [name]})
+            with pytest.raises(SvdlensError, match=rf"figures.select: {name} compares .*{re.escape(how)}, or leave"):
+                check_figures(asked)
 
 
 def test_a_figure_about_one_labeller_is_drawn_where_its_labels_are_swept():

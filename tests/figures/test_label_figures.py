@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from matplotlib.colors import to_hex
 from statsmodels.stats.proportion import proportion_confint
 
 from svdlens.artefacts.table_schemas import with_metadata
@@ -29,20 +30,20 @@ from svdlens.figures.fraction_by_matrix import draw_fraction_by_matrix, fraction
 from svdlens.figures.fraction_by_model import draw_fraction_by_model, fraction_by_model_data
 from svdlens.figures.fraction_published import draw_fraction_published, fraction_published_data
 from svdlens.figures.frequency_directions import draw_frequency_directions, frequency_directions_data
+from svdlens.figures.interpretable_table import fractions_of_matrices, most_interpretable, why_this_one
 from svdlens.figures.kinds_by_layer import draw_kinds_by_layer, kinds_by_layer_data
-from svdlens.figures.panels import matrix_styles
+from svdlens.figures.panels import KIND_COLOURS, matrix_styles
 from svdlens.figures.read_write import draw_read_write, read_write_data
 from svdlens.figures.settings_effect import (
     draw_settings_effect,
     jaccard,
     list_overlap,
     read_lists,
-    setting_pairs,
     settings_effect_data,
 )
 from svdlens.figures.style import save_figure
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
-from svdlens.spec.settings import setting_from_names
+from svdlens.spec.settings import setting_from_names, setting_pairs
 from workflow import Files
 
 PROJECT = Path(__file__).parents[2]
@@ -483,6 +484,95 @@ def test_stacked_kinds_reach_the_top():
         assert np.allclose(list(tops.values()), 1)
     # The random directions have a bar of their own.
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()][-1] == "R"
+
+
+def test_the_interval_of_kinds_stands_where_the_interpretable_kinds_end():
+    data, figure = make("kinds_by_layer")
+    colours = {to_hex(colour): kind for kind, colour in KIND_COLOURS.items()}
+    for axes in figure.axes:
+        ends = [float(y) for drawn in axes.collections for part in drawn.get_segments() for y in part[:, 1]]
+        for left in {bar.get_x() for bar in axes.patches}:
+            tops = {
+                colours[to_hex(bar.get_facecolor())]: bar.get_y() + bar.get_height()
+                for bar in axes.patches
+                if bar.get_x() == left
+            }
+            interpretable = max(tops.get(kind, 0) for kind in ("semantic", "grammatical", "orthographic"))
+            [row] = {
+                (row.interpretable, row.interpretable_low, row.interpretable_high)
+                for row in data.itertuples()
+                if row.interpretable == pytest.approx(interpretable, abs=1e-9)
+            }
+            assert all(np.isclose(ends, end).any() for end in row[1:])
+            # What is never interpretable is above the grey, away from the interval.
+            assert interpretable <= tops["not interpretable"] <= min(tops["frequency"], tops["glitch"])
+    text = texts_of(figure)
+    assert "Black bars, of all these together" in text and "From above: frequency and glitch lists" in text
+
+
+def test_the_two_signs_of_one_direction_have_no_interval():
+    data, figure = make("frequency_directions")
+    first = data[data["directions"] == "index 0"]
+    assert first.loc[first["matrix"] == "ov", ["low", "high"]].notna().all(axis=None)
+    assert first.loc[first["matrix"] != "ov", ["low", "high"]].isna().all(axis=None)
+    assert first.loc[first["matrix"] != "ov", "n"].eq(2).all()
+    assert data.loc[data["directions"] == "others", ["low", "high"]].notna().all(axis=None)
+    assert "half a bar is one of its two signs" in texts_of(figure)
+    of_heads, plain = make("frequency_directions", LABELS[LABELS["matrix"] == "ov"])
+    assert of_heads["low"].notna().all() and "half a bar" not in texts_of(plain)
+
+
+@pytest.mark.parametrize("name", ["fraction_by_layer", "fraction_by_depth", "fraction_by_index"])
+def test_no_two_intervals_of_random_directions_lie_upon_each_other(name):
+    _, figure = make(name)
+    for axes in figure.axes:
+        upright = [
+            line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2 and np.ptp(line.get_xdata()) == 0
+        ]
+        places = [float(x[0]) for x in upright]
+        assert len(places) > 1 and len(set(places)) == len(places)
+        # Beside the lines, not under them.
+        points = [line.get_xdata() for line in axes.lines if line.get_marker() not in ("None", None, "")]
+        assert min(places) > max(np.max(x) for x in points)
+    assert "Dashed, with bars on the right" in texts_of(figure) and "Grey" not in texts_of(figure)
+
+
+def test_a_panel_says_whether_a_matrix_is_not_labelled_or_not_swept():
+    alone = LABELS[~((LABELS["model"] == "small") & (LABELS["matrix"] == "mlp_in"))]
+    for name in ("kinds_by_layer", "frequency_directions"):
+        unlabelled = texts_of(make(name, alone, swept=places_of(LABELS))[1])
+        assert "not labelled" in unlabelled and "not in the sweep" not in unlabelled
+        unswept = texts_of(make(name, alone, swept=places_of(alone))[1])
+        assert "not in the sweep" in unswept and "not labelled" not in unswept
+
+
+# The matrix that a rule shows
+
+
+def test_the_table_shows_the_matrix_of_the_largest_share_and_says_why():
+    labels = labels_frame(settings=["raw"])
+    fractions = fractions_frame(labels, CONTROL_LABELS)
+    for model, matrix, side in (("deep", "ov", "write"), ("deep", "mlp_in", "read"), ("small", "mlp_out", "write")):
+        found = fractions_of_matrices(
+            fractions, model=model, setting="raw", matrix=matrix, labeller=LABELLER, criterion=CRITERION
+        )
+        rows = labels.query("model == @model and matrix == @matrix and side == @side")
+        shares = is_interpretable(rows).groupby([rows["layer"], rows["head"].fillna(-1)]).agg(["sum", "size"])
+        assert len(found) == len(shares)
+        best = most_interpretable(found)
+        assert best["fraction"] == pytest.approx((shares["sum"] / shares["size"]).max())
+        assert (best["layer"], -1 if best["head"] is None else best["head"]) == (
+            shares["sum"] / shares["size"]
+        ).idxmax()
+        text = why_this_one(found, labeller=LABELLER, criterion=CRITERION)
+        assert f"of the {len(shares)} {style.matrix_name(matrix)} matrices" in text and f"on the {side} side" in text
+        assert f"{100 * best['fraction']:.0f} % ({best['k']} of {best['n']};" in text
+        assert (
+            f"it is {100 * shares['sum'].sum() / shares['size'].sum():.0f} %" in text and "of random directions" in text
+        )
+    # Among equals the first.
+    equal = most_interpretable(found.assign(fraction=0.5).iloc[::-1])
+    assert equal["layer"] == found["layer"].min() and equal["head"] is None
 
 
 def test_a_layer_without_labels_is_a_gap_and_is_said():

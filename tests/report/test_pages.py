@@ -88,11 +88,15 @@ def test_what_a_sweep_leaves_out_is_said_with_the_reason_and_the_way_to_have_it(
         "control random_varimax",
         "figure fraction_published",
         "figure readouts",
+        "figure agreement",
+    }
+    chosen = reasons(figures={"select": ["token_table"]})
+    assert {what for what in chosen if what.startswith("token tables")} == {
         "token tables of mlp_in, own",
         "token tables of ov, encoder",
         "token tables of mlp_in, encoder",
     }
-    assert whole["token tables of mlp_in, own"][1] == "add {matrix: mlp_in, layer: 0} to models.own.token_tables"
+    assert chosen["token tables of mlp_in, own"][1] == "add {matrix: mlp_in, layer: 0} to models.own.token_tables"
     fewer = reasons(controls=["random_unit", "rotated"])
     added = "write controls: [random_unit, rotated, gaussian]"
     assert fewer["control gaussian"][1] == fewer["figure random_table"][1] == added

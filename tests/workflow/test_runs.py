@@ -17,6 +17,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from firefox import firefox
 from svdlens.artefacts.table_schemas import read_metadata
 from tiny import make_tiny, make_tiny_gpt2
 from workflow import (
@@ -418,17 +419,38 @@ def test_without_the_raw_weights_a_change_after_the_svd_repeats_the_svd(finished
     assert workflow.finish("--dry-run", config=config).rules == rules
 
 
-def test_a_report_can_be_made(finished: Workflow, tmp_path: Path) -> None:
-    # Every figure, in a copy; then the report of all of it.
-    workflow, everything = copy_run(finished, tmp_path), {"figures": {"select": "all"}}
+@pytest.fixture(scope="module")
+def with_report(finished: Workflow, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workflow, Path]:
+    """A copy of the run with every figure, and the directory of its report, unpacked."""
+    directory = tmp_path_factory.mktemp("report")
+    workflow, everything = copy_run(finished, directory), {"figures": {"select": "all"}}
     workflow.finish(config=everything)
+    workflow.finish("--report", str(directory / "report.zip"), config=everything)
+    with zipfile.ZipFile(directory / "report.zip") as report:
+        report.extractall(directory)
+    return workflow, directory / "report"
+
+
+def test_a_report_can_be_made(with_report: tuple[Workflow, Path]) -> None:
+    workflow, report = with_report
     figures = {path.stem for path in workflow.results.rglob("figures/**/*.png")}
     for kind in ("pdf", "csv"):
         assert {path.stem for path in workflow.results.rglob(f"figures/**/*.{kind}")} == figures
-    workflow.finish("--report", str(tmp_path / "report.zip"), config=everything)
-    with zipfile.ZipFile(tmp_path / "report.zip") as report:
-        names = {Path(name).name for name in report.namelist()}
-        page = report.read("report/report.html").decode("utf-8")
+    names = {path.name for path in report.rglob("*")}
+    page = (report / "report.html").read_text("utf-8")
     pages = ("method", "configuration", "models", "not_made", "fractions", "scores", "agreement", "paper_figures")
     assert names >= {f"{figure}.png" for figure in figures} | {f"{name}.html" for name in pages}
     assert all(rule in page for rule in AFTER_SVD)
+
+
+@pytest.mark.browser
+def test_the_report_opens_in_firefox(with_report: tuple[Workflow, Path], tmp_path: Path) -> None:
+    _, report = with_report
+    name = "[...document.querySelectorAll('a, button, div, span')].find((one) => one.textContent.trim() === 'Spectra')"
+    with firefox(tmp_path / "profile") as browser:
+        browser.open((report / "report.html").as_uri())
+        browser.wait("document.body.innerText.includes('Kinds of lists')")
+        assert "Millidge & Black" in browser.run("return document.body.innerText")
+        browser.run(f"{name}.click()")
+        browser.wait("document.body.innerText.includes('spectrum growth')")
+        assert browser.complaints("file:") == []

@@ -24,8 +24,10 @@ TABLES = (
     SPECTRA | FRACTIONS | AGREEMENT | {"view_tokens", "view_labels", "embed_labels", "score_labels", "list_findings"}
 )
 TABLES |= {f"collect_{table}" for table in ("spectra", "tokens", "labels", "control_labels", "scores")} | {"list_files"}
-# Labels of others, and further read-outs, which the sweep has not, are not drawn.
-PLOTS = {f"plot_{figure}" for figure in FIGURES} - {"plot_fraction_published", "plot_readouts"}
+# Labels of others, and further read-outs and labellers, which the sweep has not, are not drawn.
+PLOTS = {f"plot_{figure}" for figure in FIGURES} - {"plot_fraction_published", "plot_readouts", "plot_agreement"}
+NOT_DRAWN = {"collect_tokens", "embed_labels", "score_labels", "collect_scores", "list_findings", "list_files"}
+NOT_DRAWN |= AGREEMENT - LABELLED
 PUBLISHED = {"fetch_published", "list_published", "label_directions", "view_labels", "plot_fraction_published"}
 TARGETS = {
     "models": FETCHED,
@@ -34,9 +36,7 @@ TARGETS = {
     "tokens": LISTS | {"view_tokens"},
     "labels": LABELLED | {"view_labels"},
     "tables": TABLES,
-    "figures": TABLES
-    - {"collect_tokens", "embed_labels", "score_labels", "collect_scores", "list_findings", "list_files"}
-    | PLOTS,
+    "figures": TABLES - NOT_DRAWN | PLOTS,
     "explorer": SPECTRA | FRACTIONS | {"view_tokens", "view_labels", "build_explorer"},
     "all": TABLES | PLOTS | {"list_paper_figures", "make_report_pages", "build_explorer"},
     "published_figures": PUBLISHED - {"list_published"},

@@ -4,7 +4,7 @@ Pure functions of the configuration, which the rules ask. Imports nothing heavy:
 again.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from svdlens.errors import SvdlensError, did_you_mean
@@ -12,6 +12,7 @@ from svdlens.figures.registry import FIGURES, FigureEntry
 from svdlens.labels.published.local_files import local_files
 from svdlens.labels.registry import LABELLERS
 from svdlens.spec.readouts import READOUTS
+from svdlens.spec.settings import setting_pairs
 from svdlens.sweep.plan import LabelledPlace, Sweep
 
 FORMATS = ("pdf", "png", "csv")
@@ -90,6 +91,18 @@ def one_for_each_token_table(sweep: Sweep, name: str) -> list[FigureFile]:
     ]
 
 
+def one_for_each_labelled_kind(sweep: Sweep, name: str) -> list[FigureFile]:
+    """Subjects: model, setting (as one_matrix_for_each_model), matrix; of what figures.labeller labels."""
+    return [
+        FigureFile(
+            f"results/figures/{model}/{setting}/{name}_{matrix}",
+            {"model": model, "setting": setting, "matrix": matrix},
+        )
+        for model, setting, matrix, labeller in sweep.labelled_places
+        if labeller == sweep.figure_labeller and setting == sweep.figure_setting(model)
+    ]
+
+
 SCOPES: dict[str, Callable[[Sweep, str], list[FigureFile]]] = {
     "sweep": one_for_sweep,
     "setting": one_for_each_setting,
@@ -97,13 +110,77 @@ SCOPES: dict[str, Callable[[Sweep, str], list[FigureFile]]] = {
     "one_matrix": one_matrix_for_each_model,
     "place": one_for_each_place,
     "token_table": one_for_each_token_table,
+    "labelled_kind": one_for_each_labelled_kind,
 }
 """By `scope` of a FigureEntry: the files of the figure `name` in a sweep."""
 
 
+# What a figure compares, and whether a file of it has something to compare
+
+
+def several_readouts(sweep: Sweep, subject: Mapping[str, Any]) -> bool:
+    """Whether a model of this setting is read through several read-outs."""
+    models = {place.model for place in sweep.places if place.setting == subject["setting"]}
+    return any(len(sweep.choice(model, "readouts")) > 1 for model in models)
+
+
+def several_labellers(sweep: Sweep, subject: Mapping[str, Any]) -> bool:
+    """Whether two labellers label the same lists of this setting."""
+    places = [place[:3] for place in sweep.labelled_places if place.setting == subject["setting"]]
+    return len(places) > len(set(places))
+
+
+def single_switches(sweep: Sweep, subject: Mapping[str, Any]) -> bool:
+    """Whether two settings of this model differ in a single switch or flag."""
+    return bool(setting_pairs({name: sweep.setting(name) for name in sweep.choice(subject["model"], "settings")}))
+
+
+def both_sides(sweep: Sweep, subject: Mapping[str, Any]) -> bool:
+    """Whether OV is swept in this setting."""
+    return any((place.setting, place.matrix) == (subject["setting"], "ov") for place in sweep.places)
+
+
+class Compared(NamedTuple):
+    """What a figure compares: whether a file of it can, else why none can, and what to write."""
+
+    can: Callable[[Sweep, Mapping[str, Any]], bool]
+    why_not: str
+    how: Callable[[Sweep], str]
+
+
+def more_readouts(sweep: Sweep) -> str:
+    """What to write for several read-outs: the scalings of the first that there is."""
+    [first, *_] = sweep.choice(sweep.models[0], "readouts")
+    weights = READOUTS[first].weights
+    return f"write readouts: [{', '.join(dict.fromkeys([first, f'{weights}_cosine', f'{weights}_whitened']))}]"
+
+
+COMPARED = {
+    "read-outs": Compared(several_readouts, "no model is read through several read-outs", more_readouts),
+    "labellers": Compared(
+        several_labellers,
+        "no two labellers label the same lists",
+        lambda sweep: "add a labeller to sweep.labellers",
+    ),
+    "settings": Compared(
+        single_switches,
+        "no two settings of a model differ in a single switch",
+        lambda sweep: "add such a setting to sweep.settings",
+    ),
+    "sides": Compared(both_sides, "no OV circuits are swept", lambda sweep: "add ov to sweep.matrices"),
+}
+"""By `compares` of a FigureEntry."""
+
+
 def figure_files(sweep: Sweep, name: str) -> list[FigureFile]:
-    """The files of a figure; none where the sweep lacks the control, or the read-outs, that it needs."""
-    return [] if what_is_lacking(sweep, name) else SCOPES[FIGURES[name].scope](sweep, name)
+    """The files of a figure; none where the sweep lacks its control, or what it compares."""
+    return [] if what_is_lacking(sweep, name) else files_with_something(sweep, name)
+
+
+def files_with_something(sweep: Sweep, name: str) -> list[FigureFile]:
+    """The files of a figure by its scope, without those that would have nothing to compare."""
+    files, compares = SCOPES[FIGURES[name].scope](sweep, name), FIGURES[name].compares
+    return [file for file in files if compares is None or COMPARED[compares].can(sweep, file.subject)]
 
 
 def what_is_lacking(sweep: Sweep, name: str) -> tuple[str, str] | None:
@@ -112,11 +189,8 @@ def what_is_lacking(sweep: Sweep, name: str) -> tuple[str, str] | None:
     if figure.control is not None and figure.control not in sweep.controls:
         controls = ", ".join([*sweep.controls, figure.control])
         return f"the control {figure.control} is not in `controls`", f"write controls: [{controls}]"
-    if figure.compares_readouts and not any(len(sweep.choice(model, "readouts")) > 1 for model in sweep.models):
-        [first] = sweep.choice(sweep.models[0], "readouts")
-        weights = READOUTS[first].weights
-        readouts = ", ".join(dict.fromkeys([first, f"{weights}_cosine", f"{weights}_whitened"]))
-        return "no model is read through several read-outs", f"write readouts: [{readouts}]"
+    if figure.compares is not None and not files_with_something(sweep, name):
+        return COMPARED[figure.compares].why_not, COMPARED[figure.compares].how(sweep)
     return None
 
 
@@ -182,8 +256,9 @@ def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
     criterion: when a list counts as interpretable. basis: what the directions are. controls: those of the sweep;
     n_controls: directions of random_unit and gaussian; n_rotated: of rotated. switches: of each setting. weight_noise:
     in standard deviations of each factor, on weights that are not quantised.
-    directions: leading ones of each matrix that are kept, None for all. n_tokens: of each direction in a table of
-    tokens. rotary: the models with rotary position embeddings. published: (model, matrix) of the published answers.
+    directions: leading ones of each matrix that are kept, None for all. n_directions, n_tokens: columns of a table of
+    tokens, and tokens of each. rotary: the models with rotary position embeddings. published: (model, matrix) of the
+    published answers.
     """
     config, labeller = sweep.config, sweep.figure_labeller
     options = {
@@ -198,6 +273,7 @@ def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
         "switches": {setting: config["settings"][setting] for setting in sweep.swept_settings()},
         "weight_noise": config["weight_noise"],
         "directions": None if config["directions"] == "all" else config["directions"],
+        "n_directions": config["figures"]["token_table_directions"],
         "n_tokens": config["figures"]["token_table_tokens"],
         "rotary": [model for model in sweep.models if sweep.architecture(model).rotary],
         "published": [(place.model, place.matrix) for place in places_with_own_lists(sweep, "published")],
@@ -247,6 +323,8 @@ def check_figures(sweep: Sweep) -> None:
                 f"figures.select: {name} needs the control {control}, and `controls` has {', '.join(sweep.controls)}. "
                 f"Add it there, or leave {name} out."
             )
-        if FIGURES[name].compares_readouts and (lacking := what_is_lacking(sweep, name)):
+        if FIGURES[name].compares is not None and (lacking := what_is_lacking(sweep, name)):
             why, how = lacking
-            raise SvdlensError(f"figures.select: {name} compares read-outs, and {why}: {how}, or leave {name} out.")
+            raise SvdlensError(
+                f"figures.select: {name} compares {FIGURES[name].compares}, and {why}: {how}, or leave {name} out."
+            )

@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from svdlens.figures.fraction_rows import fraction_choice, fraction_rows, read_fractions
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import (
-    control_handles,
-    draw_control,
+    CONTROL_MARK,
+    control_line_handles,
+    draw_controls,
     draw_line,
     fraction_caption,
     labelled,
@@ -60,14 +61,12 @@ def draw_fraction_by_depth(
     styles = setting_styles(list(names))
 
     def panel(rows: pd.DataFrame, axes: Axes, *, x: str) -> None:
-        for model in names:
-            line = rows[rows["model"] == model].sort_values("layer")
-            if line.empty:
-                continue
-            margin = 0.3 if x == "layer" else 0.02
-            end = float(line[x].max()) + margin
-            draw_control(axes, line, -margin, end, styles[model]["color"])
-            draw_line(axes, line, x, styles[model])
+        margin = 0.3 if x == "layer" else 0.02
+        lines = [(rows[rows["model"] == model].sort_values("layer"), styles[model]) for model in names]
+        beside = [(line, style["color"]) for line, style in lines]
+        draw_controls(axes, beside, -margin, float(rows[x].max()) + margin)
+        for line, style in lines:
+            draw_line(axes, line, x, style)
         unit_axis(axes)
         if x == "layer":
             whole_number_ticks(axes.xaxis)
@@ -76,7 +75,7 @@ def draw_fraction_by_depth(
         f"Fraction interpretable by layer and relative depth, setting {setting}",
         fraction_caption(
             data, labeller=labeller, criterion=criterion, intervals="Bands", n_controls=n_controls,
-            also="The dashed line is that of the model in its colour." if len(control_handles(data)) else "",
+            control_mark=CONTROL_MARK,
         ),
         [
             (
@@ -89,7 +88,7 @@ def draw_fraction_by_depth(
         columns=2,
         handles=[
             *[Line2D([], [], **styles[model], lw=1.6, ms=4.5, label=one_line(name)) for model, name in names.items()],
-            *control_handles(drawn),
+            *control_line_handles(drawn),
         ],
         nothing=nothing_labelled(labeller),
         share_x="col",

@@ -20,8 +20,9 @@ from svdlens.figures.fraction_rows import (
 )
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import (
-    control_handles,
-    draw_control,
+    CONTROL_MARK,
+    control_line_handles,
+    draw_controls,
     draw_line,
     fraction_caption,
     labelled,
@@ -107,13 +108,14 @@ def draw_fraction_by_index(
 
     def panel(rows: pd.DataFrame, axes: Axes) -> None:
         last = float(rows["last_index"].max())
-        for matrix in ordered_matrices(rows["matrix"]):
-            line, style = rows[rows["matrix"] == matrix], matrix_style(matrix)
-            draw_control(axes, line, 0, last, style["color"])
+        matrices = ordered_matrices(rows["matrix"])
+        lines = [(rows[rows["matrix"] == matrix], matrix_style(matrix)) for matrix in matrices]
+        end = draw_controls(axes, [(line, style["color"]) for line, style in lines], 0, last)
+        for line, style in lines:
             draw_line(axes, line, "index", style, gaps=None)
-        axes.set_xlim(-0.02 * last - 0.4, last * 1.02 + 0.4)
+        axes.set_xlim(-0.02 * last - 0.4, end + 0.02 * last + 0.4)
         unit_axis(axes)
-        whole_number_ticks(axes.xaxis)
+        whole_number_ticks(axes.xaxis, last=last)
 
     pooled = "" if (drawn["first_index"] == drawn["last_index"]).all() else (
         f"Neighbouring directions are counted together where one index has fewer than {ENOUGH} rows."
@@ -121,11 +123,12 @@ def draw_fraction_by_index(
     return panel_figure(
         f"Fraction interpretable by index of the direction, setting {setting}",
         fraction_caption(
-            data, labeller=labeller, criterion=criterion, intervals="Bands", n_controls=n_controls, also=pooled
+            data, labeller=labeller, criterion=criterion, intervals="Bands", n_controls=n_controls, also=pooled,
+            control_mark=CONTROL_MARK,
         ),
         [(name, partial(panel, drawn[drawn["model"] == model])) for model, name in model_names(drawn).items()],
-        handles=[*matrix_handles(drawn), *control_handles(drawn)],
+        handles=[*matrix_handles(drawn), *control_line_handles(drawn)],
         nothing=nothing_labelled(labeller),
-        xlabel="direction (0: largest singular value)",
+        xlabel="index of the direction",
         ylabel="fraction interpretable",
-    )
+    )  # fmt: skip

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from svdlens.figures.fraction_rows import fraction_choice, fraction_rows, read_fractions
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import (
+    CONTROL_MARK,
     ROTATED_LINE,
-    control_handles,
-    draw_control,
+    control_line_handles,
+    draw_controls,
     draw_line,
     draw_rotated,
     fraction_caption,
@@ -52,28 +53,27 @@ def draw_fraction_by_layer(
 
     def panel(rows: pd.DataFrame, axes: Axes) -> None:
         last = float(rows["layer"].max())
-        for matrix in ordered_matrices(rows["matrix"]):
-            line, style = rows[rows["matrix"] == matrix], matrix_style(matrix)
-            draw_control(axes, line, -0.3, last + 0.3, style["color"])
+        matrices = ordered_matrices(rows["matrix"])
+        lines = [(rows[rows["matrix"] == matrix], matrix_style(matrix)) for matrix in matrices]
+        end = draw_controls(axes, [(line, style["color"]) for line, style in lines], -0.3, last + 0.3)
+        for line, style in lines:
             draw_rotated(axes, line, "layer", style["color"])
             draw_line(axes, line, "layer", style)
-        axes.set_xlim(-0.4, last + 0.4)
+        axes.set_xlim(-0.4, end + 0.1)
         unit_axis(axes)
-        whole_number_ticks(axes.xaxis)
+        whole_number_ticks(axes.xaxis, last=last)
 
-    dashed = "The dashed line is that of the matrix in its colour." if len(control_handles(data)) else ""
-    also = " ".join(filter(None, [dashed, rotated_sentence(data, "Dotted")]))
     return panel_figure(
         f"Fraction interpretable by layer, setting {setting}",
         fraction_caption(
             data, labeller=labeller, criterion=criterion, intervals="Bands", n_controls=n_controls,
-            also=also,
+            control_mark=CONTROL_MARK, also=rotated_sentence(data, "Dotted"),
         ),
         [
             (name, partial(panel, drawn[drawn["model"] == model]))
             for model, name in model_names(drawn).items()
         ],
-        handles=[*matrix_handles(drawn), *control_handles(drawn), *rotated_handles(drawn, ROTATED_LINE)],
+        handles=[*matrix_handles(drawn), *control_line_handles(drawn), *rotated_handles(drawn, ROTATED_LINE)],
         nothing=nothing_labelled(labeller),
         xlabel="layer",
         ylabel="fraction interpretable",

@@ -25,6 +25,7 @@ from svdlens.figures.panels import (
     panel_figure,
     shown_choice,
     unit_axis,
+    why_not_labelled,
 )
 from svdlens.figures.style import COLOURS, matrix_name, ordered_matrices, whole_number_ticks
 from svdlens.labels.labeller import NOT_INTERPRETABLE
@@ -32,6 +33,10 @@ from svdlens.spec.controls import RANDOM_UNIT
 
 SORTS = {"frequent": COLOURS[1], "rare": COLOURS[4], "glitch": KIND_COLOURS["glitch"]}
 KEYS = [*PLACE, "readout", "partly_labelled"]
+ONE_DIRECTION = (
+    "Where a layer has a single first direction, as an MLP has, half a bar is one of its two signs, and there is no "
+    "interval: the signs are not independent."
+)
 
 
 def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
@@ -53,9 +58,9 @@ def frequency_directions_data(
 
     `labels` and `controls` (random_unit) are of one labeller. Columns: model, labeller_network, setting, matrix,
     readout, partly_labelled, directions (`index 0` or `others`), layer, n (rows), k (lists of the kinds frequency and
-    glitch), fraction, low, high (95 % over matrices), frequent, rare, glitch (what these are, as shares of n; a list of
-    the kind frequency is rare where its mean log rank is above the median of the model), control_fraction, control_low,
-    control_high (lists of these kinds among random directions).
+    glitch), fraction, low, high (95 % over matrices; empty where all rows are signs of one direction), frequent, rare,
+    glitch (what these are, as shares of n; a list of the kind frequency is rare where its mean log rank is above the
+    median of the model), control_fraction, control_low, control_high (lists of these kinds among random directions).
     """
     if labels.empty:
         return in_sweep(pd.DataFrame(columns=[*KEYS, "directions", "layer", "n", "k"]), swept, labeller_networks)
@@ -65,6 +70,12 @@ def frequency_directions_data(
     table = count_shares(rows, by, "special", [True]).drop(columns="special")
     table = table.merge(rows.groupby(by)[list(SORTS)].mean().reset_index(), on=by)
     table["layer"] = table["layer"].astype("Int64")
+    # The two signs of one direction are not independent: if one is of frequent tokens, the other is often of rare ones.
+    different = (
+        rows.drop_duplicates([*by, "head", "index", "side"]).groupby(by).size().rename("different").reset_index()
+    )
+    alone = table.merge(different, on=by, how="left")["different"].to_numpy() == 1
+    table.loc[alone, ["low", "high"]] = np.nan
     random_unit = controls[controls["control"] == RANDOM_UNIT]
     beside = count_rows(random_unit, criterion) if len(random_unit) else random_unit.assign(shown_kind=[])
     special = beside.assign(special=beside["shown_kind"].isin(NOT_INTERPRETABLE)).groupby(PLACE, observed=True)
@@ -94,11 +105,11 @@ def draw_frequency_directions(
     drawn = labelled(data)
     matrices = ordered_matrices(drawn["matrix"])
 
-    def panel(rows: pd.DataFrame, axes: Axes) -> None:
+    def panel(rows: pd.DataFrame, why_empty: str, axes: Axes) -> None:
         unit_axis(axes)
         first, others = (rows[rows["directions"] == name] for name in ("index 0", "others"))
         if rows.empty:
-            axes.text(0.5, 0.5, "not labelled", ha="center", va="center", transform=axes.transAxes, color="0.3")
+            axes.text(0.5, 0.5, why_empty, ha="center", va="center", transform=axes.transAxes, color="0.3")
             axes.set_xticks([])
             return
         axes.grid(False, axis="x")
@@ -128,12 +139,16 @@ def draw_frequency_directions(
         f"First directions that list frequent or rare tokens, setting {setting}",
         fraction_caption(
             data, labeller=labeller, criterion=criterion, intervals="Coloured: rows of index 0. Bars",
-            n_controls=n_controls,
+            n_controls=n_controls, also=ONE_DIRECTION if len(drawn) and drawn["low"].isna().any() else "",
         ),
         [
             (
                 f"{name}: {matrix_name(matrix)}" if len(name) < 20 or not several else f"{name}\n{matrix_name(matrix)}",
-                partial(panel, drawn[(drawn["model"] == model) & (drawn["matrix"] == matrix)]),
+                partial(
+                    panel,
+                    drawn[(drawn["model"] == model) & (drawn["matrix"] == matrix)],
+                    why_not_labelled(data, model, matrix),
+                ),
             )
             for model, name in model_names(drawn).items()
             for matrix in matrices

@@ -20,8 +20,10 @@ from svdlens.figures.panels import (
     panel_figure,
     shown_choice,
     unit_axis,
+    why_not_labelled,
 )
 from svdlens.figures.style import matrix_name, ordered_matrices, whole_number_ticks
+from svdlens.labels.labeller import NOT_INTERPRETABLE
 from svdlens.spec.controls import RANDOM_UNIT
 
 KEYS = ["model", "setting", "matrix", "readout", "partly_labelled", "layer"]
@@ -66,14 +68,16 @@ def draw_kinds_by_layer(data: pd.DataFrame, *, setting: str, labeller: str, crit
     """The rows of kinds_by_layer_data of one setting: models down, matrices across."""
     drawn = labelled(data)
     matrices = ordered_matrices(drawn["matrix"])
-    kinds = [kind for kind in SHOWN_KINDS if drawn.loc[drawn["kind"] == kind, "k"].sum() > 0]
+    # From below what is interpretable, with the interval at its top; from above the lists that never are.
+    order = [kind for kind in SHOWN_KINDS if kind not in NOT_INTERPRETABLE] + [*NOT_INTERPRETABLE]
+    kinds = [kind for kind in order if drawn.loc[drawn["kind"] == kind, "k"].sum() > 0]
 
-    def panel(rows: pd.DataFrame, axes: Axes) -> None:
+    def panel(rows: pd.DataFrame, why_empty: str, axes: Axes) -> None:
         axes.grid(False)
         unit_axis(axes)
         layer_rows = rows[~rows["control"].eq(True)]
         if layer_rows.empty:
-            axes.text(0.5, 0.5, "not labelled", ha="center", va="center", transform=axes.transAxes, color="0.3")
+            axes.text(0.5, 0.5, why_empty, ha="center", va="center", transform=axes.transAxes, color="0.3")
             axes.set_xticks([])
             return
         last = int(layer_rows["layer"].max())
@@ -99,20 +103,28 @@ def draw_kinds_by_layer(data: pd.DataFrame, *, setting: str, labeller: str, crit
         axes.set_xticks([*ticks, *control], [*(f"{tick:.0f}" for tick in ticks), *("R" for _ in control)])
         axes.set_xlim(-0.6, (at_control if control else last) + 0.6)
 
+    also = []
+    if hanging := [kind for kind in kinds if kind in NOT_INTERPRETABLE]:
+        also.append(f"From above: {' and '.join(hanging)} lists, which are never interpretable.")
+    if drawn["control"].eq(True).any():
+        also.append(f"R: {n_controls:,} random unit directions, read and labelled the same way.")
     names = model_names(drawn)
     several = len(matrices) > 1
     return panel_figure(
         f"Kinds of token lists by layer, setting {setting}",
         fraction_caption(
             data, labeller=labeller, criterion=criterion,
-            intervals="Bars, around what is interpretable (semantic, grammatical, orthographic)",
-            also=f"R: {n_controls:,} random unit directions, read and labelled the same way."
-            if drawn["control"].eq(True).any() else "",
+            intervals="From below: interpretable lists by kind. Black bars, of all these together",
+            also=" ".join(also),
         ),
         [
             (
                 f"{name}: {matrix_name(matrix)}" if len(name) < 20 or not several else f"{name}\n{matrix_name(matrix)}",
-                partial(panel, drawn[(drawn["model"] == model) & (drawn["matrix"] == matrix)]),
+                partial(
+                    panel,
+                    drawn[(drawn["model"] == model) & (drawn["matrix"] == matrix)],
+                    why_not_labelled(data, model, matrix),
+                ),
             )
             for model, name in names.items()
             for matrix in matrices

@@ -29,7 +29,11 @@ GREY = "0.55"
 BAND: dict[str, Any] = {"alpha": 0.22, "linewidth": 0}
 CONTROL_BAND: dict[str, Any] = {"color": GREY, "alpha": 0.3, "linewidth": 0}
 CONTROL_LINE: dict[str, Any] = {"ls": (0, (3, 2)), "lw": 0.9, "clip_on": False}
+CONTROL_BAR: dict[str, Any] = {"lw": 2.4, "solid_capstyle": "butt", "clip_on": False}
+CONTROL_STEP = 0.022  # of the width of a panel, between the bars of its controls
 ROTATED_LINE: dict[str, Any] = {"ls": (0, (1, 1.2)), "lw": 1.2, "clip_on": False}
+CONTROL_MARK = "Dashed, with bars on the right"
+"""What draw_controls draws, for a caption: in the colours of the lines that they stand beside."""
 ROTATED_POINT: dict[str, Any] = {"ls": "", "marker": "s", "ms": 4, "mfc": "none", "mew": 0.8, "clip_on": False}
 OWN_STYLES = {
     "ov": {"color": COLOURS[0], "marker": "o"},
@@ -151,6 +155,21 @@ def draw_control(axes: Axes, rows: pd.DataFrame, left: float, right: float, colo
     axes.plot([left, right], [first["control_fraction"]] * 2, color=colour, **CONTROL_LINE)
 
 
+def draw_controls(axes: Axes, lines: Sequence[tuple[pd.DataFrame, Any]], left: float, right: float) -> float:
+    """The fractions of the controls of several lines, each its rows and its colour, dashed from `left` to `right`.
+
+    Their intervals are bars beyond `right`, side by side: as bands across the panel they would lie upon each other.
+    Returns where the last of them is.
+    """
+    step, at = CONTROL_STEP * (right - left), right
+    known = [(rows[rows["control_fraction"].notna()], colour) for rows, colour in lines]
+    for number, (rows, colour) in enumerate([(rows, colour) for rows, colour in known if len(rows)], start=1):
+        first, at = rows.iloc[0], right + number * step
+        axes.plot([left, at], [first["control_fraction"]] * 2, color=colour, **CONTROL_LINE)
+        axes.plot([at, at], [first["control_low"], first["control_high"]], color=colour, **CONTROL_BAR)
+    return at
+
+
 def draw_rotated(axes: Axes, rows: pd.DataFrame, x: str, colour: Any) -> None:
     """The fractions of rotations of the same subspaces along the column `x`, dotted in `colour`."""
     known = rows[rows["rotated_fraction"].notna()].sort_values(x)
@@ -211,6 +230,13 @@ def control_handles(data: pd.DataFrame) -> list[Artist]:
     return [Patch(**(CONTROL_BAND | {"label": "random directions"}))]
 
 
+def control_line_handles(data: pd.DataFrame) -> list[Artist]:
+    """How draw_controls draws random directions, for a legend; nothing where the data have none."""
+    if not has_controls(data):
+        return []
+    return [Line2D([], [], color="0.2", **CONTROL_LINE, label="random directions")]
+
+
 def rotated_handles(data: pd.DataFrame, style: dict[str, Any]) -> list[Artist]:
     """How rotations of the same subspaces are drawn, for a legend; nothing where the data have none."""
     if data["rotated_fraction"].isna().all():
@@ -235,6 +261,12 @@ def shown_choice(options: Options) -> dict[str, Any]:
     return {name: options[name] for name in ("labeller", "criterion", "n_controls")}
 
 
+def why_not_labelled(data: pd.DataFrame, model: str, matrix: str) -> str:
+    """What a panel without rows says: a matrix without labels has a row with n = 0, one that is not swept has none."""
+    swept = ((data["model"] == model) & (data["matrix"] == matrix)).any()
+    return "not labelled" if swept else "not in the sweep"
+
+
 def nothing_labelled(labeller: str) -> str:
     """What a figure says in place of panels where the labeller gave no label."""
     return f"Nothing to draw: the labeller {labeller} gave no label here."
@@ -249,11 +281,13 @@ def fraction_caption(
     n_controls: int | None = None,
     also: str = "",
     through: str = "",
+    control_mark: str = "Grey",
 ) -> str:
     """What a figure of fractions must say: read-out, labeller, criterion, intervals, controls, what has no labels.
 
-    `intervals` names what the intervals are drawn as; `n_controls` is the number of random unit directions. `through`
-    says what rows are read through, where that is not the first read-out of each model.
+    `intervals` names what the intervals are drawn as; `n_controls` is the number of random unit directions, and
+    `control_mark` what these are drawn as. `through` says what rows are read through, where that is not the first
+    read-out of each model.
     """
     drawn = labelled(data)
     if drawn.empty:
@@ -265,11 +299,11 @@ def fraction_caption(
         own_readout = f"{readout_name('W_U')} where nothing else is said"
     else:
         own_readout = "what is said with each model"
-    grey = ""
+    beside = ""
     if n_controls is not None and has_controls(data):
-        grey = (
-            f" Grey: {n_controls:,} random unit directions, read and labelled the same way, with the interval of their "
-            "fraction."
+        beside = (
+            f" {control_mark}: {n_controls:,} random unit directions, read and labelled the same way, with the "
+            "interval of their fraction."
         )
     own = (
         " * The labeller embeds with this network itself, so these labels are no independent evidence."
@@ -280,7 +314,7 @@ def fraction_caption(
     return (
         f"A row is one sign of one direction on one side, read through {through}; labeller "
         f"{labeller}, criterion {criterion}. {intervals}: 95 % intervals over matrices, "
-        f"of a single matrix over its rows.{grey}{' ' + also if also else ''}"
+        f"of a single matrix over its rows.{beside}{' ' + also if also else ''}"
         f"{own}{missing(data)}"
     )
 

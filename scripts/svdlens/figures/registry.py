@@ -35,7 +35,8 @@ class FigureEntry:
     of SCOPES in figures/files.py. inputs: its tables by name, as paths or as patterns of wildcards. options: what it
     asks of the configuration, as figure_options in figures/files.py calls it. labeller: the only one whose labels it
     draws, whether that is in the sweep or not; None for figures.labeller, or for none. control: one that the figure
-    cannot do without. compares_readouts: whether it needs a model with more than one read-out.
+    cannot do without. compares: what it needs at least two of,
+    a key of COMPARED in figures/files.py.
     mem_mb, runtime: what its job needs, in MB and minutes.
     """
 
@@ -47,7 +48,7 @@ class FigureEntry:
     options: tuple[str, ...] = ()
     labeller: str | None = None
     control: str | None = None
-    compares_readouts: bool = False
+    compares: str | None = None
     mem_mb: int = 2000
     runtime: int = 10
 
@@ -73,6 +74,16 @@ FIGURES = {
             scope="token_table",
             inputs={"tokens": paths.TOKENS},
             options=("n_tokens", "rotary"),
+            runtime=30,
+        ),
+        FigureEntry(
+            name="interpretable_table",
+            shows="the same of one matrix of each kind, that with the largest share of interpretable lists on the side "
+            "shown",
+            category="Token tables",
+            scope="labelled_kind",
+            inputs={"fractions": FRACTIONS, "tokens": paths.TOKENS},
+            options=("labeller", "criterion", "n_directions", "n_tokens", "rotary"),
             runtime=30,
         ),
         FigureEntry(
@@ -166,6 +177,7 @@ FIGURES = {
             scope="setting",
             inputs={"fractions": FRACTIONS},
             options=LABELLED,
+            compares="sides",
         ),
         FigureEntry(
             name="kinds_by_layer",
@@ -185,7 +197,7 @@ FIGURES = {
             scope="setting",
             inputs={"fractions": FRACTIONS},
             options=LABELLED,
-            compares_readouts=True,
+            compares="read-outs",
         ),
         FigureEntry(
             name="frequency_directions",
@@ -236,6 +248,7 @@ FIGURES = {
             scope="model",
             inputs={"fractions": FRACTIONS, "tokens": paths.TOKENS},
             options=(*LABELLED, "switches"),
+            compares="settings",
             mem_mb=4000,
             runtime=30,
         ),
@@ -246,6 +259,7 @@ FIGURES = {
             scope="setting",
             inputs={"agreement": AGREEMENT},
             options=("labellers",),
+            compares="labellers",
         ),
     )
 }

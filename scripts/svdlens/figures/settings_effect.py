@@ -26,18 +26,10 @@ from svdlens.figures.panels import (
     shown_choice,
 )
 from svdlens.figures.style import ordered_matrices
-from svdlens.spec.settings import FLAGS, Setting, setting_from_names
+from svdlens.spec.settings import Pair, Setting, setting_from_names, setting_pairs
 
 ROW = ["layer", "head", "index", "side", "sign"]
 SHARES = ["n", "k", "fraction", "low", "high", *CONTROL_SHARES]
-
-
-class Pair(NamedTuple):
-    """Two settings that differ in one switch or one flag of TransformerLens, `change`: off in one, on in the other."""
-
-    change: str
-    off: str
-    on: str
 
 
 class Lists(NamedTuple):
@@ -60,21 +52,6 @@ def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
         rows = data[data["model"] == subject["model"]]
         swept = options["places"]
         yield rows, draw_settings_effect(rows, model=subject["model"], swept=swept, **shown_choice(options))
-
-
-def setting_pairs(settings: Mapping[str, Setting]) -> list[Pair]:
-    """All pairs of settings that differ in one switch or one flag, by what differs."""
-    switches = {name: {switch for switch, on in vars(one).items() if on} for name, one in settings.items()}
-    single = {frozenset([switch]): switch for switch in Setting.__annotations__}
-    changes = single | {frozenset(whole): flag for flag, whole in FLAGS.items() if len(whole) > 1}
-    pairs = [
-        Pair(changes[frozenset(switches[on] - switches[off])], off, on)
-        for off in settings
-        for on in settings
-        if switches[off] < switches[on] and frozenset(switches[on] - switches[off]) in changes
-    ]
-    order = list(changes.values())
-    return sorted(pairs, key=lambda pair: order.index(pair.change))
 
 
 def read_lists(path: Path) -> Lists:

@@ -132,9 +132,11 @@ def setting_styles(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def whole_number_ticks(axis: Axis, most: int = 8) -> None:
-    """Ticks of a counting axis (layers, indices): whole numbers only."""
+def whole_number_ticks(axis: Axis, most: int = 8, last: float | None = None) -> None:
+    """Ticks of a counting axis (layers, indices): whole numbers only, and with `last` none beyond it."""
     axis.set_major_locator(MaxNLocator(nbins=most, integer=True, min_n_ticks=1))
+    if last is not None:
+        axis.set_ticks([tick for tick in axis.get_majorticklocs() if 0 <= tick <= last])
 
 
 def readable_logarithms(axis: Axis) -> None:

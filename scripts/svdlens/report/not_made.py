@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from svdlens.figures.files import why_not_drawn
+from svdlens.figures.files import figure_files, why_not_drawn
 from svdlens.figures.registry import FIGURES
 from svdlens.labels.registry import LABELLERS, LabellerEntry
 from svdlens.spec.controls import BESIDE_SVD, CONTROLS
@@ -48,8 +48,10 @@ def controls_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
 
 def token_tables_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
     """What, why and how of each swept matrix of which no layer is shown."""
+    by_rule = [] if why_not_drawn(sweep, "interpretable_table") else figure_files(sweep, "interpretable_table")
     for model in sweep.models:
         drawn = {table["matrix"] for table in sweep.config["models"][model].get("token_tables", [])}
+        drawn |= {file.subject["matrix"] for file in by_rule if file.subject["model"] == model}
         for matrix in sweep.choice(model, "matrices"):
             if matrix not in drawn:
                 how = f"add {{matrix: {matrix}, layer: 0}} to models.{model}.token_tables"

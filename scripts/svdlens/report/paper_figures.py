@@ -1,7 +1,8 @@
 """The figures of Millidge & Black (2022), and which of them a sweep makes.
 
 Their tables and spectra are of gpt2-medium, with the gains of the norms in the matrices (setting post2022). Other
-models of a sweep get the counterparts that their own tables of tokens give.
+models of a sweep get the counterparts that their own tables of tokens give, or those of their most interpretable
+matrices.
 """
 
 from typing import NamedTuple
@@ -119,7 +120,8 @@ def counterparts(sweep: Sweep, model: str) -> list[PaperFigure]:
     setting = sweep.figure_setting(model)
     directory = f"results/figures/{model}/{setting}/"
     rows = []
-    for figure in ("token_table", "random_table", "spectra"):
+    chosen = "token_table" if sweep.config["models"][model].get("token_tables") else "interpretable_table"
+    for figure in (chosen, "random_table", "spectra"):
         for path in paths_without_suffix(sweep, figure):
             if path.startswith(directory):
                 name = path.removeprefix(directory)

@@ -7,8 +7,9 @@ A setting is six switches. The three flags of TransformerLens stand for them:
     center_unembed          vocab_center
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
@@ -76,3 +77,26 @@ def list_key(setting: Setting, matrix: str, readouts: Iterable[str]) -> dict[str
     relevant = {*MATRIX_KINDS[matrix].svd_switches}
     relevant |= {switch for readout in readouts for switch in READOUTS[readout].switches}
     return {name: "on" if name in relevant and getattr(setting, name) else "off" for name in LIST_SWITCHES}
+
+
+class Pair(NamedTuple):
+    """Two settings that differ in one switch or one flag of TransformerLens, `change`: off in one, on in the other."""
+
+    change: str
+    off: str
+    on: str
+
+
+def setting_pairs(settings: Mapping[str, Setting]) -> list[Pair]:
+    """All pairs of settings that differ in one switch or one flag, by what differs."""
+    switches = {name: {switch for switch, on in vars(one).items() if on} for name, one in settings.items()}
+    single = {frozenset([switch]): switch for switch in Setting.__annotations__}
+    changes = single | {frozenset(whole): flag for flag, whole in FLAGS.items() if len(whole) > 1}
+    pairs = [
+        Pair(changes[frozenset(switches[on] - switches[off])], off, on)
+        for off in settings
+        for on in settings
+        if switches[off] < switches[on] and frozenset(switches[on] - switches[off]) in changes
+    ]
+    order = list(changes.values())
+    return sorted(pairs, key=lambda pair: order.index(pair.change))
