@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from fetch_model import main
 from svdlens.errors import SvdlensError
 from svdlens.models.checks import check_model_directory, model_file_names
-from tiny import make_tiny, make_tiny_gpt2
+from tiny import END_OF_TEXT, make_tiny, make_tiny_gpt2
 
 
 def edit_config(**changes: object) -> Callable[[Path], None]:
@@ -142,7 +142,8 @@ def add_token(directory: Path) -> None:
 def vocabulary_of(ids: Iterable[int]) -> Callable[[Path], None]:
     def write(directory: Path) -> None:
         (directory / "tokenizer.json").unlink()
-        (directory / "vocab.json").write_text(json.dumps({str(id): id for id in ids}))
+        tokens = {END_OF_TEXT if number == 0 else str(id): id for number, id in enumerate(ids)}
+        (directory / "vocab.json").write_text(json.dumps(tokens))
         (directory / "merges.txt").write_text("")
 
     return write
@@ -254,13 +255,13 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "tokenizer too large": (add_token, "321 tokens", "W_U has 320 rows"),
     "tokenizer of another model": (many_rows, "320 tokens with ids up to 319", "cut W_U to its first 320 rows"),
     "a token without a row": (vocabulary_of([*range(319), 400]), "320 tokens with ids up to 400", "Use the tokenizer"),
-    "a negative id": (vocabulary_of([*range(319), -1]), "320 tokens", "Use the tokenizer"),
+    "a negative id": (vocabulary_of([*range(319), -1]), "-1 as the id of the token", "Use the tokenizer"),
     "an id that is no number": (
         after(vocabulary_of(range(320)), overwrite("vocab.json", '{"a": 0, "b": [1]}')),
         "vocab.json has [1] as the id of the token 'b', not a whole number",
         "Use the tokenizer",
     ),
-    "tokenizer empty": (vocabulary_of([]), "0 tokens with ids up to None", "Use the tokenizer"),
+    "tokenizer empty": (vocabulary_of([]), "vocab.json has no token", "Use the tokenizer"),
     "mixture of experts": (
         edit_config(model_type="mixtral", architectures=["MixtralForCausalLM"]),
         "model_type 'mixtral', a mixture of experts",
@@ -507,6 +508,7 @@ def test_only_weights_config_and_tokenizer_belong_to_a_model() -> None:
         "x.safetensors",
         "README.md",
     ]
-    common = ["config.json", "merges.txt", "tokenizer.json", "vocab.json"]
+    common = ["added_tokens.json", "config.json", "merges.txt", "tokenizer.json", "vocab.json"]
+    other += ["vocab.txt", "tokenizer.model"]  # tokenizer.json says the same
     assert model_file_names([*common, *shards, *other]) == sorted([*common, *shards])
     assert model_file_names([*common, *shards, *other, "model.safetensors"]) == sorted([*common, "model.safetensors"])

@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.models.checkpoint_layouts import LAYOUTS, CheckpointLayout, dimension, dimension_keys, required_tensors
 from svdlens.models.safetensors_files import (
@@ -24,10 +22,10 @@ from svdlens.models.safetensors_files import (
     read_json,
     read_tensors,
 )
+from svdlens.models.tokenizer_files import load_tokenizer, tokenizer_files
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, find_architecture
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json")
 
 # Mixtures of experts by model_type (besides those with "moe" in it) and by the keys of config.json that count them.
 MIXTURES = ("mixtral", "gpt_oss", "deepseek_v2", "deepseek_v3", "dbrx", "jamba", "llama4", "llama4_text")
@@ -46,7 +44,7 @@ def model_file_names(available: Iterable[str]) -> list[str]:
     """
     names = set(available)
     weights = {SINGLE} & names or {name for name in names if name == INDEX or SHARD.fullmatch(name)}
-    return sorted(weights | (names & {"config.json", "token_counts.parquet", *TOKENIZER_FILES}))
+    return sorted(weights | (names & {"config.json", "token_counts.parquet"}) | tokenizer_files(names))
 
 
 def check_file_names(available: Iterable[str], where: str) -> None:
@@ -63,10 +61,11 @@ def check_file_names(available: Iterable[str], where: str) -> None:
         raise SvdlensError(f"{where}: {SINGLE} is missing. Weights are {SINGLE}, or {INDEX} and its shards; add them.")
     if "config.json" not in names:
         raise SvdlensError(f"{where}: config.json is missing. Add the config.json that was saved with the weights.")
-    if "tokenizer.json" not in names and not {"vocab.json", "merges.txt"} <= names:
+    if not tokenizer_files(names):
         raise SvdlensError(
-            f"{where}: tokenizer.json is missing, and so is the pair vocab.json and merges.txt. "
-            f"Add the tokenizer, for example with AutoTokenizer.from_pretrained(...).save_pretrained(...)."
+            f"{where}: tokenizer.json is missing, and so are the pair vocab.json and merges.txt, vocab.txt, and "
+            f"tokenizer.model. Add the tokenizer, for example with AutoTokenizer.from_pretrained(...)"
+            f".save_pretrained(...)."
         )
 
 
@@ -255,30 +254,15 @@ def check_tokenizer(directory: Path, rows: int, readout: str, where: str) -> int
 
     Raises SvdlensError unless each token has a row of its own. Some rows may be without a token.
     """
-    if (directory / "tokenizer.json").exists():
-        file = "tokenizer.json"
-        try:
-            ids = set(Tokenizer.from_file(str(directory / file)).get_vocab(with_added_tokens=True).values())
-        except Exception as error:  # the library raises plain Exception
-            raise SvdlensError(f"{where}: {file} is no tokenizer ({error}). Fetch or copy it again.") from error
-    else:
-        file = "vocab.json"
-        ids = set()
-        for token, number in read_json(directory / file, where).items():
-            if type(number) is not int:
-                raise SvdlensError(
-                    f"{where}: {file} has {number!r} as the id of the token {token!r}, not a whole number. "
-                    f"Use the tokenizer that was saved with these weights."
-                )
-            ids.add(number)
+    _, ids = load_tokenizer(directory, where)
     last = max(ids, default=-1)
     if min(ids, default=-1) < 0 or not 0 <= rows - 1 - last <= MOST_PADDING_ROWS:
         fix = "Use the tokenizer that was saved with these weights"
         if 0 <= last < rows:
             fix += f", or cut {readout} to its first {last + 1} rows (model.resize_token_embeddings) and save it again"
         raise SvdlensError(
-            f"{where}: {file} has {len(ids)} tokens with ids up to {last if ids else None}, but {readout} has {rows} "
-            f"rows; there must be a row for each token, and at most {MOST_PADDING_ROWS} rows more. {fix}."
+            f"{where}: the tokenizer has {len(ids)} tokens with ids up to {last if ids else None}, but {readout} has "
+            f"{rows} rows; there must be a row for each token, and at most {MOST_PADDING_ROWS} rows more. {fix}."
         )
     return rows - 1 - last
 
