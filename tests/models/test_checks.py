@@ -13,7 +13,9 @@ from tokenizers import Tokenizer
 
 from fetch_model import main
 from svdlens.errors import SvdlensError
-from svdlens.models.checks import check_model_directory, model_file_names
+from svdlens.models.checkpoint_layouts import LAYOUTS
+from svdlens.models.checks import check_model_directory, complete_config, model_file_names
+from svdlens.spec.architectures import ARCHITECTURES
 from tiny import END_OF_TEXT, make_tiny, make_tiny_gpt2
 
 
@@ -302,7 +304,16 @@ WRONG_LLAMA: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "no shared heads": (edit_config(num_key_value_heads=None), "'layers.0.self_attn.k_proj.weight' is [8", "[16, 16]"),
     "no heads": (edit_config(num_attention_heads=None), "num_attention_heads = None, not a whole number", FIX_CONFIG),
     "head_dim": (edit_config(head_dim=8), "'layers.0.self_attn.q_proj.weight' is [16", "_heads head_dim, hidden_s"),
-    "width and heads": (edit_config(hidden_size=18), "hidden_size = 18 and num_attention_heads = 4", FIX_CONFIG),
+    "width and heads": (
+        edit_config(hidden_size=18, head_dim=None),
+        "hidden_size = 18 and num_attention_heads = 4, but hidden_size must be a multiple of num_attention_heads. R",
+        FIX_CONFIG,
+    ),
+    "width and heads, and a head_dim": (
+        edit_config(hidden_size=1792, num_attention_heads=24, head_dim=128),
+        "hidden_size = 1792 and num_attention_heads = 24, but hidden_size must be a multiple",
+        "transformers refuses such a model, whatever its head_dim (here 128) is",
+    ),
     "untied without an unembedding": (
         edit_tensors(lambda t: t.pop("lm_head.weight")),
         "'lm_head.weight' is missing from the weights of a LlamaForCausalLM with num_hidden_layers = 2",
@@ -355,6 +366,53 @@ def test_keys_that_config_json_may_lack_are_filled_in_as_transformers_does(sound
     assert check_model_directory(directory, "mine", "llama") == 0
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("classes", [None, []])
+def test_architectures_may_be_missing(architecture: str, classes: object, sound_of_all: Path, tmp_path: Path) -> None:
+    directory = shutil.copytree(sound_of_all / architecture, tmp_path / "tiny")
+    edit_config(architectures=classes)(directory)
+    assert check_model_directory(directory, "mine", architecture) == 0
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "gemma"])
+def test_heads_need_not_fill_the_width_where_transformers_reads_that(architecture: str, tmp_path: Path) -> None:
+    directory = make_tiny(architecture, tmp_path / "tiny", hidden_size=18, head_dim=8)
+    assert check_model_directory(directory, "mine", architecture) == 0
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma2", "gpt_neox"])
+def test_heads_must_fill_the_width_where_transformers_refuses_else(architecture: str) -> None:
+    import transformers
+    from huggingface_hub.errors import StrictDataclassError
+
+    config = {"hidden_size": 18, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
+    with pytest.raises(SvdlensError, match="hidden_size = 18 and num_attention_heads = 4"):
+        complete_config(config, architecture, "test")
+    with pytest.raises(StrictDataclassError, match="attention heads"):
+        getattr(transformers, ARCHITECTURES[architecture].model_class).config_class(**config)
+
+
+def test_a_size_that_config_json_lacks_is_the_default(tmp_path: Path) -> None:
+    """The width of GPT-2 small, and its number of heads; a null is no default."""
+    directory = make_tiny_gpt2(tmp_path / "tiny", layers=12, width=768, heads=12, positions=1024)
+    config = json.loads((directory / "config.json").read_text())
+    for key in ("n_layer", "n_embd", "n_head", "n_positions", "n_inner"):
+        config.pop(key)
+    (directory / "config.json").write_text(json.dumps(config))
+    assert check_model_directory(directory, "mine") == 0
+    edit_config(n_head=None)(directory)
+    with pytest.raises(SvdlensError, match="n_head = None, not a whole number"):
+        check_model_directory(directory, "mine")
+
+
+@pytest.fixture(scope="module")
+def sound_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("all")
+    for architecture in ARCHITECTURES:
+        make_tiny(architecture, directory / architecture)
+    return directory
+
+
 def test_an_architecture_that_there_is_not_is_named(sound_llama: Path) -> None:
     with pytest.raises(SvdlensError, match=r"models\.mine\.architecture .* 'lama'.*Did you mean 'llama'\?"):
         check_model_directory(sound_llama, "mine", "lama")
@@ -391,6 +449,45 @@ def with_prefix_and_without_pooler(tensors: dict[str, np.ndarray]) -> None:
         tensors[f"bert.{name}"] = tensors.pop(name)
     for name in ("bert.pooler.dense.weight", "bert.pooler.dense.bias"):
         tensors.pop(name)
+
+
+def with_old_norms(tensors: dict[str, np.ndarray]) -> None:
+    """As in the files of 2018: gamma and beta."""
+    for name in list(tensors):
+        old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+        tensors[old] = tensors.pop(name)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES["bert"].classes)
+def test_an_encoder_may_have_heads_and_old_names_of_norms(name: str, tmp_path: Path) -> None:
+    directory = make_tiny("bert", tmp_path / "tiny", model_class_name=name)
+    assert json.loads((directory / "config.json").read_text())["architectures"] == [name]
+    edit_tensors(with_old_norms)(directory)
+    assert "LayerNorm.gamma" in " ".join(load_file(directory / "model.safetensors"))
+    assert check_model_directory(directory, "mine", "bert") == 0
+
+
+def test_every_tensor_of_a_head_is_known(tmp_path: Path) -> None:
+    """Old files have the decoder beside the embedding that it is tied to."""
+    directory = make_tiny("bert", tmp_path / "tiny", model_class_name="BertForPreTraining")
+    decoder = {"cls.predictions.decoder.weight": (320, 16), "cls.predictions.decoder.bias": (320,)}
+    edit_tensors(lambda t: t.update({name: np.ones(shape, dtype=np.float32) for name, shape in decoder.items()}))(
+        directory
+    )
+    names = {LAYOUTS["bert"].present_name(name) for name in load_file(directory / "model.safetensors")}
+    assert set(LAYOUTS["bert"].heads) <= names
+    assert check_model_directory(directory, "mine", "bert") == 0
+    edit_tensors(lambda t: t.update({"cls.predictions.bias": np.ones(3, dtype=np.float32)}))(directory)
+    with pytest.raises(SvdlensError, match=r"'cls\.predictions\.bias' is \[3\], but config\.json asks"):
+        check_model_directory(directory, "mine", "bert")
+
+
+def test_a_norm_under_both_names_is_refused(tmp_path: Path) -> None:
+    directory = make_tiny("bert", tmp_path / "tiny")
+    both = {"embeddings.LayerNorm.gamma": np.ones(16, dtype=np.float32)}
+    edit_tensors(lambda t: t.update(both))(directory)
+    with pytest.raises(SvdlensError, match=r"'embeddings\.LayerNorm\.weight' is there twice"):
+        check_model_directory(directory, "mine", "bert")
 
 
 def test_an_encoder_may_have_a_prefix_and_no_pooler(tmp_path: Path) -> None:

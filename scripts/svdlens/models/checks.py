@@ -88,7 +88,7 @@ def check_model_directory(directory: Path, name: str, architecture: str = DEFAUL
     check_model_type(config, name, architecture, where)
     layout = LAYOUTS[architecture]
     config = complete_config(config, architecture, where)
-    tensors = read_tensors(directory, layout.prefix, where)
+    tensors = read_tensors(directory, layout.present_name, where)
     weights = {tensor_name: tensor for tensor_name, tensor in tensors.items() if not layout.is_buffer(tensor_name)}
     check_tensors(config, weights, architecture, where)
     padding_rows = check_tokenizer(directory, config[layout.keys["d_vocab"]], readouts[0], where)
@@ -127,9 +127,12 @@ def check_model_type(config: dict[str, Any], name: str, architecture: str, where
             f"{where}: config.json has a quantization_config ({method!r}), and quantised weights are not the numbers "
             f"that a model was trained to. Use the weights that are not quantised."
         )
-    if model_type not in ARCHITECTURES or classes != [ARCHITECTURES[model_type].model_class]:
+    # Without architectures, model_type and the tensors decide.
+    known = [[one] for one in ARCHITECTURES[model_type].classes] if model_type in ARCHITECTURES else []
+    if not known or (classes and classes not in known):
         supported = ", ".join(
-            f"model_type {name!r} with architectures [{entry.model_class!r}]" for name, entry in ARCHITECTURES.items()
+            f"model_type {name!r} with architectures {' or '.join(f'[{one!r}]' for one in entry.classes)}"
+            for name, entry in ARCHITECTURES.items()
         )
         raise SvdlensError(
             f"{where}: config.json has model_type {config.get('model_type')!r} with architectures {classes!r}, which "
@@ -164,7 +167,14 @@ def complete_config(config: dict[str, Any], architecture: str, where: str, fix: 
             raise SvdlensError(
                 f"{where}: config.json has {key} = {value!r}, not a whole number from 1 to {LARGEST_SIZE}. {fix}"
             )
-    check_multiple(config, layout.keys["d_model"], layout.keys["n_heads"], where, fix)
+    if layout.whole_heads:
+        if config.get("head_dim") is not None:
+            fix_heads = (
+                f"transformers refuses such a model, whatever its head_dim (here {config['head_dim']}) is. {fix}"
+            )
+        else:
+            fix_heads = fix
+        check_multiple(config, layout.keys["d_model"], layout.keys["n_heads"], where, fix_heads)
     config |= {key: dimension(layout.derived[key], config) for key in null}
     if "n_key_value_heads" in layout.keys:
         check_multiple(config, layout.keys["n_heads"], layout.keys["n_key_value_heads"], where, fix)
@@ -193,7 +203,7 @@ def check_tensors(config: dict[str, Any], tensors: dict[str, StoredTensor], arch
     untied = "tie_word_embeddings" in config and not config["tie_word_embeddings"]
     if untied or not tensors.keys().isdisjoint(layout.unembedding):
         expected |= layout.unembedding
-    expected |= {name: shape for name, shape in layout.optional.items() if name in tensors}
+    expected |= {name: shape for name, shape in {**layout.optional, **layout.heads}.items() if name in tensors}
     missing = sorted(expected.keys() - tensors.keys())
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

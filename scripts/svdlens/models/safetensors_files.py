@@ -52,15 +52,15 @@ def read_json(path: Path, where: str) -> dict[str, Any]:
     return content
 
 
-def read_tensors(directory: Path, prefix: str, where: str) -> dict[str, StoredTensor]:
-    """Every tensor of the model by its name without the leading `prefix`, in order of name.
+def read_tensors(directory: Path, name_of: Callable[[str], str], where: str) -> dict[str, StoredTensor]:
+    """Every tensor of the model by what `name_of` makes of its name in the files, in order of these names.
 
     Raises SvdlensError for a missing or damaged weights file and for two tensors of one name.
     """
     tensors: dict[str, StoredTensor] = {}
     for path in weight_paths(directory, where):
         for tensor in read_header(path, where):
-            short = tensor.name.removeprefix(prefix)
+            short = name_of(tensor.name)
             if short in tensors:
                 raise SvdlensError(
                     f"{where}: the tensor {short!r} is there twice ({tensors[short].path.name} and {path.name}). "
