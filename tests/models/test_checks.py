@@ -87,6 +87,31 @@ def shard_outside(directory: Path) -> None:
     (directory / "model.safetensors.index.json").write_text('{"weight_map": {"wte.weight": "../secret.safetensors"}}')
 
 
+# None of these is a weights file of the directory itself.
+NO_SHARD = ("a/b.safetensors", "/tmp/b.safetensors", "..", "a\\b.safetensors", "c:b.safetensors", "pytorch_model.bin")
+NO_SHARD += ("rounding_steps.safetensors", "..\\b.safetensors", "b\n.safetensors", "")
+
+
+def shard_called(name: str) -> Callable[[Path], None]:
+    def rename(directory: Path) -> None:
+        split_into_shards(directory)
+        (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"wte.weight": name}}))
+
+    return rename
+
+
+def other_names_of_shards(directory: Path) -> None:
+    """And beside them weights in other forms, as some repositories have them."""
+    split_into_shards(directory)
+    index = (directory / "model.safetensors.index.json").read_text()
+    for number in (1, 2):
+        old, new = f"model-0000{number}-of-00002.safetensors", f"consolidated {number} of 2.é.safetensors"
+        (directory / old).rename(directory / new)
+        index = index.replace(old, new)
+    (directory / "model.safetensors.index.json").write_text(index, encoding="utf-8")
+    (directory / "model-00001-of-00001.safetensors").write_bytes(b"of another form")
+
+
 def tensor_twice(directory: Path) -> None:
     split_into_shards(directory)
     shutil.copy(directory / "model-00001-of-00002.safetensors", directory / "model-00002-of-00002.safetensors")
@@ -169,6 +194,14 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "git lfs pointer": (git_lfs_pointer, "Git LFS pointer", "git lfs pull"),
     "shard missing": (missing_shard, "model-00002-of-00002.safetensors is missing", "copy the missing shards"),
     "shard outside": (shard_outside, "'../secret.safetensors'", "save_pretrained"),
+    **{
+        f"shard called {name!r}": (shard_called(name), repr(name), "plain names that end in .safe") for name in NO_SHARD
+    },
+    "index of numbers": (
+        after(split_into_shards, overwrite("model.safetensors.index.json", '{"weight_map": {"wte.weight": 1}}')),
+        "names the shard 1",
+        "save_pretrained",
+    ),
     "tensor twice": (tensor_twice, "is there twice", "save_pretrained"),
     "config missing": (remove("config.json"), "config.json is missing", "Add the config.json"),
     "config not json": (overwrite("config.json", "{'n_embd': 1}"), "config.json is not JSON", "copy it again"),
@@ -393,10 +426,10 @@ def test_heads_must_fill_the_width_where_transformers_refuses_else(architecture:
 
 
 def test_a_size_that_config_json_lacks_is_the_default(tmp_path: Path) -> None:
-    """The width of GPT-2 small, and its number of heads; a null is no default."""
-    directory = make_tiny_gpt2(tmp_path / "tiny", layers=12, width=768, heads=12, positions=1024)
+    """The 12 layers and heads of GPT-2 small; a null is no default."""
+    directory = make_tiny_gpt2(tmp_path / "tiny", layers=12, width=24, heads=12, positions=1024)
     config = json.loads((directory / "config.json").read_text())
-    for key in ("n_layer", "n_embd", "n_head", "n_positions", "n_inner"):
+    for key in ("n_layer", "n_head", "n_positions", "n_inner"):
         config.pop(key)
     (directory / "config.json").write_text(json.dumps(config))
     assert check_model_directory(directory, "mine") == 0
@@ -563,6 +596,18 @@ def test_an_earlier_model_leaves_nothing_behind(directory: Path, tmp_path: Path)
     assert "model-00002-of-00002.safetensors" in published
 
 
+def test_shards_with_other_names_are_published(directory: Path, tmp_path: Path) -> None:
+    other_names_of_shards(directory)
+    main(job(directory, tmp_path / "results"))
+    published = tmp_path / "results" / "models" / "mine"
+    weights = ["consolidated 1 of 2.é.safetensors", "consolidated 2 of 2.é.safetensors", "model.safetensors.index.json"]
+    assert sorted(path.name for path in published.iterdir() if "safetensors" in path.name) == weights
+    assert check_model_directory(published, "mine") == 0
+    # Of them nothing is left where another model takes their place.
+    main(job(make_tiny_gpt2(tmp_path / "other"), tmp_path / "results"))
+    assert [path.name for path in published.iterdir() if "safetensors" in path.name] == ["model.safetensors"]
+
+
 def with_prefix_and_masks(tensors: dict[str, np.ndarray]) -> None:
     for name in list(tensors):
         tensors[f"transformer.{name}"] = tensors.pop(name)
@@ -572,6 +617,7 @@ def with_prefix_and_masks(tensors: dict[str, np.ndarray]) -> None:
 
 SOUND: dict[str, Callable[[Path], object]] = {
     "shards": split_into_shards,
+    "shards with other names": other_names_of_shards,
     "prefix, masks and unembedding": edit_tensors(with_prefix_and_masks),
     "float16": as_type(np.float16),
     "float64": as_type(np.float64),
@@ -607,5 +653,7 @@ def test_only_weights_config_and_tokenizer_belong_to_a_model() -> None:
     ]
     common = ["added_tokens.json", "config.json", "merges.txt", "tokenizer.json", "vocab.json"]
     other += ["vocab.txt", "tokenizer.model"]  # tokenizer.json says the same
-    assert model_file_names([*common, *shards, *other]) == sorted([*common, *shards])
-    assert model_file_names([*common, *shards, *other, "model.safetensors"]) == sorted([*common, "model.safetensors"])
+    available = [*common, *shards, *other]
+    assert model_file_names(available, shards[:2]) == sorted([*common, *shards])
+    single = [*available, "model.safetensors"]
+    assert model_file_names(single, shards[:2]) == sorted([*common, "model.safetensors"])

@@ -126,12 +126,13 @@ def test_shards_are_fetched_in_place_of_an_earlier_revision(hub: HubServer, tmp_
     earlier = tmp_path / "results" / "models" / ".partial" / "tiny" / "model.safetensors"
     earlier.parent.mkdir(parents=True)
     earlier.write_bytes(b"damaged")
-    shard = "model-00001-of-00001.safetensors"
+    shard = "consolidated-00001-of-00001.safetensors"
+    (hub.directory / "model-00001-of-00001.safetensors").write_bytes(b"another form, which the index does not name")
     (hub.directory / "model.safetensors").rename(hub.directory / shard)
     index = hub.directory / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"wte.weight": shard}}))
     assert fetch(hub.url, tmp_path / "results") == (0, "")
-    names = [shard, "config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"]
+    names = ["config.json", shard, "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"]
     assert_published(hub, tmp_path / "results", names)
 
 

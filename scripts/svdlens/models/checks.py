@@ -15,7 +15,6 @@ from svdlens.models.checkpoint_layouts import LAYOUTS, CheckpointLayout, dimensi
 from svdlens.models.safetensors_files import (
     FLOATS,
     INDEX,
-    SHARD,
     SINGLE,
     StoredTensor,
     count_not_finite,
@@ -37,13 +36,14 @@ LARGEST_SIZE = 2**31 - 1  # of a number in config.json
 RESTORE = "Restore the config.json that was saved with these weights."
 
 
-def model_file_names(available: Iterable[str]) -> list[str]:
+def model_file_names(available: Iterable[str], shards: Iterable[str]) -> list[str]:
     """The files, of those available in a directory or repository, that belong to the model, sorted.
 
-    Weights are model.safetensors, or else the index and its shards; never a pickle, code or a file in a subfolder.
+    Weights are model.safetensors, or else the index and the shards that it names; never a pickle, code or a file in a
+    subfolder.
     """
     names = set(available)
-    weights = {SINGLE} & names or {name for name in names if name == INDEX or SHARD.fullmatch(name)}
+    weights = {SINGLE} & names or {INDEX, *shards} & names
     return sorted(weights | (names & {"config.json", "token_counts.parquet"}) | tokenizer_files(names))
 
 

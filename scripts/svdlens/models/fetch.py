@@ -20,7 +20,7 @@ from svdlens.artefacts.atomic_files import copy_file, sha256_of, write_failure, 
 from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.models.checks import check_file_names, check_model_directory, model_file_names
 from svdlens.models.python_packages import package_directory, package_version
-from svdlens.models.safetensors_files import STEPS
+from svdlens.models.safetensors_files import INDEX, SINGLE, shard_names
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT
 
 Result = TypeVar("Result")
@@ -63,7 +63,8 @@ def fetch_from_hub(
     try:
         stated = list_files(repo, revision, model, where)
         check_file_names(stated, where)
-        names = model_file_names(stated)
+        shards = download_shard_names(repo, revision, stated, partial, where)
+        names = model_file_names(stated, shards)
         check_pin_names(expected_sha256, names, model, where)
         for name in expected_sha256:
             if stated[name].lfs:
@@ -124,8 +125,9 @@ def copy_model(
     cannot be written.
     """
     padding_rows = check_model_directory(directory, model, architecture)
-    names = model_file_names(path.name for path in directory.iterdir())
     where = f"model {model!r} in {directory}"
+    available = {path.name for path in directory.iterdir()}
+    names = model_file_names(available, [] if SINGLE in available else shard_names(directory, available, where))
     check_pin_names(expected_sha256, names, model, where)
     for name, pinned in expected_sha256.items():
         check_pin(name, sha256_of(directory / name), pinned, model, where)
@@ -204,6 +206,18 @@ def try_again(call: Callable[[], Result]) -> Result:
                 raise
         time.sleep(wait)
     return call()
+
+
+def download_shard_names(repo: str, revision: str, stated: dict[str, Any], partial: Path, where: str) -> list[str]:
+    """The shards that the index of a repository names, which is downloaded into `partial`; none of a model without.
+
+    Raises as shard_names and download do.
+    """
+    if SINGLE in stated:
+        return []
+    partial.mkdir(parents=True, exist_ok=True)
+    download(repo, revision, stated[INDEX], partial, where)
+    return shard_names(partial, stated, where)
 
 
 def download(repo: str, revision: str, stated: Any, partial: Path, where: str) -> None:
@@ -360,7 +374,9 @@ def withdraw(directory: Path, names: list[str]) -> None:
     """Take an earlier model out of `directory`: its provenance, then its files that will not be overwritten."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "provenance.json").unlink(missing_ok=True)
-    for name in [*model_file_names(path.name for path in directory.iterdir()), STEPS]:
+    available = [path.name for path in directory.iterdir()]
+    shards = [name for name in available if name.endswith(".safetensors")]
+    for name in {*model_file_names(available, shards), *shards}:
         if name not in names:
             (directory / name).unlink(missing_ok=True)
 

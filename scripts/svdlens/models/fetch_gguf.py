@@ -126,7 +126,7 @@ def publish(
     try:
         quantisation = convert_gguf(path, converted, model, architecture, where)
         padding_rows = check_model_directory(converted, model, architecture)
-        names = model_file_names(path.name for path in converted.iterdir())
+        names = model_file_names((path.name for path in converted.iterdir()), shards=())
         names += [STEPS] if (converted / STEPS).exists() else []
         withdraw(target, names)
         for name in names:

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from svdlens.errors import SvdlensError
 SINGLE = "model.safetensors"
 STEPS = "rounding_steps.safetensors"  # beside the weights of a quantised model (gguf_rounding.py)
 INDEX = "model.safetensors.index.json"
-SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+SHARD = re.compile(r'[^/\\:*?"<>|\x00-\x1f]+\.safetensors')  # no path, on any system
 
 FLOATS = ("F16", "F32", "F64", "BF16")
 READ_AT_ONCE = 1 << 22  # values; keeps memory small whatever the number of rows
@@ -77,24 +77,35 @@ def weight_paths(directory: Path, where: str) -> list[Path]:
     """
     if (directory / SINGLE).exists():
         return [directory / SINGLE]
+    return [directory / name for name in shard_names(directory, {path.name for path in directory.iterdir()}, where)]
+
+
+def shard_names(directory: Path, available: Collection[str], where: str) -> list[str]:
+    """The names of the shards, sorted, as the index in `directory` has them; none where there is no index.
+
+    They may be called anything that is a file's name. available: the names that there are. Raises SvdlensError for an
+    index that names no shards or anything else, and for a shard that is missing.
+    """
+    if INDEX not in available:
+        return []
     shards = read_json(directory / INDEX, where).get("weight_map")
     if not isinstance(shards, dict) or not shards:
         raise SvdlensError(f"{where}: {INDEX} has no weight_map. Fetch or copy it again.")
-    names = sorted({str(shard) for shard in shards.values()})
-    for name in names:
+    for name in shards.values():
         # Also keeps a name such as ../../secret.safetensors from leading out of the directory.
-        if not SHARD.fullmatch(name):
+        if not isinstance(name, str) or not SHARD.fullmatch(name) or name == STEPS:
             raise SvdlensError(
-                f"{where}: {INDEX} names the shard {name!r}; shards are called model-00001-of-00002.safetensors and so "
-                f"on. Save the model again with save_pretrained."
+                f"{where}: {INDEX} names the shard {name!r}; shards are files beside it, with plain names that end in "
+                f".safetensors. Save the model again with save_pretrained."
             )
-    missing = [name for name in names if not (directory / name).is_file()]
+    names = sorted(set(shards.values()))
+    missing = [name for name in names if name not in available]
     if missing:
         raise SvdlensError(
             f"{where}: {INDEX} names {len(names)} shards, but {', '.join(missing)} is missing. "
             f"Fetch or copy the missing shards too."
         )
-    return [directory / name for name in names]
+    return names
 
 
 def read_header(path: Path, where: str) -> list[StoredTensor]:
