@@ -25,6 +25,7 @@ from svdlens.spec.architectures import ARCHITECTURES, DEFAULT
 
 Result = TypeVar("Result")
 
+CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ANSWER_WITHIN = 5  # seconds for one address of the hub to answer
 WAITS = (1, 2)  # seconds before the second and the third attempt
@@ -51,14 +52,18 @@ def fetch_from_hub(
 
     `revision` is a commit, `architecture` what config.yaml says that the model is. Every file must have the checksum
     that the hub states for that commit and, if `expected_sha256` has it, the one pinned in config.yaml. An interrupted
-    transfer goes on where it stopped.
+    transfer goes on where it stopped. Under HF_HUB_OFFLINE the files of that commit are taken from the hub's cache.
     Raises SvdlensError, with nothing published, if the hub cannot be reached or refuses, or a check fails.
     """
     check_commit(revision, model)
-    use_network()
+    set_up_hub()
     from huggingface_hub.errors import HTTPError
 
     where = f"model {model!r} ({repo} at {revision})"
+    if is_offline():
+        origin = Origin("hub", repo, revision)
+        copy_model(cached_snapshot(repo, revision, where), target, expected_sha256, model, origin, architecture)
+        return
     partial = target.parent / ".partial" / model
     try:
         stated = list_files(repo, revision, model, where)
@@ -146,9 +151,8 @@ def check_commit(revision: str, model: str) -> None:
         )
 
 
-def use_network() -> None:
+def set_up_hub() -> None:
     """Set huggingface_hub up for this job. It reads these variables when it is first imported, which is here."""
-    os.environ["HF_HUB_OFFLINE"] = "0"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["HF_HUB_DISABLE_SYMLINKS"] = "1"
     os.environ["HF_HUB_DISABLE_XET"] = "1"
@@ -159,6 +163,74 @@ def use_network() -> None:
     logger = get_logger()
     logger.handlers.clear()
     logger.propagate = True
+
+
+def is_offline() -> bool:
+    """Whether the user has set HF_HUB_OFFLINE, or TRANSFORMERS_OFFLINE, which huggingface_hub takes for the same."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def cached_snapshot(repo: str, revision: str, where: str) -> Path:
+    """The directory with the files of a commit in the hub's cache, each held against its checksum.
+
+    Raises SvdlensError if it is not there, or a file is damaged.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        snapshot = Path(snapshot_download(repo, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError) as error:
+        raise not_cached(repo, revision, where) from error
+    for path in sorted(snapshot.iterdir()):
+        check_cached(path, where)
+    return snapshot
+
+
+def cached_file(repo: str, revision: str, file: str, where: str) -> Path:
+    """A file of a commit in the hub's cache, held against its checksum. Raises SvdlensError as cached_snapshot does."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        path = try_to_load_from_cache(repo, file, revision=revision)
+    except HFValidationError as error:
+        raise not_cached(repo, revision, where) from error
+    if not isinstance(path, str):
+        raise not_cached(repo, revision, where)
+    check_cached(Path(path), where)
+    return Path(path)
+
+
+def not_cached(repo: str, revision: str, where: str) -> SvdlensError:
+    from huggingface_hub import constants
+
+    return SvdlensError(
+        f"{where}: HF_HUB_OFFLINE is set, and the hub's cache {constants.HF_HUB_CACHE} does not have this. Unset "
+        f"HF_HUB_OFFLINE; or fill the cache where there is a network (`hf download {repo} --revision {revision}`), and "
+        f"set HF_HOME to where it is."
+    )
+
+
+def check_cached(path: Path, where: str) -> None:
+    """Raises SvdlensError if a file of the cache has not the checksum that the hub stated when it was downloaded.
+
+    The file that a snapshot links to is named by it: sha256 for files in the hub's large-file store, git's blob id for
+    the others. Without links, as on some disks, the cache does not know it.
+    """
+    stated = path.resolve().name
+    if not path.is_symlink() or not CHECKSUM.fullmatch(stated):
+        return
+    if not path.exists():
+        raise SvdlensError(f"{where}: {path.name} is missing from the hub's cache ({path}). Download it there again.")
+    actual = sha256_of(path) if len(stated) == 64 else git_blob_id(path)
+    if actual != stated:
+        raise SvdlensError(
+            f"{where}: {path.name} in the hub's cache ({path}) has the checksum {actual}, but the hub stated {stated}. "
+            f"Delete it there, and download it again."
+        )
 
 
 def list_files(repo: str, revision: str, model: str, where: str) -> dict[str, Any]:
@@ -351,9 +423,9 @@ def hub_address() -> str:
 def ways_out(model: str) -> str:
     """What to do without the hub, for messages."""
     return (
-        f"Without the hub there are two ways: in config.yaml, replace repo, revision and sha256 of models.{model} by "
-        f"`path:` with the directory of a local copy; or run `make sweep-bundled`, which uses the bundled models "
-        f"and needs no network."
+        f"Where the hub's cache has the model, set HF_HUB_OFFLINE=1. Else there are two ways without the hub: in "
+        f"config.yaml, replace repo, revision and sha256 of models.{model} by `path:` with the directory of a local "
+        f"copy; or run `make sweep-bundled`, which uses the bundled models and needs no network."
     )
 
 
