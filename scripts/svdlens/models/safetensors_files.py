@@ -167,6 +167,21 @@ def count_not_finite(tensor: StoredTensor) -> int:
     return count
 
 
+def same_values(first: StoredTensor, second: StoredTensor) -> bool:
+    """Whether two tensors, [n, m] with types of FLOATS, hold the same numbers."""
+    if first.shape != second.shape:
+        return False
+    framework = "pt" if "BF16" in (first.dtype, second.dtype) else "numpy"  # as in count_not_finite
+    rows_at_once = max(1, READ_AT_ONCE // math.prod(first.shape[1:]))
+    with safe_open(first.path, framework=framework) as one, safe_open(second.path, framework=framework) as other:
+        left, right = one.get_slice(first.name), other.get_slice(second.name)
+        for row in range(0, first.shape[0], rows_at_once):
+            rows = slice(row, min(row + rows_at_once, first.shape[0]))
+            if (left[rows] != right[rows]).any():
+                return False
+    return True
+
+
 def write_in_pieces(
     path: Path, shapes: Mapping[str, tuple[int, ...]], pieces_of: Callable[[str], Iterable[np.ndarray]]
 ) -> None:

@@ -14,7 +14,8 @@ from svdlens import SCHEMA_VERSION
 from svdlens.artefacts.atomic_files import atomic_path, copy_file, sha256_of, write_text
 from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.labels.published.answers import LAYERS, MATRICES, published_paths, read_answers
-from svdlens.models.fetch import ANSWER_WITHIN, is_offline, set_up_hub, try_again
+from svdlens.models.fetch import ANSWER_WITHIN, set_up_hub, try_again
+from svdlens.models.hub_cache import is_offline
 
 log = logging.getLogger(__name__)
 
