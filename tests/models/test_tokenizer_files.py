@@ -114,7 +114,7 @@ def unigram_with_normaliser(directory: Path) -> None:
 
 
 def byte_fallback_without_spaces(directory: Path) -> None:
-    pieces = ["<unk>", "fire", "<0x0A>", "<0x41>", "s"]
+    pieces = ["<unk>", "fire", "<0x0A>", "<0xE7>", "s"]
     tokenizer = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, [], byte_fallback=True))
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     write(directory, tokenizer=tokenizer.to_str(), tokenizer_config={"tokenizer_class": "PreTrainedTokenizerFast"})
