@@ -7,7 +7,8 @@
 
 import hashlib
 
-TOKENIZER_FILES = ["tokenizer.json", "vocab.json", "merges.txt", "token_counts.parquet"]
+TOKENIZER_FILES = ["tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "added_tokens.json"]
+TOKENIZER_FILES += ["tokenizer_config.json", "special_tokens_map.json", "config.json", "token_counts.parquet"]
 
 
 def tokenizer_paths():

@@ -15,4 +15,4 @@ def main(smk):
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # noqa: F821
+    run(main, snakemake, network=True)  # noqa: F821

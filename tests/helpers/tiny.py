@@ -80,9 +80,12 @@ def make_tiny(
     padding_rows: int = 0,
     dtype: str = "float32",
     seed: int = 0,
+    model_class_name: str | None = None,
     **config: object,
 ) -> Path:
     """Write a random model of any architecture, saved by transformers; return `directory`.
+
+    `model_class_name` is another class than that of TINY, with heads on top.
 
     The tokenizer is that of make_tiny_gpt2, with `vocabulary` tokens; the embedding has `padding_rows` more rows.
     `config` are further keys of config.json.
@@ -91,7 +94,7 @@ def make_tiny(
     import transformers
 
     name, sizes = TINY[architecture]
-    model_class = getattr(transformers, name)
+    model_class = getattr(transformers, model_class_name or name)
     numbers = {"num_hidden_layers": layers, "vocab_size": vocabulary + padding_rows, "pad_token_id": 0}
     model = model_class(model_class.config_class(**{**sizes, **numbers, **config}))
     generator = torch.Generator().manual_seed(seed)

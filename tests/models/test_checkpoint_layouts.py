@@ -9,7 +9,7 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svdlens.models.checkpoint_layouts import LAYOUTS, dimension, required_tensors
+from svdlens.models.checkpoint_layouts import LAYOUTS, dimension, dimension_keys, required_tensors
 from svdlens.models.checks import complete_config
 from svdlens.spec.architectures import ARCHITECTURES
 from tiny import TINY, make_tiny
@@ -93,7 +93,10 @@ def test_defaults_are_those_of_transformers(architecture: str, models: dict[str,
     config_class = getattr(transformers, ARCHITECTURES[architecture].model_class).config_class
     assert config_class.model_type == architecture
     full = json.loads((models[architecture] / "config.json").read_text())
-    for key, default in layout.defaults.items():
+    for key in set(dimension_keys(layout)) - set(layout.derived):
+        assert layout.defaults[key] == getattr(config_class(), key)
+    for key in set(layout.defaults) - set(dimension_keys(layout)) | set(layout.derived):
+        default = layout.defaults[key]
         without = {name: value for name, value in full.items() if name not in (key, "model_type")}
         theirs = getattr(config_class(**without), key, None)  # qwen2 takes a head_dim and has none
         assert theirs == default or (default is None and key in layout.derived)

@@ -13,8 +13,10 @@ from tokenizers import Tokenizer
 
 from fetch_model import main
 from svdlens.errors import SvdlensError
-from svdlens.models.checks import check_model_directory, model_file_names
-from tiny import make_tiny, make_tiny_gpt2
+from svdlens.models.checkpoint_layouts import LAYOUTS
+from svdlens.models.checks import check_model_directory, complete_config, model_file_names
+from svdlens.spec.architectures import ARCHITECTURES
+from tiny import END_OF_TEXT, make_tiny, make_tiny_gpt2
 
 
 def edit_config(**changes: object) -> Callable[[Path], None]:
@@ -85,6 +87,31 @@ def shard_outside(directory: Path) -> None:
     (directory / "model.safetensors.index.json").write_text('{"weight_map": {"wte.weight": "../secret.safetensors"}}')
 
 
+# None of these is a weights file of the directory itself.
+NO_SHARD = ("a/b.safetensors", "/tmp/b.safetensors", "..", "a\\b.safetensors", "c:b.safetensors", "pytorch_model.bin")
+NO_SHARD += ("rounding_steps.safetensors", "..\\b.safetensors", "b\n.safetensors", "")
+
+
+def shard_called(name: str) -> Callable[[Path], None]:
+    def rename(directory: Path) -> None:
+        split_into_shards(directory)
+        (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"wte.weight": name}}))
+
+    return rename
+
+
+def other_names_of_shards(directory: Path) -> None:
+    """And beside them weights in other forms, as some repositories have them."""
+    split_into_shards(directory)
+    index = (directory / "model.safetensors.index.json").read_text()
+    for number in (1, 2):
+        old, new = f"model-0000{number}-of-00002.safetensors", f"consolidated {number} of 2.é.safetensors"
+        (directory / old).rename(directory / new)
+        index = index.replace(old, new)
+    (directory / "model.safetensors.index.json").write_text(index, encoding="utf-8")
+    (directory / "model-00001-of-00001.safetensors").write_bytes(b"of another form")
+
+
 def tensor_twice(directory: Path) -> None:
     split_into_shards(directory)
     shutil.copy(directory / "model-00001-of-00002.safetensors", directory / "model-00002-of-00002.safetensors")
@@ -142,7 +169,8 @@ def add_token(directory: Path) -> None:
 def vocabulary_of(ids: Iterable[int]) -> Callable[[Path], None]:
     def write(directory: Path) -> None:
         (directory / "tokenizer.json").unlink()
-        (directory / "vocab.json").write_text(json.dumps({str(id): id for id in ids}))
+        tokens = {END_OF_TEXT if number == 0 else str(id): id for number, id in enumerate(ids)}
+        (directory / "vocab.json").write_text(json.dumps(tokens))
         (directory / "merges.txt").write_text("")
 
     return write
@@ -166,6 +194,14 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "git lfs pointer": (git_lfs_pointer, "Git LFS pointer", "git lfs pull"),
     "shard missing": (missing_shard, "model-00002-of-00002.safetensors is missing", "copy the missing shards"),
     "shard outside": (shard_outside, "'../secret.safetensors'", "save_pretrained"),
+    **{
+        f"shard called {name!r}": (shard_called(name), repr(name), "plain names that end in .safe") for name in NO_SHARD
+    },
+    "index of numbers": (
+        after(split_into_shards, overwrite("model.safetensors.index.json", '{"weight_map": {"wte.weight": 1}}')),
+        "names the shard 1",
+        "save_pretrained",
+    ),
     "tensor twice": (tensor_twice, "is there twice", "save_pretrained"),
     "config missing": (remove("config.json"), "config.json is missing", "Add the config.json"),
     "config not json": (overwrite("config.json", "{'n_embd': 1}"), "config.json is not JSON", "copy it again"),
@@ -254,13 +290,13 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "tokenizer too large": (add_token, "321 tokens", "W_U has 320 rows"),
     "tokenizer of another model": (many_rows, "320 tokens with ids up to 319", "cut W_U to its first 320 rows"),
     "a token without a row": (vocabulary_of([*range(319), 400]), "320 tokens with ids up to 400", "Use the tokenizer"),
-    "a negative id": (vocabulary_of([*range(319), -1]), "320 tokens", "Use the tokenizer"),
+    "a negative id": (vocabulary_of([*range(319), -1]), "-1 as the id of the token", "Use the tokenizer"),
     "an id that is no number": (
         after(vocabulary_of(range(320)), overwrite("vocab.json", '{"a": 0, "b": [1]}')),
         "vocab.json has [1] as the id of the token 'b', not a whole number",
         "Use the tokenizer",
     ),
-    "tokenizer empty": (vocabulary_of([]), "0 tokens with ids up to None", "Use the tokenizer"),
+    "tokenizer empty": (vocabulary_of([]), "vocab.json has no token", "Use the tokenizer"),
     "mixture of experts": (
         edit_config(model_type="mixtral", architectures=["MixtralForCausalLM"]),
         "model_type 'mixtral', a mixture of experts",
@@ -301,7 +337,16 @@ WRONG_LLAMA: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "no shared heads": (edit_config(num_key_value_heads=None), "'layers.0.self_attn.k_proj.weight' is [8", "[16, 16]"),
     "no heads": (edit_config(num_attention_heads=None), "num_attention_heads = None, not a whole number", FIX_CONFIG),
     "head_dim": (edit_config(head_dim=8), "'layers.0.self_attn.q_proj.weight' is [16", "_heads head_dim, hidden_s"),
-    "width and heads": (edit_config(hidden_size=18), "hidden_size = 18 and num_attention_heads = 4", FIX_CONFIG),
+    "width and heads": (
+        edit_config(hidden_size=18, head_dim=None),
+        "hidden_size = 18 and num_attention_heads = 4, but hidden_size must be a multiple of num_attention_heads. R",
+        FIX_CONFIG,
+    ),
+    "width and heads, and a head_dim": (
+        edit_config(hidden_size=1792, num_attention_heads=24, head_dim=128),
+        "hidden_size = 1792 and num_attention_heads = 24, but hidden_size must be a multiple",
+        "transformers refuses such a model, whatever its head_dim (here 128) is",
+    ),
     "untied without an unembedding": (
         edit_tensors(lambda t: t.pop("lm_head.weight")),
         "'lm_head.weight' is missing from the weights of a LlamaForCausalLM with num_hidden_layers = 2",
@@ -354,6 +399,53 @@ def test_keys_that_config_json_may_lack_are_filled_in_as_transformers_does(sound
     assert check_model_directory(directory, "mine", "llama") == 0
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("classes", [None, []])
+def test_architectures_may_be_missing(architecture: str, classes: object, sound_of_all: Path, tmp_path: Path) -> None:
+    directory = shutil.copytree(sound_of_all / architecture, tmp_path / "tiny")
+    edit_config(architectures=classes)(directory)
+    assert check_model_directory(directory, "mine", architecture) == 0
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "gemma"])
+def test_heads_need_not_fill_the_width_where_transformers_reads_that(architecture: str, tmp_path: Path) -> None:
+    directory = make_tiny(architecture, tmp_path / "tiny", hidden_size=18, head_dim=8)
+    assert check_model_directory(directory, "mine", architecture) == 0
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma2", "gpt_neox"])
+def test_heads_must_fill_the_width_where_transformers_refuses_else(architecture: str) -> None:
+    import transformers
+    from huggingface_hub.errors import StrictDataclassError
+
+    config = {"hidden_size": 18, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
+    with pytest.raises(SvdlensError, match="hidden_size = 18 and num_attention_heads = 4"):
+        complete_config(config, architecture, "test")
+    with pytest.raises(StrictDataclassError, match="attention heads"):
+        getattr(transformers, ARCHITECTURES[architecture].model_class).config_class(**config)
+
+
+def test_a_size_that_config_json_lacks_is_the_default(tmp_path: Path) -> None:
+    """The 12 layers and heads of GPT-2 small; a null is no default."""
+    directory = make_tiny_gpt2(tmp_path / "tiny", layers=12, width=24, heads=12, positions=1024)
+    config = json.loads((directory / "config.json").read_text())
+    for key in ("n_layer", "n_head", "n_positions", "n_inner"):
+        config.pop(key)
+    (directory / "config.json").write_text(json.dumps(config))
+    assert check_model_directory(directory, "mine") == 0
+    edit_config(n_head=None)(directory)
+    with pytest.raises(SvdlensError, match="n_head = None, not a whole number"):
+        check_model_directory(directory, "mine")
+
+
+@pytest.fixture(scope="module")
+def sound_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("all")
+    for architecture in ARCHITECTURES:
+        make_tiny(architecture, directory / architecture)
+    return directory
+
+
 def test_an_architecture_that_there_is_not_is_named(sound_llama: Path) -> None:
     with pytest.raises(SvdlensError, match=r"models\.mine\.architecture .* 'lama'.*Did you mean 'llama'\?"):
         check_model_directory(sound_llama, "mine", "lama")
@@ -390,6 +482,45 @@ def with_prefix_and_without_pooler(tensors: dict[str, np.ndarray]) -> None:
         tensors[f"bert.{name}"] = tensors.pop(name)
     for name in ("bert.pooler.dense.weight", "bert.pooler.dense.bias"):
         tensors.pop(name)
+
+
+def with_old_norms(tensors: dict[str, np.ndarray]) -> None:
+    """As in the files of 2018: gamma and beta."""
+    for name in list(tensors):
+        old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+        tensors[old] = tensors.pop(name)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES["bert"].classes)
+def test_an_encoder_may_have_heads_and_old_names_of_norms(name: str, tmp_path: Path) -> None:
+    directory = make_tiny("bert", tmp_path / "tiny", model_class_name=name)
+    assert json.loads((directory / "config.json").read_text())["architectures"] == [name]
+    edit_tensors(with_old_norms)(directory)
+    assert "LayerNorm.gamma" in " ".join(load_file(directory / "model.safetensors"))
+    assert check_model_directory(directory, "mine", "bert") == 0
+
+
+def test_every_tensor_of_a_head_is_known(tmp_path: Path) -> None:
+    """Old files have the decoder beside the embedding that it is tied to."""
+    directory = make_tiny("bert", tmp_path / "tiny", model_class_name="BertForPreTraining")
+    decoder = {"cls.predictions.decoder.weight": (320, 16), "cls.predictions.decoder.bias": (320,)}
+    edit_tensors(lambda t: t.update({name: np.ones(shape, dtype=np.float32) for name, shape in decoder.items()}))(
+        directory
+    )
+    names = {LAYOUTS["bert"].present_name(name) for name in load_file(directory / "model.safetensors")}
+    assert set(LAYOUTS["bert"].heads) <= names
+    assert check_model_directory(directory, "mine", "bert") == 0
+    edit_tensors(lambda t: t.update({"cls.predictions.bias": np.ones(3, dtype=np.float32)}))(directory)
+    with pytest.raises(SvdlensError, match=r"'cls\.predictions\.bias' is \[3\], but config\.json asks"):
+        check_model_directory(directory, "mine", "bert")
+
+
+def test_a_norm_under_both_names_is_refused(tmp_path: Path) -> None:
+    directory = make_tiny("bert", tmp_path / "tiny")
+    both = {"embeddings.LayerNorm.gamma": np.ones(16, dtype=np.float32)}
+    edit_tensors(lambda t: t.update(both))(directory)
+    with pytest.raises(SvdlensError, match=r"'embeddings\.LayerNorm\.weight' is there twice"):
+        check_model_directory(directory, "mine", "bert")
 
 
 def test_an_encoder_may_have_a_prefix_and_no_pooler(tmp_path: Path) -> None:
@@ -465,6 +596,18 @@ def test_an_earlier_model_leaves_nothing_behind(directory: Path, tmp_path: Path)
     assert "model-00002-of-00002.safetensors" in published
 
 
+def test_shards_with_other_names_are_published(directory: Path, tmp_path: Path) -> None:
+    other_names_of_shards(directory)
+    main(job(directory, tmp_path / "results"))
+    published = tmp_path / "results" / "models" / "mine"
+    weights = ["consolidated 1 of 2.é.safetensors", "consolidated 2 of 2.é.safetensors", "model.safetensors.index.json"]
+    assert sorted(path.name for path in published.iterdir() if "safetensors" in path.name) == weights
+    assert check_model_directory(published, "mine") == 0
+    # Of them nothing is left where another model takes their place.
+    main(job(make_tiny_gpt2(tmp_path / "other"), tmp_path / "results"))
+    assert [path.name for path in published.iterdir() if "safetensors" in path.name] == ["model.safetensors"]
+
+
 def with_prefix_and_masks(tensors: dict[str, np.ndarray]) -> None:
     for name in list(tensors):
         tensors[f"transformer.{name}"] = tensors.pop(name)
@@ -474,6 +617,7 @@ def with_prefix_and_masks(tensors: dict[str, np.ndarray]) -> None:
 
 SOUND: dict[str, Callable[[Path], object]] = {
     "shards": split_into_shards,
+    "shards with other names": other_names_of_shards,
     "prefix, masks and unembedding": edit_tensors(with_prefix_and_masks),
     "float16": as_type(np.float16),
     "float64": as_type(np.float64),
@@ -507,6 +651,9 @@ def test_only_weights_config_and_tokenizer_belong_to_a_model() -> None:
         "x.safetensors",
         "README.md",
     ]
-    common = ["config.json", "merges.txt", "tokenizer.json", "vocab.json"]
-    assert model_file_names([*common, *shards, *other]) == sorted([*common, *shards])
-    assert model_file_names([*common, *shards, *other, "model.safetensors"]) == sorted([*common, "model.safetensors"])
+    common = ["added_tokens.json", "config.json", "merges.txt", "tokenizer.json", "vocab.json"]
+    other += ["vocab.txt", "tokenizer.model"]  # tokenizer.json says the same
+    available = [*common, *shards, *other]
+    assert model_file_names(available, shards[:2]) == sorted([*common, *shards])
+    single = [*available, "model.safetensors"]
+    assert model_file_names(single, shards[:2]) == sorted([*common, "model.safetensors"])

@@ -30,6 +30,7 @@ from tiny import make_tiny, make_tiny_gpt2
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+Source = dict[str, Any] | None
 PIECE = 10 * 1024 * 1024  # what huggingface_hub writes at a time
 JOB = """
 import json, sys
@@ -39,7 +40,8 @@ from svdlens.runtime.script import run
 
 source, directory = json.loads(sys.argv[1]), sys.argv[2]
 output = Space(provenance=directory + "/models/tiny/provenance.json")
-run(main, Space(wildcards=Space(model="tiny"), params=Space(source=source), output=output, log=directory + "/log"))
+job = Space(wildcards=Space(model="tiny"), params=Space(source=source), output=output, log=directory + "/log")
+run(main, job, network=True)
 """
 
 
@@ -56,11 +58,13 @@ def large_hub(tmp_path: Path) -> Iterator[HubServer]:
         yield server
 
 
-def start(url: str, results: Path, source: dict[str, Any] | None = None, limit: int | None = None) -> subprocess.Popen:
+def start(
+    url: str, results: Path, source: dict[str, Any] | None = None, limit: int | None = None, offline: bool = False
+) -> subprocess.Popen:
     results.mkdir(exist_ok=True)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     environment |= {"PYTHONPATH": str(SCRIPTS), "HF_ENDPOINT": url, "HF_HOME": str(results / "home")}
-    environment |= {"HF_HUB_OFFLINE": "1", "NO_PROXY": "127.0.0.1"}
+    environment |= {"NO_PROXY": "127.0.0.1"} | ({"HF_HUB_OFFLINE": "1"} if offline else {})
     source = source or {"repo": "someone/tiny", "revision": COMMIT}
     return subprocess.Popen(
         [sys.executable, "-c", JOB, json.dumps(source), str(results)],
@@ -72,16 +76,20 @@ def start(url: str, results: Path, source: dict[str, Any] | None = None, limit: 
     )
 
 
-def fetch(url: str, results: Path, source: dict[str, Any] | None = None, limit: int | None = None) -> tuple[int, str]:
+def fetch(
+    url: str, results: Path, source: dict[str, Any] | None = None, limit: int | None = None, offline: bool = False
+) -> tuple[int, str]:
     """Exit status and everything that the job printed."""
-    process = start(url, results, source, limit)
+    process = start(url, results, source, limit, offline)
     printed, _ = process.communicate(timeout=60)
     return process.returncode, printed
 
 
-def refused(url: str, results: Path, source: dict[str, Any] | None = None, limit: int | None = None) -> str:
+def refused(
+    url: str, results: Path, source: dict[str, Any] | None = None, limit: int | None = None, offline: bool = False
+) -> str:
     """The one message of a job that failed as it should, leaving nothing published."""
-    status, printed = fetch(url, results, source, limit)
+    status, printed = fetch(url, results, source, limit, offline)
     assert status == 1
     assert "Traceback" not in printed
     assert not (results / "models" / "tiny").exists()
@@ -126,12 +134,13 @@ def test_shards_are_fetched_in_place_of_an_earlier_revision(hub: HubServer, tmp_
     earlier = tmp_path / "results" / "models" / ".partial" / "tiny" / "model.safetensors"
     earlier.parent.mkdir(parents=True)
     earlier.write_bytes(b"damaged")
-    shard = "model-00001-of-00001.safetensors"
+    shard = "consolidated-00001-of-00001.safetensors"
+    (hub.directory / "model-00001-of-00001.safetensors").write_bytes(b"another form, which the index does not name")
     (hub.directory / "model.safetensors").rename(hub.directory / shard)
     index = hub.directory / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"wte.weight": shard}}))
     assert fetch(hub.url, tmp_path / "results") == (0, "")
-    names = [shard, "config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"]
+    names = ["config.json", shard, "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"]
     assert_published(hub, tmp_path / "results", names)
 
 
@@ -318,6 +327,63 @@ def test_a_model_of_another_architecture_is_fetched_if_config_yaml_says_so(tmp_p
 
 
 # --- without a server
+
+
+def fill_cache(home: Path, files: Path, repo: str) -> Path:
+    """The cache of the hub as huggingface_hub lays it out, with the files of a directory; the commit's snapshot."""
+    place = home / "hub" / f"models--{repo.replace('/', '--')}"
+    snapshot = place / "snapshots" / COMMIT
+    for directory in (snapshot, place / "blobs"):
+        directory.mkdir(parents=True)
+    for file in files.iterdir():
+        content = file.read_bytes()
+        blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        if file.suffix in (".safetensors", ".gguf"):
+            blob = hashlib.sha256(content).hexdigest()
+        (place / "blobs" / blob).write_bytes(content)
+        (snapshot / file.name).symlink_to(Path("../../blobs") / blob)
+    return snapshot
+
+
+NOWHERE = "http://127.0.0.1:9"  # where nothing listens
+CACHED = {"repo": "someone/tiny", "revision": COMMIT}
+
+
+def test_offline_the_cached_commit_is_used(tmp_path: Path) -> None:
+    repository = make_tiny_gpt2(tmp_path / "repository")
+    (repository / "evil.py").write_text("raise SystemExit")
+    pins = {name: hashlib.sha256((repository / name).read_bytes()).hexdigest() for name in FILES[:2]}
+    fill_cache(tmp_path / "results" / "home", repository, CACHED["repo"])
+    assert fetch(NOWHERE, tmp_path / "results", CACHED | {"sha256": pins}, offline=True) == (0, "")
+    published = tmp_path / "results" / "models" / "tiny"
+    assert sorted(path.name for path in published.iterdir()) == sorted([*FILES, "provenance.json"])
+    assert not any(path.is_symlink() for path in published.iterdir())
+    provenance = json.loads((published / "provenance.json").read_text())
+    assert [provenance[key] for key in ("source", "repo", "revision")] == ["hub", "someone/tiny", COMMIT]
+    assert {name: provenance["files"][name]["sha256"] for name in pins} == pins
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_offline_a_damaged_file_of_the_cache_is_refused(name: str, tmp_path: Path) -> None:
+    snapshot = fill_cache(tmp_path / "results" / "home", make_tiny_gpt2(tmp_path / "repository"), CACHED["repo"])
+    path = snapshot / name
+    path.write_bytes(path.read_bytes().replace(b" ", b"\n", 1))
+    message = refused(NOWHERE, tmp_path / "results", offline=True)
+    assert f"{name} in the hub's cache ({path}) has the checksum " in message
+    assert "Delete it there, and download it again" in message
+
+
+def test_offline_a_wrong_pin_and_a_model_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    fill_cache(tmp_path / "results" / "home", make_tiny_gpt2(tmp_path / "repository"), CACHED["repo"])
+    wrong = CACHED | {"sha256": {"config.json": "0" * 64}}
+    status, printed = fetch(NOWHERE, tmp_path / "results", wrong, offline=True)
+    assert (status, f"pins {'0' * 64}" in printed) == (1, True)
+    other = CACHED | {"revision": "f" * 40}
+    message = refused(NOWHERE, tmp_path / "results", other, offline=True)
+    assert "HF_HUB_OFFLINE is set, and the hub's cache" in message
+    assert f"hf download someone/tiny --revision {'f' * 40}" in message
+    gguf = CACHED | {"file": "tiny.gguf", "architecture": "llama"}
+    assert "HF_HUB_OFFLINE is set, and the hub's cache" in refused(NOWHERE, tmp_path / "results", gguf, offline=True)
 
 
 def test_one_gguf_file_of_a_repository_is_fetched(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from safetensors.torch import save_file as save_torch_file
 
 from svdlens.errors import SvdlensError
 from svdlens.models import safetensors_files
+from svdlens.models.checkpoint_layouts import LAYOUTS
 from svdlens.models.safetensors_files import (
     StoredTensor,
     count_not_finite,
@@ -60,7 +61,7 @@ def test_a_header_that_lies_is_refused(case: str, tmp_path: Path) -> None:
     header, n_bytes, message = HOSTILE[case]
     write_file(tmp_path / "model.safetensors", header, bytes(n_bytes))
     with pytest.raises(SvdlensError) as error:
-        read_tensors(tmp_path, "", WHERE)
+        read_tensors(tmp_path, str, WHERE)
     assert str(error.value).startswith(f"{WHERE}: ")
     assert "model.safetensors" in str(error.value)
     assert message in str(error.value)
@@ -71,7 +72,7 @@ def test_a_header_that_lies_is_refused(case: str, tmp_path: Path) -> None:
 def test_a_header_of_another_length_than_the_file_says_is_refused(length: int, tmp_path: Path) -> None:
     write_file(tmp_path / "model.safetensors", f"{{{entry('a', 0, 8)}}}".encode(), bytes(8), length)
     with pytest.raises(SvdlensError, match=r"cut short or damaged.*Delete it, then fetch or copy it again"):
-        read_tensors(tmp_path, "", WHERE)
+        read_tensors(tmp_path, str, WHERE)
 
 
 def test_names_types_and_shapes_are_those_that_were_saved(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_names_types_and_shapes_are_those_that_were_saved(tmp_path: Path) -> Non
     }
     save_file(saved, tmp_path / "model.safetensors", {"format": "pt"})
     path = tmp_path / "model.safetensors"
-    assert list(read_tensors(tmp_path, "model.", WHERE).items()) == [
+    assert list(read_tensors(tmp_path, LAYOUTS["llama"].present_name, WHERE).items()) == [
         ("a", StoredTensor(path, "a", "I64", ())),
         ("b", StoredTensor(path, "model.b", "F16", (3, 2))),
         ("c", StoredTensor(path, "model.c", "F64", (0, 4))),
@@ -112,14 +113,14 @@ def test_every_value_that_is_not_finite_is_counted_in_pieces_of_any_size(
     save_torch_file({"before": torch.full((5,), float("nan")), "w": values.to(dtype)}, directory / "model.safetensors")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(safetensors_files, "READ_AT_ONCE", read_at_once)
-        assert count_not_finite(read_tensors(directory, "", WHERE)["w"]) == len(places)
+        assert count_not_finite(read_tensors(directory, str, WHERE)["w"]) == len(places)
 
 
 def test_the_largest_finite_numbers_are_finite(tmp_path: Path) -> None:
     types = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
     largest = {str(dtype): torch.tensor([torch.finfo(dtype).max], dtype=dtype) for dtype in types}
     save_torch_file(largest, tmp_path / "model.safetensors")
-    tensors = read_tensors(tmp_path, "", WHERE)
+    tensors = read_tensors(tmp_path, str, WHERE)
     assert [count_not_finite(tensor) for tensor in tensors.values()] == [0] * 4
 
 
@@ -127,7 +128,7 @@ def test_an_index_that_is_none_is_refused(tmp_path: Path) -> None:
     for content in ({}, {"weight_map": {}}, {"weight_map": ["model-00001-of-00001.safetensors"]}):
         (tmp_path / "model.safetensors.index.json").write_text(json.dumps(content))
         with pytest.raises(SvdlensError, match=r"index\.json has no weight_map\. Fetch or copy it again"):
-            read_tensors(tmp_path, "", WHERE)
+            read_tensors(tmp_path, str, WHERE)
 
 
 @given(seed=st.integers(0, 2**32), rows_at_once=st.integers(1, 7))
@@ -145,7 +146,7 @@ def test_a_file_written_in_pieces_is_read_as_one_written_whole(seed: int, rows_a
         write_in_pieces(path, shapes, pieces_of)
         for name, values in load_file(path).items():
             assert np.array_equal(values, np.concatenate(list(pieces_of(name))))
-        assert read_tensors(Path(directory), "", WHERE).keys() == tensors.keys()
+        assert read_tensors(Path(directory), str, WHERE).keys() == tensors.keys()
 
 
 def test_pieces_that_do_not_fill_a_tensor_write_no_file(tmp_path: Path) -> None:

@@ -95,16 +95,22 @@ def test_bytes_become_text_or_can_be_seen(raw: bytes, text: str, tmp_path: Path)
     assert read_vocabulary(tmp_path) == ["x", text]
 
 
-def test_special_tokens_are_kept_as_they_are_written(tmp_path: Path) -> None:
-    """Their characters are no bytes: 'Ġ' in a special token is that letter, and spaces and é are themselves."""
-    special = ("<|endoftext|>", "<Ġ>", "<a é>")
-    save_byte_level(tmp_path, ["x", "Ġx"], special)
-    assert read_vocabulary(tmp_path) == ["x", " x", *special]
+def test_special_tokens_are_what_the_library_decodes(tmp_path: Path) -> None:
+    """Where all their characters stand for bytes they are these bytes, else they are as they are written."""
+    save_byte_level(tmp_path, ["x", "Ġx"], ("<|endoftext|>", "<Ġ>", "<a é>"))
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    texts = read_vocabulary(tmp_path)
+    assert texts == ["x", " x", "<|endoftext|>", "< >", "<a é>"]
+    assert texts == [tokenizer.decode([id], skip_special_tokens=False) for id in range(5)]
 
 
-def test_vocab_json_alone_will_do(tmp_path: Path) -> None:
-    pieces = {"Ġx": 1, "a": 0, in_alphabet(b"\xe7\x81"): 2, END_OF_TEXT: 3}
-    (tmp_path / "vocab.json").write_text(json.dumps(pieces), encoding="utf-8")
+def save_parts(directory: Path, pieces: dict[str, int]) -> None:
+    (directory / "vocab.json").write_text(json.dumps(pieces), encoding="utf-8")
+    (directory / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+
+
+def test_vocab_json_and_merges_txt_alone_will_do(tmp_path: Path) -> None:
+    save_parts(tmp_path, {"Ġx": 1, "a": 0, in_alphabet(b"\xe7\x81"): 2, END_OF_TEXT: 3})
     assert read_vocabulary(tmp_path) == ["a", " x", "\\xe7\\x81", END_OF_TEXT]
 
 
@@ -116,8 +122,8 @@ def test_tokenizer_json_goes_before_vocab_json(tmp_path: Path) -> None:
 
 def test_ids_that_no_token_has_are_empty(tmp_path: Path) -> None:
     """Ids must stay in step with the columns of W_U."""
-    (tmp_path / "vocab.json").write_text(json.dumps({"a": 0, "b": 3}), encoding="utf-8")
-    assert read_vocabulary(tmp_path) == ["a", "", "", "b"]
+    save_parts(tmp_path, {END_OF_TEXT: 0, "b": 3})
+    assert read_vocabulary(tmp_path) == [END_OF_TEXT, "", "", "b"]
 
 
 def test_a_tokenizer_of_whole_words_is_decoded_by_itself(tmp_path: Path) -> None:
@@ -129,7 +135,7 @@ def test_a_tokenizer_of_whole_words_is_decoded_by_itself(tmp_path: Path) -> None
 def test_added_tokens_of_a_byte_level_tokenizer_keep_their_spaces(tmp_path: Path) -> None:
     """GPT-NeoX has runs of spaces and Qwen2 markers of turns among them."""
     tokenizer = tiny_tokenizer(300)
-    added = ["  ", " " * 24, "<|im_start|>", "\n\n", "<é>"]
+    added = ["  ", " " * 24, "<|im_start|>", "\n\n", "<火>"]
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text in added])
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     assert read_vocabulary(tmp_path)[300:] == added
@@ -223,7 +229,7 @@ def test_the_vocabulary_of_minilm() -> None:
 
 
 def test_no_tokenizer_is_an_error_that_names_the_files(tmp_path: Path) -> None:
-    with pytest.raises(SvdlensError, match=r"neither tokenizer\.json nor vocab\.json") as error:
+    with pytest.raises(SvdlensError, match=r"no tokenizer\.json, and neither vocab\.json") as error:
         read_vocabulary(tmp_path)
     assert str(error.value).startswith(str(tmp_path))
 
@@ -247,5 +253,6 @@ def test_the_vocabulary_of_gpt2(tmp_path: Path) -> None:
         assert texts[id].encode("utf-8").decode("unicode_escape").encode("latin-1") == raw[id]
     assert sum(text.startswith(" ") for text in texts) == sum(piece.startswith("Ġ") for piece in pieces.values())
 
-    shutil.copy(directory / "vocab.json", tmp_path)
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copy(directory / name, tmp_path)
     assert read_vocabulary(tmp_path) == texts

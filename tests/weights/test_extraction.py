@@ -1,11 +1,12 @@
 """Extraction takes the numbers of the checkpoint as they are, in TransformerLens' shapes, and nothing but weights."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from gguf_files import llama_cpp_metadata, llama_cpp_tensors, make_gguf, write_gguf
 from svdlens.models.gguf_conversion import convert_gguf
@@ -89,6 +90,41 @@ def test_the_file_of_gains_has_what_the_other_files_have(architecture: str, tmp_
     assert sorted(gains) == sorted(elsewhere)
     assert len(gains) == (0 if architecture == "bert" else 5)
     assert all(np.array_equal(gain, elsewhere[name]) for name, gain in gains.items())
+
+
+def test_heads_and_old_names_change_no_weight_of_an_encoder(tmp_path: Path) -> None:
+    """The bridge reads such files as it reads those of the encoder by itself."""
+    plain = make_tiny("bert", tmp_path / "plain")
+    other = make_tiny("bert", tmp_path / "other", model_class_name="BertForPreTraining", seed=1)
+    tensors = load_file(other / "model.safetensors")
+    encoder = {f"bert.{name}": tensor for name, tensor in load_file(plain / "model.safetensors").items()}
+    assert encoder.keys() < tensors.keys()
+    old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    tensors = {
+        next((name.replace(now, then) for now, then in old.items() if now in name), name): tensor
+        for name, tensor in {**tensors, **encoder}.items()
+    }
+    save_file(tensors, other / "model.safetensors", {"format": "pt"})
+    weights = []
+    for directory in (plain, other):
+        outputs = {group: tmp_path / f"{directory.name}-{group}.safetensors" for group in GROUPS}
+        extract_weights(directory, outputs)
+        weights.append({group: path.read_bytes() for group, path in outputs.items()})
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama", "bert"])
+def test_extraction_needs_no_architectures(architecture: str, tmp_path: Path) -> None:
+    directory = make_tiny(architecture, tmp_path / "tiny")
+    written = []
+    for turn in range(2):
+        outputs = {group: tmp_path / f"{turn}-{group}.safetensors" for group in GROUPS}
+        extract_weights(directory, outputs)
+        written.append([path.read_bytes() for path in outputs.values()])
+        config = json.loads((directory / "config.json").read_text())
+        config.pop("architectures", None)
+        (directory / "config.json").write_text(json.dumps(config))
+    assert written[0] == written[1]
 
 
 @pytest.mark.parametrize(

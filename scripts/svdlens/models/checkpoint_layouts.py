@@ -22,12 +22,16 @@ class CheckpointLayout:
 
     keys: the key of config.json for each of n_layer, d_model, n_heads, n_key_value_heads and d_vocab. Without
     n_key_value_heads each head has keys and values of its own.
-    defaults: values of keys that config.json may lack. derived: what null stands for in config.json, as a product or
-    a quotient ("hidden_size / num_attention_heads"). fixed: keys of which only this value can be read.
+    defaults: values of keys that config.json may lack, all that are used here. derived: what null stands for in
+    config.json, as a product or a quotient ("hidden_size / num_attention_heads"), which is rounded down. fixed: keys
+    of which only this value can be read. whole_heads: transformers refuses a d_model that is no multiple of n_heads,
+    whatever head_dim is.
 
     tensors: names and shapes in the safetensors files, without `prefix`, which may be there or not. layer_tensors:
     those of each layer, under "{layers}.0." and so on. biases: those of each layer that are there when this key of
-    config.json is true. optional: those that may be there. unembedding: W_U, absent where it is the embedding.
+    config.json is true. optional: those that may be there. heads: those that may be there and that other classes than
+    `model_class` have on top of the model, which are not read. unembedding: W_U, absent where it is the embedding.
+    old_endings: what names ended in when old versions saved them, and end in now.
     buffers: a regular expression for what old versions of transformers saved too and that is no weight.
     """
 
@@ -39,14 +43,36 @@ class CheckpointLayout:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     derived: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    whole_heads: bool = True
     biases: Mapping[str, Shapes] = field(default_factory=dict)
     optional: Shapes = field(default_factory=dict)
+    heads: Shapes = field(default_factory=dict)
     unembedding: Shapes = field(default_factory=dict)
+    old_endings: Mapping[str, str] = field(default_factory=dict)
     buffers: str = ""
+
+    def present_name(self, name: str) -> str:
+        """The name of a tensor in the files as it is today, without `prefix`."""
+        short = name.removeprefix(self.prefix)
+        for old, new in self.old_endings.items():
+            if short.endswith(old):
+                return short.removesuffix(old) + new
+        return short
 
     def is_buffer(self, name: str) -> bool:
         """Whether a tensor of this name, without `prefix`, is no weight."""
         return re.fullmatch(self.buffers, name) is not None
+
+
+def sizes(layers: int, width: int, heads: int, tokens: int, mlp: int) -> dict[str, int]:
+    """The sizes of a model under the names that all architectures but GPT-2 have for them."""
+    return {
+        "num_hidden_layers": layers,
+        "hidden_size": width,
+        "num_attention_heads": heads,
+        "vocab_size": tokens,
+        "intermediate_size": mlp,
+    }
 
 
 KEYS = {
@@ -81,7 +107,15 @@ GPT2 = CheckpointLayout(
         "mlp.c_proj.weight": ("n_inner", "n_embd"),
         "mlp.c_proj.bias": ("n_embd",),
     },
-    defaults={"n_inner": None, "tie_word_embeddings": True},
+    defaults={
+        "n_layer": 12,
+        "n_embd": 768,
+        "n_head": 12,
+        "vocab_size": 50257,
+        "n_positions": 1024,
+        "n_inner": None,
+        "tie_word_embeddings": True,
+    },
     derived={"n_inner": "4 n_embd"},
     unembedding={"lm_head.weight": ("vocab_size", "n_embd")},
     buffers=r"h\.\d+\.attn\.(bias|masked_bias)",
@@ -110,7 +144,11 @@ GPT_NEOX = CheckpointLayout(
         "mlp.dense_4h_to_h.weight": ("hidden_size", "intermediate_size"),
         "mlp.dense_4h_to_h.bias": ("hidden_size",),
     },
-    defaults={"attention_bias": True, "tie_word_embeddings": False},
+    defaults={
+        **sizes(layers=44, width=6144, heads=64, tokens=50432, mlp=24576),
+        "attention_bias": True,
+        "tie_word_embeddings": False,
+    },
     fixed={"attention_bias": True},  # TransformerLens splits the fused weights together with their biases
     unembedding={"embed_out.weight": ("vocab_size", "hidden_size")},
     buffers=r"layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)",
@@ -144,6 +182,7 @@ LLAMA = CheckpointLayout(
     tensors=DECODER_TENSORS,
     layer_tensors=DECODER_LAYER,
     defaults={
+        **sizes(layers=32, width=4096, heads=32, tokens=32000, mlp=11008),
         "num_key_value_heads": None,
         "head_dim": None,
         "attention_bias": False,
@@ -169,7 +208,13 @@ QWEN2 = CheckpointLayout(
     layers="layers",
     tensors=DECODER_TENSORS,
     layer_tensors={**DECODER_LAYER, **QUERY_KEY_VALUE_BIASES},
-    defaults={"num_key_value_heads": 32, "head_dim": None, "tie_word_embeddings": False},
+    defaults={
+        **sizes(layers=32, width=4096, heads=32, tokens=151936, mlp=22016),
+        "num_key_value_heads": 32,
+        "head_dim": None,
+        "tie_word_embeddings": False,
+    },
+    whole_heads=False,
     derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
     unembedding=DECODER_UNEMBEDDING,
     buffers=INVERSE_FREQUENCIES,
@@ -181,7 +226,14 @@ GEMMA = CheckpointLayout(
     layers="layers",
     tensors=DECODER_TENSORS,
     layer_tensors=DECODER_LAYER,
-    defaults={"num_key_value_heads": 16, "head_dim": 256, "attention_bias": False, "tie_word_embeddings": True},
+    defaults={
+        **sizes(layers=28, width=3072, heads=16, tokens=256000, mlp=24576),
+        "num_key_value_heads": 16,
+        "head_dim": 256,
+        "attention_bias": False,
+        "tie_word_embeddings": True,
+    },
+    whole_heads=False,
     biases={"attention_bias": ATTENTION_BIASES},
     unembedding=DECODER_UNEMBEDDING,
     buffers=INVERSE_FREQUENCIES,
@@ -197,7 +249,13 @@ GEMMA2 = CheckpointLayout(
         "pre_feedforward_layernorm.weight": ("hidden_size",),
         "post_feedforward_layernorm.weight": ("hidden_size",),
     },
-    defaults={"num_key_value_heads": 4, "head_dim": 256, "attention_bias": False, "tie_word_embeddings": True},
+    defaults={
+        **sizes(layers=26, width=2304, heads=8, tokens=256000, mlp=9216),
+        "num_key_value_heads": 4,
+        "head_dim": 256,
+        "attention_bias": False,
+        "tie_word_embeddings": True,
+    },
     biases={"attention_bias": ATTENTION_BIASES},
     unembedding=DECODER_UNEMBEDDING,
     buffers=INVERSE_FREQUENCIES,
@@ -236,6 +294,23 @@ BERT = CheckpointLayout(
         "pooler.dense.weight": ("hidden_size", "hidden_size"),
         "pooler.dense.bias": ("hidden_size",),
     },
+    defaults={
+        **sizes(layers=12, width=768, heads=12, tokens=30522, mlp=3072),
+        "max_position_embeddings": 512,
+        "type_vocab_size": 2,
+    },
+    heads={
+        "cls.predictions.bias": ("vocab_size",),
+        "cls.predictions.transform.dense.weight": ("hidden_size", "hidden_size"),
+        "cls.predictions.transform.dense.bias": ("hidden_size",),
+        "cls.predictions.transform.LayerNorm.weight": ("hidden_size",),
+        "cls.predictions.transform.LayerNorm.bias": ("hidden_size",),
+        "cls.predictions.decoder.weight": ("vocab_size", "hidden_size"),
+        "cls.predictions.decoder.bias": ("vocab_size",),
+        "cls.seq_relationship.weight": ("2", "hidden_size"),
+        "cls.seq_relationship.bias": ("2",),
+    },
+    old_endings={"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"},
     buffers=r"embeddings\.(position_ids|token_type_ids)",
 )
 

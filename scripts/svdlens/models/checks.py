@@ -10,24 +10,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.models.checkpoint_layouts import LAYOUTS, CheckpointLayout, dimension, dimension_keys, required_tensors
 from svdlens.models.safetensors_files import (
     FLOATS,
     INDEX,
-    SHARD,
     SINGLE,
     StoredTensor,
     count_not_finite,
     read_json,
     read_tensors,
 )
+from svdlens.models.tokenizer_files import load_tokenizer, tokenizer_files
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, find_architecture
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json")
 
 # Mixtures of experts by model_type (besides those with "moe" in it) and by the keys of config.json that count them.
 MIXTURES = ("mixtral", "gpt_oss", "deepseek_v2", "deepseek_v3", "dbrx", "jamba", "llama4", "llama4_text")
@@ -39,14 +36,15 @@ LARGEST_SIZE = 2**31 - 1  # of a number in config.json
 RESTORE = "Restore the config.json that was saved with these weights."
 
 
-def model_file_names(available: Iterable[str]) -> list[str]:
+def model_file_names(available: Iterable[str], shards: Iterable[str]) -> list[str]:
     """The files, of those available in a directory or repository, that belong to the model, sorted.
 
-    Weights are model.safetensors, or else the index and its shards; never a pickle, code or a file in a subfolder.
+    Weights are model.safetensors, or else the index and the shards that it names; never a pickle, code or a file in a
+    subfolder.
     """
     names = set(available)
-    weights = {SINGLE} & names or {name for name in names if name == INDEX or SHARD.fullmatch(name)}
-    return sorted(weights | (names & {"config.json", "token_counts.parquet", *TOKENIZER_FILES}))
+    weights = {SINGLE} & names or {INDEX, *shards} & names
+    return sorted(weights | (names & {"config.json", "token_counts.parquet"}) | tokenizer_files(names))
 
 
 def check_file_names(available: Iterable[str], where: str) -> None:
@@ -63,10 +61,11 @@ def check_file_names(available: Iterable[str], where: str) -> None:
         raise SvdlensError(f"{where}: {SINGLE} is missing. Weights are {SINGLE}, or {INDEX} and its shards; add them.")
     if "config.json" not in names:
         raise SvdlensError(f"{where}: config.json is missing. Add the config.json that was saved with the weights.")
-    if "tokenizer.json" not in names and not {"vocab.json", "merges.txt"} <= names:
+    if not tokenizer_files(names):
         raise SvdlensError(
-            f"{where}: tokenizer.json is missing, and so is the pair vocab.json and merges.txt. "
-            f"Add the tokenizer, for example with AutoTokenizer.from_pretrained(...).save_pretrained(...)."
+            f"{where}: tokenizer.json is missing, and so are the pair vocab.json and merges.txt, vocab.txt, and "
+            f"tokenizer.model. Add the tokenizer, for example with AutoTokenizer.from_pretrained(...)"
+            f".save_pretrained(...)."
         )
 
 
@@ -89,7 +88,7 @@ def check_model_directory(directory: Path, name: str, architecture: str = DEFAUL
     check_model_type(config, name, architecture, where)
     layout = LAYOUTS[architecture]
     config = complete_config(config, architecture, where)
-    tensors = read_tensors(directory, layout.prefix, where)
+    tensors = read_tensors(directory, layout.present_name, where)
     weights = {tensor_name: tensor for tensor_name, tensor in tensors.items() if not layout.is_buffer(tensor_name)}
     check_tensors(config, weights, architecture, where)
     padding_rows = check_tokenizer(directory, config[layout.keys["d_vocab"]], readouts[0], where)
@@ -128,9 +127,12 @@ def check_model_type(config: dict[str, Any], name: str, architecture: str, where
             f"{where}: config.json has a quantization_config ({method!r}), and quantised weights are not the numbers "
             f"that a model was trained to. Use the weights that are not quantised."
         )
-    if model_type not in ARCHITECTURES or classes != [ARCHITECTURES[model_type].model_class]:
+    # Without architectures, model_type and the tensors decide.
+    known = [[one] for one in ARCHITECTURES[model_type].classes] if model_type in ARCHITECTURES else []
+    if not known or (classes and classes not in known):
         supported = ", ".join(
-            f"model_type {name!r} with architectures [{entry.model_class!r}]" for name, entry in ARCHITECTURES.items()
+            f"model_type {name!r} with architectures {' or '.join(f'[{one!r}]' for one in entry.classes)}"
+            for name, entry in ARCHITECTURES.items()
         )
         raise SvdlensError(
             f"{where}: config.json has model_type {config.get('model_type')!r} with architectures {classes!r}, which "
@@ -164,7 +166,14 @@ def complete_config(config: dict[str, Any], architecture: str, where: str, fix: 
             raise SvdlensError(
                 f"{where}: config.json has {key} = {value!r}, not a whole number from 1 to {LARGEST_SIZE}. {fix}"
             )
-    check_multiple(config, layout.keys["d_model"], layout.keys["n_heads"], where, fix)
+    if layout.whole_heads:
+        if config.get("head_dim") is not None:
+            fix_heads = (
+                f"transformers refuses such a model, whatever its head_dim (here {config['head_dim']}) is. {fix}"
+            )
+        else:
+            fix_heads = fix
+        check_multiple(config, layout.keys["d_model"], layout.keys["n_heads"], where, fix_heads)
     config |= {key: dimension(layout.derived[key], config) for key in null}
     if "n_key_value_heads" in layout.keys:
         check_multiple(config, layout.keys["n_heads"], layout.keys["n_key_value_heads"], where, fix)
@@ -193,7 +202,7 @@ def check_tensors(config: dict[str, Any], tensors: dict[str, StoredTensor], arch
     untied = "tie_word_embeddings" in config and not config["tie_word_embeddings"]
     if untied or not tensors.keys().isdisjoint(layout.unembedding):
         expected |= layout.unembedding
-    expected |= {name: shape for name, shape in layout.optional.items() if name in tensors}
+    expected |= {name: shape for name, shape in {**layout.optional, **layout.heads}.items() if name in tensors}
     missing = sorted(expected.keys() - tensors.keys())
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -254,30 +263,15 @@ def check_tokenizer(directory: Path, rows: int, readout: str, where: str) -> int
 
     Raises SvdlensError unless each token has a row of its own. Some rows may be without a token.
     """
-    if (directory / "tokenizer.json").exists():
-        file = "tokenizer.json"
-        try:
-            ids = set(Tokenizer.from_file(str(directory / file)).get_vocab(with_added_tokens=True).values())
-        except Exception as error:  # the library raises plain Exception
-            raise SvdlensError(f"{where}: {file} is no tokenizer ({error}). Fetch or copy it again.") from error
-    else:
-        file = "vocab.json"
-        ids = set()
-        for token, number in read_json(directory / file, where).items():
-            if type(number) is not int:
-                raise SvdlensError(
-                    f"{where}: {file} has {number!r} as the id of the token {token!r}, not a whole number. "
-                    f"Use the tokenizer that was saved with these weights."
-                )
-            ids.add(number)
+    _, ids = load_tokenizer(directory, where)
     last = max(ids, default=-1)
     if min(ids, default=-1) < 0 or not 0 <= rows - 1 - last <= MOST_PADDING_ROWS:
         fix = "Use the tokenizer that was saved with these weights"
         if 0 <= last < rows:
             fix += f", or cut {readout} to its first {last + 1} rows (model.resize_token_embeddings) and save it again"
         raise SvdlensError(
-            f"{where}: {file} has {len(ids)} tokens with ids up to {last if ids else None}, but {readout} has {rows} "
-            f"rows; there must be a row for each token, and at most {MOST_PADDING_ROWS} rows more. {fix}."
+            f"{where}: the tokenizer has {len(ids)} tokens with ids up to {last if ids else None}, but {readout} has "
+            f"{rows} rows; there must be a row for each token, and at most {MOST_PADDING_ROWS} rows more. {fix}."
         )
     return rows - 1 - last
 
@@ -290,4 +284,24 @@ def check_finite(name: str, tensor: StoredTensor, where: str) -> None:
             f"{where}: {count} of the {math.prod(tensor.shape)} values of the tensor {name!r} in {tensor.path.name} "
             f"are NaN or infinite, and such a matrix has no singular values. Fetch or copy the file again, "
             f"or use another checkpoint."
+        )
+
+
+def check_pin_names(expected_sha256: dict[str, str], names: list[str], model: str, where: str) -> None:
+    """Raises SvdlensError if a checksum is pinned of what is no file of the model."""
+    for name in expected_sha256:
+        if name not in names:
+            raise SvdlensError(
+                f"{where}: models.{model}.sha256 has {name!r}, which is no file of this model "
+                f"({', '.join(names)}).{did_you_mean(name, names)} Correct or remove that line."
+            )
+
+
+def check_pin(name: str, actual: str, pinned: str, model: str, where: str) -> None:
+    """Raises SvdlensError if the `actual` sha256 of the file called `name` is not the one pinned in config.yaml."""
+    if actual != pinned.lower():
+        raise SvdlensError(
+            f"{where}: {name} has the sha256 {actual}, but models.{model}.sha256 pins {pinned}. The pin "
+            f"belongs to another file or revision, or the file was tampered with: check both, then correct "
+            f"models.{model}.sha256."
         )

@@ -3,8 +3,8 @@
 `model` is its name in config.yaml; `where` begins the messages of errors and says which model it is and whence.
 """
 
-import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -17,12 +17,22 @@ from typing import Any, NamedTuple, TypeVar
 
 from svdlens import SCHEMA_VERSION
 from svdlens.artefacts.atomic_files import copy_file, sha256_of, write_failure, write_text
-from svdlens.errors import SvdlensError, did_you_mean
+from svdlens.errors import SvdlensError
 from svdlens.models.byte_order_marks import without_marks
-from svdlens.models.checks import check_file_names, check_model_directory, model_file_names
+from svdlens.models.checks import (
+    check_file_names,
+    check_model_directory,
+    check_pin,
+    check_pin_names,
+    model_file_names,
+)
+from svdlens.models.decisions import decisions
+from svdlens.models.hub_cache import cached_snapshot, git_blob_id, is_offline
 from svdlens.models.python_packages import package_directory, package_version
-from svdlens.models.safetensors_files import STEPS
+from svdlens.models.safetensors_files import INDEX, SINGLE, shard_names
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -52,19 +62,24 @@ def fetch_from_hub(
 
     `revision` is a commit, `architecture` what config.yaml says that the model is. Every file must have the checksum
     that the hub states for that commit and, if `expected_sha256` has it, the one pinned in config.yaml. An interrupted
-    transfer goes on where it stopped.
+    transfer goes on where it stopped. Under HF_HUB_OFFLINE the files of that commit are taken from the hub's cache.
     Raises SvdlensError, with nothing published, if the hub cannot be reached or refuses, or a check fails.
     """
     check_commit(revision, model)
-    use_network()
+    set_up_hub()
     from huggingface_hub.errors import HTTPError
 
     where = f"model {model!r} ({repo} at {revision})"
+    if is_offline():
+        origin = Origin("hub", repo, revision)
+        copy_model(cached_snapshot(repo, revision, where), target, expected_sha256, model, origin, architecture)
+        return
     partial = target.parent / ".partial" / model
     try:
         stated = list_files(repo, revision, model, where)
         check_file_names(stated, where)
-        names = model_file_names(stated)
+        shards = download_shard_names(repo, revision, stated, partial, where)
+        names = model_file_names(stated, shards)
         check_pin_names(expected_sha256, names, model, where)
         for name in expected_sha256:
             if stated[name].lfs:
@@ -126,8 +141,9 @@ def copy_model(
     cannot be written.
     """
     padding_rows = check_model_directory(directory, model, architecture)
-    names = model_file_names(path.name for path in directory.iterdir())
     where = f"model {model!r} in {directory}"
+    available = {path.name for path in directory.iterdir()}
+    names = model_file_names(available, [] if SINGLE in available else shard_names(directory, available, where))
     check_pin_names(expected_sha256, names, model, where)
     for name, pinned in expected_sha256.items():
         check_pin(name, sha256_of(directory / name), pinned, model, where)
@@ -146,9 +162,8 @@ def check_commit(revision: str, model: str) -> None:
         )
 
 
-def use_network() -> None:
+def set_up_hub() -> None:
     """Set huggingface_hub up for this job. It reads these variables when it is first imported, which is here."""
-    os.environ["HF_HUB_OFFLINE"] = "0"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["HF_HUB_DISABLE_SYMLINKS"] = "1"
     os.environ["HF_HUB_DISABLE_XET"] = "1"
@@ -208,6 +223,18 @@ def try_again(call: Callable[[], Result]) -> Result:
     return call()
 
 
+def download_shard_names(repo: str, revision: str, stated: dict[str, Any], partial: Path, where: str) -> list[str]:
+    """The shards that the index of a repository names, which is downloaded into `partial`; none of a model without.
+
+    Raises as shard_names and download do.
+    """
+    if SINGLE in stated:
+        return []
+    partial.mkdir(parents=True, exist_ok=True)
+    download(repo, revision, stated[INDEX], partial, where)
+    return shard_names(partial, stated, where)
+
+
 def download(repo: str, revision: str, stated: Any, partial: Path, where: str) -> None:
     """Put the file that the hub states (a huggingface_hub RepoSibling) into `partial` and verify its checksum.
 
@@ -263,35 +290,6 @@ def checksum(path: Path, stated: Any) -> str:
     return sha256_of(path) if stated.lfs else git_blob_id(path)
 
 
-def git_blob_id(path: Path) -> str:
-    """The id under which git keeps a file of this content: a SHA-1, in hexadecimal digits."""
-    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def check_pin_names(expected_sha256: dict[str, str], names: list[str], model: str, where: str) -> None:
-    """Raises SvdlensError if a checksum is pinned of what is no file of the model."""
-    for name in expected_sha256:
-        if name not in names:
-            raise SvdlensError(
-                f"{where}: models.{model}.sha256 has {name!r}, which is no file of this model "
-                f"({', '.join(names)}).{did_you_mean(name, names)} Correct or remove that line."
-            )
-
-
-def check_pin(name: str, actual: str, pinned: str, model: str, where: str) -> None:
-    """Raises SvdlensError if the `actual` sha256 of the file called `name` is not the one pinned in config.yaml."""
-    if actual != pinned.lower():
-        raise SvdlensError(
-            f"{where}: {name} has the sha256 {actual}, but models.{model}.sha256 pins {pinned}. The pin "
-            f"belongs to another file or revision, or the file was tampered with: check both, then correct "
-            f"models.{model}.sha256."
-        )
-
-
 def what_failed(error: Exception, model: str) -> str:
     """A failure of the network, of the hub or of the disk in plain words, with what to do about it."""
     from huggingface_hub.errors import HfHubHTTPError, HTTPError, RemoteEntryNotFoundError, RevisionNotFoundError
@@ -337,9 +335,9 @@ def hub_address() -> str:
 def ways_out(model: str) -> str:
     """What to do without the hub, for messages."""
     return (
-        f"Without the hub there are two ways: in a second configuration file, give models.{model} a `path:` with the "
-        f"directory of a copy, which takes the place of the download; or run `make sweep-bundled`, which uses the "
-        f"bundled models and needs no network."
+        f"Where the hub's cache has the model, set HF_HUB_OFFLINE=1. Else there are two ways without the hub: in a "
+        f"second configuration file, give models.{model} a `path:` with the directory of a copy, which takes the place "
+        f"of the download; or run `make sweep-bundled`, which uses the bundled models and needs no network."
     )
 
 
@@ -360,7 +358,9 @@ def withdraw(directory: Path, names: list[str]) -> None:
     """Take an earlier model out of `directory`: its provenance, then its files that will not be overwritten."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "provenance.json").unlink(missing_ok=True)
-    for name in [*model_file_names(path.name for path in directory.iterdir()), STEPS]:
+    available = [path.name for path in directory.iterdir()]
+    shards = [name for name in available if name.endswith(".safetensors")]
+    for name in {*model_file_names(available, shards), *shards}:
         if name not in names:
             (directory / name).unlink(missing_ok=True)
 
@@ -376,14 +376,20 @@ def write_provenance(
 ) -> None:
     """provenance.json: where the model came from, what it is, and the sha256 of every file. Same model, same bytes.
 
+    What svdlens decided in reading it stands there and in the log.
+
     facts: what a source has to say beside that.
     """
+    decided = decisions(target, architecture)
+    for sentence in decided:
+        log.warning("model %r: %s", model, sentence)
     provenance = {
         "model": model,
         **origin._asdict(),
         "architecture": architecture,
         "rotary": ARCHITECTURES[architecture].rotary,
         "padding_rows": padding_rows,
+        "decisions": decided,
         "files": {name: {"sha256": sha256_of(target / name), "size": (target / name).stat().st_size} for name in names},
         **facts,
         "schema_version": SCHEMA_VERSION,

@@ -9,22 +9,21 @@ from pathlib import Path
 
 from svdlens.artefacts.atomic_files import sha256_of
 from svdlens.errors import SvdlensError, did_you_mean
-from svdlens.models.checks import check_model_directory, model_file_names
+from svdlens.models.checks import check_model_directory, check_pin, check_pin_names, model_file_names
 from svdlens.models.fetch import (
     Origin,
     check_commit,
-    check_pin,
-    check_pin_names,
     download,
     list_files,
     remove_empty,
     remove_partial,
-    use_network,
+    set_up_hub,
     what_failed,
     withdraw,
     write_provenance,
 )
 from svdlens.models.gguf_conversion import convert_gguf
+from svdlens.models.hub_cache import cached_file, is_offline
 from svdlens.models.safetensors_files import STEPS
 from svdlens.models.wheels import check_inside, download_wheel, extract_file
 
@@ -35,14 +34,20 @@ def fetch_gguf_from_hub(
     """Download the GGUF file called `file` of a commit, verify and convert it, and put the model into `target`.
 
     expected_sha256: {file: sha256} of config.yaml, or nothing. An interrupted transfer goes on where it stopped.
+    Under HF_HUB_OFFLINE the file is taken from the hub's cache.
     Raises SvdlensError, with nothing published, if the hub cannot be reached or refuses, or a check fails.
     """
     check_commit(revision, model)
     where = f"model {model!r} ({repo} at {revision}, {file})"
     check_inside(file, where)
-    use_network()
+    set_up_hub()
     from huggingface_hub.errors import HTTPError
 
+    origin = Origin("hub", repo, revision)
+    if is_offline():
+        cached = cached_file(repo, revision, file, where)
+        publish(cached, file, target, expected_sha256, model, architecture, origin, where)
+        return
     partial = target.parent / ".partial" / model
     try:
         stated = list_files(repo, revision, model, where)
@@ -56,7 +61,7 @@ def fetch_gguf_from_hub(
         download(repo, revision, stated[file], partial, where)
     except (HTTPError, OSError) as error:
         raise SvdlensError(f"{where}: {what_failed(error, model)}") from error
-    publish(partial / file, file, target, expected_sha256, model, architecture, Origin("hub", repo, revision), where)
+    publish(partial / file, file, target, expected_sha256, model, architecture, origin, where)
     remove_partial(partial)
 
 
@@ -126,7 +131,7 @@ def publish(
     try:
         quantisation = convert_gguf(path, converted, model, architecture, where)
         padding_rows = check_model_directory(converted, model, architecture)
-        names = model_file_names(path.name for path in converted.iterdir())
+        names = model_file_names((path.name for path in converted.iterdir()), shards=())
         names += [STEPS] if (converted / STEPS).exists() else []
         withdraw(target, names)
         for name in names:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from svdlens.errors import SvdlensError
-from svdlens.models.checkpoint_layouts import LAYOUTS, dimension, required_tensors
+from svdlens.models.checkpoint_layouts import LAYOUTS, dimension, dimension_keys, required_tensors
 from svdlens.models.checks import complete_config
 from svdlens.models.gguf_header import check_gguf
 from svdlens.models.gguf_rounding import has_steps, step_rows, steps_shape
@@ -117,8 +117,11 @@ def read_config(
             "attention_bias": "blk.0.attn_q.bias" in tensors,
             "mlp_bias": "blk.0.ffn_up.bias" in tensors,
         }
-    config = complete_config(config, architecture, f"{where}, as a directory", ANOTHER)
-    n_layers = config[LAYOUTS[architecture].keys["n_layer"]]
+    # The sizes that transformers would take for those that the file does not say are sizes of other models.
+    layout = LAYOUTS[architecture]
+    sizes = [key for key in dimension_keys(layout) if key not in (*layout.derived, "num_key_value_heads", "head_dim")]
+    config = complete_config(dict.fromkeys(sizes) | config, architecture, f"{where}, as a directory", ANOTHER)
+    n_layers = config[layout.keys["n_layer"]]
     if n_layers > len(tensors):
         raise SvdlensError(
             f"{where}: its {architecture}.block_count is {n_layers}, but it has only {len(tensors)} tensors. {ANOTHER}"

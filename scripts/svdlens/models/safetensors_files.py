@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from svdlens.errors import SvdlensError
 SINGLE = "model.safetensors"
 STEPS = "rounding_steps.safetensors"  # beside the weights of a quantised model (gguf_rounding.py)
 INDEX = "model.safetensors.index.json"
-SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+SHARD = re.compile(r'[^/\\:*?"<>|\x00-\x1f]+\.safetensors')  # no path, on any system
 
 FLOATS = ("F16", "F32", "F64", "BF16")
 READ_AT_ONCE = 1 << 22  # values; keeps memory small whatever the number of rows
@@ -52,15 +52,15 @@ def read_json(path: Path, where: str) -> dict[str, Any]:
     return content
 
 
-def read_tensors(directory: Path, prefix: str, where: str) -> dict[str, StoredTensor]:
-    """Every tensor of the model by its name without the leading `prefix`, in order of name.
+def read_tensors(directory: Path, name_of: Callable[[str], str], where: str) -> dict[str, StoredTensor]:
+    """Every tensor of the model by what `name_of` makes of its name in the files, in order of these names.
 
     Raises SvdlensError for a missing or damaged weights file and for two tensors of one name.
     """
     tensors: dict[str, StoredTensor] = {}
     for path in weight_paths(directory, where):
         for tensor in read_header(path, where):
-            short = tensor.name.removeprefix(prefix)
+            short = name_of(tensor.name)
             if short in tensors:
                 raise SvdlensError(
                     f"{where}: the tensor {short!r} is there twice ({tensors[short].path.name} and {path.name}). "
@@ -77,24 +77,35 @@ def weight_paths(directory: Path, where: str) -> list[Path]:
     """
     if (directory / SINGLE).exists():
         return [directory / SINGLE]
+    return [directory / name for name in shard_names(directory, {path.name for path in directory.iterdir()}, where)]
+
+
+def shard_names(directory: Path, available: Collection[str], where: str) -> list[str]:
+    """The names of the shards, sorted, as the index in `directory` has them; none where there is no index.
+
+    They may be called anything that is a file's name. available: the names that there are. Raises SvdlensError for an
+    index that names no shards or anything else, and for a shard that is missing.
+    """
+    if INDEX not in available:
+        return []
     shards = read_json(directory / INDEX, where).get("weight_map")
     if not isinstance(shards, dict) or not shards:
         raise SvdlensError(f"{where}: {INDEX} has no weight_map. Fetch or copy it again.")
-    names = sorted({str(shard) for shard in shards.values()})
-    for name in names:
+    for name in shards.values():
         # Also keeps a name such as ../../secret.safetensors from leading out of the directory.
-        if not SHARD.fullmatch(name):
+        if not isinstance(name, str) or not SHARD.fullmatch(name) or name == STEPS:
             raise SvdlensError(
-                f"{where}: {INDEX} names the shard {name!r}; shards are called model-00001-of-00002.safetensors and so "
-                f"on. Save the model again with save_pretrained."
+                f"{where}: {INDEX} names the shard {name!r}; shards are files beside it, with plain names that end in "
+                f".safetensors. Save the model again with save_pretrained."
             )
-    missing = [name for name in names if not (directory / name).is_file()]
+    names = sorted(set(shards.values()))
+    missing = [name for name in names if name not in available]
     if missing:
         raise SvdlensError(
             f"{where}: {INDEX} names {len(names)} shards, but {', '.join(missing)} is missing. "
             f"Fetch or copy the missing shards too."
         )
-    return [directory / name for name in names]
+    return names
 
 
 def read_header(path: Path, where: str) -> list[StoredTensor]:
@@ -154,6 +165,21 @@ def count_not_finite(tensor: StoredTensor) -> int:
             finite = np.isfinite(piece) if framework == "numpy" else piece.isfinite()
             count += int((~finite).sum())
     return count
+
+
+def same_values(first: StoredTensor, second: StoredTensor) -> bool:
+    """Whether two tensors, [n, m] with types of FLOATS, hold the same numbers."""
+    if first.shape != second.shape:
+        return False
+    framework = "pt" if "BF16" in (first.dtype, second.dtype) else "numpy"  # as in count_not_finite
+    rows_at_once = max(1, READ_AT_ONCE // math.prod(first.shape[1:]))
+    with safe_open(first.path, framework=framework) as one, safe_open(second.path, framework=framework) as other:
+        left, right = one.get_slice(first.name), other.get_slice(second.name)
+        for row in range(0, first.shape[0], rows_at_once):
+            rows = slice(row, min(row + rows_at_once, first.shape[0]))
+            if (left[rows] != right[rows]).any():
+                return False
+    return True
 
 
 def write_in_pieces(

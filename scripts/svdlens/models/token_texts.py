@@ -1,15 +1,13 @@
 """The text of every token of a model."""
 
-import json
 import re
 from pathlib import Path
+from typing import Any
 
-from tokenizers import Tokenizer
+from svdlens.models.tokenizer_files import load_tokenizer
 
-from svdlens.errors import SvdlensError
-
-METASPACE = "▁"  # how tokenizers after SentencePiece (Kudo & Richardson 2018) write a space
-BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")  # and how they write the bytes of what no piece has
+# How tokenizers after SentencePiece (Kudo & Richardson 2018) write the bytes of what no piece has.
+BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
 def byte_alphabet() -> dict[str, int]:
@@ -23,54 +21,43 @@ ALPHABET = byte_alphabet()
 
 
 def read_vocabulary(directory: Path) -> list[str]:
-    """The text of each token id, decoded alone: leading space kept, bytes that are no UTF-8 as \\xNN.
+    """The text of each token id, as transformers decodes it after another token: with its leading space.
 
-    Continuations of a word keep the ## that WordPiece writes before them; its other tokens begin words, though no
-    space is part of them. An id without a token is "". Takes tokenizer.json, else vocab.json of a byte-level
-    tokenizer. Raises SvdlensError when there is neither.
+    Two things are not lost, as they are in decoding: bytes that are no UTF-8 are \\xNN, and continuations of a word
+    keep the ## that WordPiece writes before them; its other tokens begin words, though no space is part of them. An id
+    without a token is "". Raises SvdlensError when there is no tokenizer.
     """
-    if (directory / "tokenizer.json").exists():
-        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
-        pieces = {id: piece for piece, id in tokenizer.get_vocab().items()}
-        state = json.loads(tokenizer.to_str())
-        added = {entry["id"] for entry in state["added_tokens"]}
-        decoder = json.dumps(state["decoder"], ensure_ascii=False)
-        if "ByteLevel" in decoder:
-            texts = {id: piece if id in added else byte_level_text(piece) for id, piece in pieces.items()}
-        elif METASPACE in decoder:
-            texts = {id: metaspace_text(piece) for id, piece in pieces.items()}
-        elif "WordPiece" in decoder:
-            texts = pieces
-        else:
-            texts = {
-                id: piece if id in added else tokenizer.decode([id], skip_special_tokens=False)
-                for id, piece in pieces.items()
-            }
-    elif (directory / "vocab.json").exists():
-        pieces = {id: piece for piece, id in json.loads((directory / "vocab.json").read_text("utf-8")).items()}
-        texts = {id: byte_level_text(piece) for id, piece in pieces.items()}
-    else:
-        raise SvdlensError(f"{directory} has neither tokenizer.json nor vocab.json; put the model's tokenizer there.")
-    return [texts.get(id, "") for id in range(max(texts) + 1)]
+    tokenizer, ids = load_tokenizer(directory, str(directory))
+    decoder = tokenizer.decoder
+    described = decoder.__getstate__().decode("utf-8") if decoder else ""  # as tokenizer.json has it
+    texts = [""] * (max(ids) + 1)
+    for id in ids:
+        # Not get_vocab: tokens that were added to a normalised vocabulary are decoded as they are normalised.
+        texts[id] = token_text(str(tokenizer.id_to_token(id)), decoder, described)
+    return texts
+
+
+def token_text(piece: str, decoder: Any, described: str) -> str:
+    """The text of a token. decoder: of the library tokenizers, or None; described: its JSON."""
+    if "ByteLevel" in described:
+        return byte_level_text(piece)
+    byte = BYTE_PIECE.fullmatch(piece) if "ByteFallback" in described else None
+    if byte:
+        return visible(bytes.fromhex(byte[1]))
+    if decoder is None or "WordPiece" in described:
+        return piece
+    # As it stands in a text: what comes first in one loses its space.
+    return str(decoder.decode(["x", piece])).removeprefix("x")
 
 
 def byte_level_text(piece: str) -> str:
-    """The text of a token as a byte-level tokenizer writes it.
+    """The text of a token as a byte-level tokenizer writes it; as it is written where a character stands for no byte.
 
-    Special tokens have characters that stand for no byte, and are as they are written.
+    Added tokens are read alike, as transformers does: most have a character, such as a space, that stands for no byte.
     """
     if all(character in ALPHABET for character in piece):
         return visible(bytes(ALPHABET[character] for character in piece))
     return piece
-
-
-def metaspace_text(piece: str) -> str:
-    """The text of a token as a tokenizer after SentencePiece writes it.
-
-    The library's own decoding of a single piece would drop its leading space.
-    """
-    byte = BYTE_PIECE.fullmatch(piece)
-    return visible(bytes.fromhex(byte[1])) if byte else piece.replace(METASPACE, " ")
 
 
 def visible(raw: bytes) -> str:

@@ -13,18 +13,20 @@ from svdlens.artefacts.atomic_files import write_failure
 from svdlens.errors import SvdlensError
 
 
-def run(main: Callable[[Any], None], smk: Any, *, pandas: bool = True) -> None:
+def run(main: Callable[[Any], None], smk: Any, *, pandas: bool = True, network: bool = False) -> None:
     """Run `main(smk)` as a job of the workflow. `smk` has the attributes of Snakemake's script object.
 
     `pandas`: whether the job uses it. pyarrow imports it before it makes its first array, and in many a job that takes
     longer than all the rest.
 
+    `network`: whether the job may use it, where HF_HUB_OFFLINE of the user allows that.
+
     What the libraries log goes to smk.log. A SvdlensError becomes one message on the terminal and in the log and
     exit status 1, and so does an input file that is damaged; anything else is a defect of svdlens and keeps its
     traceback.
     """
-    # Only the fetch rules may touch the network, and they lift this themselves.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if not network:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Bars of the libraries flash up for milliseconds; ours are shown where there is something to wait for.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

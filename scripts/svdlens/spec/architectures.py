@@ -24,7 +24,8 @@ DEFAULT = "gpt2"  # of a model that names no architecture
 class Architecture:
     """What svdlens knows of one model_type.
 
-    model_class: the class of transformers, the one entry of `architectures` in config.json.
+    model_class: the class of transformers, the one entry of `architectures` in config.json, if it has any.
+    other_classes: those that may stand there, too: the same model with heads on top, which are not read.
     switches: those of a Setting that such a model has. readouts: how directions can be read.
     gated: its MLPs have a gate, W_gate.
     rotary: positions enter as rotations of queries and keys, so W_Q W_K^T is their product at relative position 0.
@@ -38,7 +39,13 @@ class Architecture:
     gated: bool = False
     rotary: bool = False
     pre_norm: bool = True
+    other_classes: tuple[str, ...] = ()
     gain_offset: float = 0.0
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of transformers whose files can be read."""
+        return (self.model_class, *self.other_classes)
 
     @property
     def matrices(self) -> tuple[str, ...]:
@@ -70,6 +77,7 @@ ARCHITECTURES = {
         switches=(),
         readouts=tuple(name for name, readout in READOUTS.items() if readout.weights == "W_E"),
         pre_norm=False,
+        other_classes=("BertForMaskedLM", "BertForPreTraining", "BertForNextSentencePrediction", "BertLMHeadModel"),
     ),
 }
 

@@ -14,7 +14,8 @@ from svdlens import SCHEMA_VERSION
 from svdlens.artefacts.atomic_files import atomic_path, copy_file, sha256_of, write_text
 from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.labels.published.answers import LAYERS, MATRICES, published_paths, read_answers
-from svdlens.models.fetch import ANSWER_WITHIN, try_again, use_network
+from svdlens.models.fetch import ANSWER_WITHIN, set_up_hub, try_again
+from svdlens.models.hub_cache import is_offline
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,12 @@ def find_file(directory: Path, path: str, model: str) -> Path:
 
 def download(url: str, target: Path) -> None:
     """Download one file, whole or not at all. Raises SvdlensError if that fails three times, or cannot but fail."""
-    use_network()
+    set_up_hub()
+    if is_offline():
+        raise SvdlensError(
+            f"published answers are downloaded ({url}), but HF_HUB_OFFLINE is set. Unset it, or name a directory with "
+            f"them as labellers.published.path."
+        )
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
     from huggingface_hub.utils import get_session, hf_raise_for_status
 
