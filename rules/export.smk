@@ -1,6 +1,6 @@
 # Directions for other tools, on request: `snakemake results/exports/{model}/{setting}/{matrix}_L{layer}[_H{head}]_{side}.json`.
 #
-# needs   results/svd/... or results/varimax/..., results/tokens/..., results/labels/...
+# needs   results/svd/... or results/varimax/..., results/tokens/..., results/labels/..., results/models/{model}
 # makes   a VectorSet of SAEDashboard (.json), and a table for spreadsheets (.csv), of the leading directions of one matrix on
 #         one side, both signs
 
@@ -31,6 +31,7 @@ rule export_directions:
         vectors=export_vectors,
         tokens=paths.TOKENS,
         labels=export_labels,
+        provenance=paths.PROVENANCE,
     output:
         json="results/exports/{model}/{setting}/{matrix}_{where}_{side}.json",
         csv="results/exports/{model}/{setting}/{matrix}_{where}_{side}.csv",
@@ -50,6 +51,8 @@ rule export_directions:
         layer=export_layer,
         head=export_head,
         directions=config["exports"]["directions"],
+        switches=setting_switches,
+        basis=SWEEP.basis,
         code=code_hash("export_directions"),
     script:
         "../scripts/export_directions.py"

@@ -100,7 +100,7 @@ svdlens.lists = (function () {
    */
   function nameOf(label) {
     if (!label || label.status === "absent") return element("span", { class: "muted" }, "not labelled");
-    if (label.status !== "ok") return element("span", { class: "muted" }, label.status);
+    if (label.status !== "ok") return element("span", { class: "muted" }, label.status.replace("_", " "));
     if (!label.name) return element("span", { class: "muted" }, "\u2013");
     const kind = label.kind === "none" ? null : element("span", { class: `kind ${label.kind}` }, label.kind);
     return element("span", { class: label.interpretable === false ? "said not" : "said" }, text.name(label.name), kind ? " " : null, kind);

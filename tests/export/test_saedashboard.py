@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from svdlens.errors import SvdlensError
 from svdlens.export.saedashboard import FORMULA, cell, choose_rows, plain, spreadsheet, to_json, vector_set
+from svdlens.spec.settings import Setting
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "resources/vector_set.schema.json").read_text(encoding="utf-8"))
 HOSTILE = [
@@ -53,9 +54,9 @@ def tables(heads: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
                                 "scores": -np.sort(rng.random(5)),
                             }
                             keys = {"layer": layer, "head": head, "index": index, "side": side, "sign": sign}
-                            rows.append({"matrix": "ov", **keys, "readout": readout, **tokens})
+                            rows.append({"matrix": "ov", **keys, "readout": readout, "null_space": False, **tokens})
     frame = pd.DataFrame(rows).astype({"head": "float"})
-    labels = frame.drop(columns=["token_ids", "tokens", "scores"]).assign(
+    labels = frame.drop(columns=["token_ids", "tokens", "scores", "null_space"]).assign(
         label=[HOSTILE[row % len(HOSTILE)] if row % 3 else None for row in range(len(frame))],
         kind="semantic",
         score=rng.random(len(frame)),
@@ -94,7 +95,9 @@ def test_a_matrix_that_is_not_there_is_named():
 def test_a_vector_set_is_what_the_schema_says_and_has_the_vectors_at_their_signs():
     rows = choose_rows(*tables(True), 0, 0, "read", DIRECTIONS)
     vectors = np.linalg.qr(np.random.default_rng(1).standard_normal((WIDTH, DIRECTIONS)))[0].T
-    made = vector_set(rows, vectors, model="gpt2-small", matrix="ov", side="read", layer=0, head=0)
+    facts = {"model": "gpt2-small", "revision": None, "setting": "raw", "basis": "svd"}
+    place = {"matrix": "ov", "side": "read", "layer": 0, "head": 0}
+    made = vector_set(rows, vectors, model="openai-community/gpt2", setting=Setting(), facts=facts, **place)
     read = json.loads(to_json(made))
     jsonschema.validate(read, SCHEMA)
     loaded = np.array(read["vectors"])
@@ -103,7 +106,19 @@ def test_a_vector_set_is_what_the_schema_says_and_has_the_vectors_at_their_signs
     assert np.allclose(loaded[::2], vectors, atol=1e-7)
     assert np.array_equal(loaded[::2], -loaded[1::2])
     assert len(set(read["config"]["vector_names"])) == len(loaded)
-    assert read["config"]["hook_name"] == "blocks.0.ln1.hook_normalized"
+    assert read["config"]["model_name"] == "openai-community/gpt2"
+    assert read["svdlens"] == {**facts, **place, "switches": []}
+
+
+def test_null_space_is_named_as_such_in_exports():
+    rows = choose_rows(*tables(True), 0, 0, "read", DIRECTIONS)
+    rows["null_space"] = rows["index"] == 2
+    facts = {"model": "m", "revision": None, "setting": "raw", "basis": "svd"}
+    place = {"matrix": "ov", "side": "read", "layer": 0, "head": 0}
+    made = vector_set(rows, np.eye(WIDTH)[:3], model="m", setting=Setting(), facts=facts, **place)
+    assert [name.endswith(": null space") for name in made["config"]["vector_names"]] == [False] * 4 + [True] * 2
+    read = list(csv.DictReader(io.StringIO(spreadsheet(rows, {}, None).removeprefix("\ufeff"), newline="")))
+    assert [row["null_space"] for row in read] == ["no"] * 4 + ["yes"] * 2
 
 
 def test_not_a_number_is_never_written():
