@@ -1,12 +1,12 @@
 """Rule export_directions: directions of one matrix on one side for SAEDashboard, and for a spreadsheet."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 from safetensors import safe_open
 
 from svdlens.artefacts.atomic_files import write_text
+from svdlens.artefacts.provenance import model_on_hub
 from svdlens.export.saedashboard import choose_rows, spreadsheet, to_json, vector_set
 from svdlens.runtime.script import run
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
@@ -24,12 +24,11 @@ def main(smk):
         # Only singular vectors have a singular value each.
         values = file.get_slice("values")[place] if "values" in file.keys() else None  # noqa: SIM118
     chosen = {"matrix": matrix, "side": side, "layer": layer, "head": head}
-    provenance = json.loads(Path(smk.input.provenance).read_text("utf-8"))
-    known_as = provenance["repo"] if provenance["source"] == "hub" else model
-    facts = {"model": model, "revision": provenance["revision"], "setting": setting, "basis": smk.params.basis}
+    known_as, revision = model_on_hub(Path(smk.input.provenance))
+    facts = {"model": model, "revision": revision, "setting": setting, "basis": smk.params.basis}
     switches = setting_from_names(setting, smk.params.switches)
-    vectors_of = vector_set(rows, vectors, model=known_as, setting=switches, facts=facts, **chosen)
-    write_text(Path(smk.output.json), to_json(vectors_of))
+    exported = vector_set(rows, vectors, model=known_as or model, setting=switches, facts=facts, **chosen)
+    write_text(Path(smk.output.json), to_json(exported))
     write_text(Path(smk.output.csv), spreadsheet(rows, {"model": model, "setting": setting, **chosen}, values))
 
 

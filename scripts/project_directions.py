@@ -15,7 +15,6 @@ from svdlens.runtime.compute import device_for
 from svdlens.runtime.script import run
 from svdlens.spec.controls import BASES, VARIMAX
 from svdlens.spec.settings import LIST_SWITCHES, Setting
-from svdlens.svd.spectrum import null_space
 from svdlens.weights.weight_files import WeightFile
 
 
@@ -35,8 +34,7 @@ def main(smk):
         for basis, arrays in bases.items()
     }
     texts = read_token_texts(Path(smk.input.tokens))
-    reading = Reading(matrix, null_space(svd["values"].numpy()), readouts, texts, params.tokens, smk.threads)
-
+    reading = Reading(matrix, svd["values"].numpy(), readouts, texts, params.tokens, smk.threads)
     random = bases[VARIMAX]["random"] if VARIMAX in bases else None
     columns = project_directions(vectors, params.basis, params.controls, reading, params.seed, random)
     facts = table_facts(smk.input.provenance, matrix, setting=sorted(switches), basis=params.basis, code=params.code)

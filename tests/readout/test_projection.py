@@ -162,7 +162,7 @@ def project_by_itself(results: Path, matrix: str, setting: Setting, readouts: li
     vectors = {name: residual_vectors(svd, matrix, name, without, gains) for name in readouts}
     matrices = {name: ReadoutMatrix(readout_matrix(unembed, without, name)) for name in readouts}
     texts = read_token_texts(results / "tokens.parquet")
-    reading = Reading(matrix, np.zeros(svd["values"].shape, bool), matrices, texts, K, 1)
+    reading = Reading(matrix, svd["values"].numpy(), matrices, texts, K, 1)
     columns = pa.table(project_directions({"svd": vectors}, "svd", dict.fromkeys(DRAWN, N_RANDOM), reading, SEED))
     rows = {"tokens": pa.compute.field("control").is_null()}
     rows |= {control: pa.compute.field("control") == control for control in DRAWN}

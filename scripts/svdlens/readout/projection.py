@@ -20,6 +20,7 @@ from svdlens.spec.controls import RANDOM_UNIT, RANDOM_VARIMAX, ROTATED, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import Setting
+from svdlens.svd.spectrum import null_space
 
 Vectors = dict[str, Float[Tensor, "matrices k d_model"]]
 """The singular vectors on each side in the residual stream, one matrix after the other."""
@@ -50,11 +51,11 @@ def residual_vectors(
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read, and how: one kind of `matrix`, of whose values in the SVD file `null_space` says which are null
-    space; through each of `readouts` the best `k` tokens, whose `texts` are by id; on so many `threads`."""
+    """What is read, and how: one kind of `matrix`, with its singular `values` in the SVD file; through each of
+    `readouts` the best `k` tokens, whose `texts` are by id; on so many `threads`."""
 
     matrix: str
-    null_space: Bool[np.ndarray, "*matrices rank"]
+    values: Float[np.ndarray, "*matrices rank"]
     readouts: Mapping[str, ReadoutMatrix]
     texts: list[str]
     k: int
@@ -67,13 +68,13 @@ class Reading:
     def null_directions(self, k: int) -> Bool[np.ndarray, "matrices k"]:
         """Which of the k leading directions of each matrix are null space. A varimax basis leaves those where they
         are (varimax_vectors), so that this holds in every basis."""
-        return self.null_space.reshape(-1, self.null_space.shape[-1])[:, :k]
+        return null_space(self.values.reshape(-1, self.values.shape[-1]))[:, :k]
 
 
 def project_vectors(vectors: Mapping[str, Vectors], reading: Reading, control: str | None = None) -> dict[str, object]:
     """Columns for the vectors of each side and matrix, which are given for each read-out: singular vectors, or those of
     a `control` that has as many of each."""
-    layers, heads = layers_and_heads(reading.null_space.shape, reading.matrix)
+    layers, heads = layers_and_heads(reading.values.shape, reading.matrix)
     top = {
         readout: {
             side: top_tokens(directions.flatten(0, 1), reading.readouts[readout], reading.k, reading.threads)
@@ -83,10 +84,10 @@ def project_vectors(vectors: Mapping[str, Vectors], reading: Reading, control: s
     }
     arrays = [matrices for sides in vectors.values() for matrices in sides.values()]
     # Of every read-out and side the same directions, two signs of each.
-    null_space = np.repeat(reading.null_directions(arrays[0].shape[1]).reshape(-1), 2)
+    of_sides = np.repeat(reading.null_directions(arrays[0].shape[1]).reshape(-1), 2)
     columns = token_columns(top, reading.texts, reading.matrix, layers, heads)
-    n_rows = len(arrays) * len(null_space)
-    return columns | {"control": [control] * n_rows, "null_space": np.tile(null_space, len(arrays))}
+    n_rows = len(arrays) * len(of_sides)
+    return columns | {"control": [control] * n_rows, "null_space": np.tile(of_sides, len(arrays))}
 
 
 def project_directions(
@@ -136,7 +137,7 @@ def project_random(control: str, directions: Float[Tensor, "n d_model"], reading
 def project_rotated(vectors: Mapping[str, Vectors], reading: Reading, n: int, seed: int) -> dict[str, object]:
     """Columns for `n` directions of the control rotated, by rotations that are the same through each read-out; none
     where all matrices are zero."""
-    layers, heads = layers_and_heads(reading.null_space.shape, reading.matrix)
+    layers, heads = layers_and_heads(reading.values.shape, reading.matrix)
     top = {}
     for readout, sides in vectors.items():
         live = (~reading.null_directions(next(iter(sides.values())).shape[1])).sum(axis=1).tolist()
