@@ -1,6 +1,6 @@
 # Directions for other tools, on request: `snakemake results/exports/{model}/{setting}/{matrix}_L{layer}[_H{head}]_{side}.json`.
 #
-# needs   results/svd/... or results/varimax/..., results/tokens/..., results/labels/...
+# needs   results/svd/... or results/varimax/..., results/tokens/..., results/labels/..., results/models/{model}
 # makes   a VectorSet of SAEDashboard (.json), and a table for spreadsheets (.csv), of the leading directions of one matrix on
 #         one side, both signs
 
@@ -45,6 +45,7 @@ rule export_directions:
         vectors=export_vectors,
         tokens=export_tokens,
         labels=export_labels,
+        provenance=paths.PROVENANCE,
     output:
         json="results/exports/{model}/{setting}/{export}.json",
         csv="results/exports/{model}/{setting}/{export}.csv",
@@ -65,6 +66,8 @@ rule export_directions:
     params:
         exported=exported,
         directions=config["exports"]["directions"],
+        switches=setting_switches,
+        basis=SWEEP.basis,
         code=code_hash("export_directions"),
     script:
         "../scripts/export_directions.py"

@@ -6,9 +6,11 @@ import pandas as pd
 from safetensors import safe_open
 
 from svdlens.artefacts.atomic_files import write_text
+from svdlens.artefacts.provenance import model_on_hub
 from svdlens.export.saedashboard import choose_rows, spreadsheet, to_json, vector_set
 from svdlens.runtime.script import run
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.settings import setting_from_names
 
 
 def main(smk):
@@ -24,7 +26,11 @@ def main(smk):
         # Only singular vectors have a singular value each.
         values = file.get_slice("values")[place] if "values" in file.keys() else None  # noqa: SIM118
     chosen = {"matrix": matrix, "side": side, "layer": layer, "head": head}
-    write_text(Path(smk.output.json), to_json(vector_set(rows, vectors, model=model, **chosen)))
+    known_as, revision = model_on_hub(Path(smk.input.provenance))
+    facts = {"model": model, "revision": revision, "setting": setting, "basis": smk.params.basis}
+    switches = setting_from_names(setting, smk.params.switches)
+    exported = vector_set(rows, vectors, model=known_as or model, setting=switches, facts=facts, **chosen)
+    write_text(Path(smk.output.json), to_json(exported))
     write_text(Path(smk.output.csv), spreadsheet(rows, {"model": model, "setting": setting, **chosen}, values))
 
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from svdlens.artefacts.provenance import table_facts
 from svdlens.artefacts.table_schemas import CONTROLS, write_table
 from svdlens.models.token_table import read_token_texts
-from svdlens.readout.projection import Reading, project_directions, residual_vectors
+from svdlens.readout.projection import Reading, project_directions, vectors_of_bases
 from svdlens.readout.readout_matrix import reading_gains, readout_matrix
 from svdlens.readout.top_tokens import ReadoutMatrix
 from svdlens.runtime.compute import device_for
@@ -30,12 +30,9 @@ def main(smk):
     readouts = {name: ReadoutMatrix(readout_matrix(unembed, setting, name), device) for name in params.readouts}
     svd = load_file(smk.input.svd)
     bases = dict(zip(BASES, [svd, *map(load_file, smk.input.varimax)], strict=False))
-    vectors = {
-        basis: {name: residual_vectors(arrays, matrix, name, setting, gains) for name in params.readouts}
-        for basis, arrays in bases.items()
-    }
+    vectors = vectors_of_bases(bases, matrix, params.readouts, setting, gains)
     texts = read_token_texts(Path(smk.input.tokens))
-    reading = Reading(matrix, svd["values"].shape, readouts, texts, params.tokens, smk.threads, stored_numbers(svd))
+    reading = Reading(matrix, svd["values"].numpy(), readouts, texts, params.tokens, smk.threads, stored_numbers(svd))
     random = bases[VARIMAX]["random"] if VARIMAX in bases else None
     columns = project_directions(vectors, params.basis, params.controls, reading, params.seed, random)
     facts = table_facts(smk.input.provenance, matrix, setting=sorted(switches), basis=params.basis, code=params.code)

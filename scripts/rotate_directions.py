@@ -14,6 +14,7 @@ from svdlens.runtime.script import run
 from svdlens.spec.controls import RANDOM_VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, stored_numbers
 from svdlens.spec.settings import LIST_SWITCHES, Setting
+from svdlens.svd.spectrum import null_space
 from svdlens.weights.weight_files import WeightFile, save_tensors
 
 
@@ -32,7 +33,9 @@ def main(smk):
         for name, side in MATRIX_KINDS[matrix].sides.items()
     }
     generator = seeded(smk.params.seed, matrix, RANDOM_VARIMAX)
-    k = svd[MATRIX_KINDS[matrix].sign_array].shape[-2]
+    # Subspaces of as many dimensions as the largest of a matrix has; of a matrix of zeros that is none.
+    live = ~null_space(values.numpy())[:, : svd[MATRIX_KINDS[matrix].sign_array].shape[-2]]
+    k = max(1, int(live.sum(axis=1).max()))
     arrays["random"] = random_varimax_directions(smk.params.n_random, k, unembed, generator, smk.threads).float()
     arrays |= {name: svd[name] for name in stored_numbers(svd)}
     save_tensors(Path(smk.output.varimax), arrays, {"matrix": matrix})

@@ -100,7 +100,7 @@ svdlens.lists = (function () {
    */
   function nameOf(label) {
     if (!label || label.status === "absent") return element("span", { class: "muted" }, "not labelled");
-    if (label.status !== "ok") return element("span", { class: "muted" }, label.status);
+    if (label.status !== "ok") return element("span", { class: "muted" }, label.status.replace("_", " "));
     if (!label.name) return element("span", { class: "muted" }, "\u2013");
     const kind = label.kind === "none" ? null : element("span", { class: `kind ${label.kind}` }, label.kind);
     return element("span", { class: label.interpretable === false ? "said not" : "said" }, text.name(label.name), kind ? " " : null, kind);
@@ -207,6 +207,7 @@ svdlens.lists = (function () {
    */
   function directionHead(index, spectrum, open, rows, cellAddress) {
     const isOpen = open === index;
+    const size = spectrum && (spectrum.cluster[index] < 0 ? "null space" : text.number(spectrum.value[index], 4));
     const button = element(
       "button",
       {
@@ -214,11 +215,11 @@ svdlens.lists = (function () {
         id: `direction-${index}`,
         class: "direction",
         "aria-expanded": String(isOpen),
-        "aria-label": `Direction ${index}${spectrum ? `, singular value ${text.number(spectrum.value[index], 4)}` : ""}`,
+        "aria-label": `Direction ${index}${size ? `, singular value: ${size}` : ""}`,
         onclick: () => state.go({ open: isOpen ? null : index, ...cellAddress }),
       },
       element("span", { class: "index" }, String(index)),
-      spectrum ? element("span", { class: "sigma" }, text.number(spectrum.value[index], 4)) : null
+      size ? element("span", { class: "sigma" }, size) : null
     );
     if (spectrum) withProperty(button, "--share", `${(100 * spectrum.value[index]) / (spectrum.value[0] || 1)}%`);
     const run = spectrum && undeterminedWith(spectrum, index);
@@ -317,7 +318,7 @@ svdlens.lists = (function () {
           `from ${number(determined)} on it would count as determined. ` +
           (cluster ? `Singular values ${cluster[0]} to ${cluster[1]} are within ${percent(spectrum.cluster_spread[index], 1)} of each other: what their vectors span is determined better than each of them.` : "")
       );
-    if (spectrum.cluster[index] < 0) notes.push("Null space: the singular value is zero but for rounding.");
+    if (spectrum.cluster[index] < 0) notes.push("Null space: the singular value is zero but for rounding, and the lists say nothing of the model. They count nowhere, and no search finds them.");
     return element(
       "div",
       { class: "facts" },

@@ -21,7 +21,7 @@ var svdlens = window.svdlens || {};
 svdlens.shards = (function () {
   const FIRST_CHARACTER = 0x3400;
   const BITS = 15;
-  const SMALLEST_EXPONENT = -60;
+  const SMALLEST_EXPONENT = -100;
   const MOST_BYTES = 192 * 1024 * 1024; // of decoded shards, beyond which those not used for longest are forgotten
 
   /** @type {Map<string, (file: ShardFile) => void>} Who waits for the file of that name. */

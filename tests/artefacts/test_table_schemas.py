@@ -127,7 +127,7 @@ def test_schemas_keep_model_and_setting_to_the_path(name: str) -> None:
         is_category = field.name in categories or (field.name == "group" and name == "FRACTIONS")
         assert (field.type == CATEGORY) == is_category, field.name
     if {"layer", "head", "index"} & set(schema.names):
-        assert {schema.field(column).type for column in ("layer", "head", "index")} == {pa.int16()}
+        assert {schema.field(column).type for column in ("layer", "head", "index")} == {pa.int32()}
 
 
 def test_hive_columns_come_from_the_path_alone(tmp_path: Path) -> None:
@@ -172,6 +172,7 @@ def test_token_lists_are_in_order(tmp_path: Path) -> None:
                 "tokens": [TEXTS[id] for id in ids],
                 "scores": scores,
                 "mean_score": mean_score,
+                "null_space": False,
             }
         )
     assert table == expected

@@ -305,6 +305,18 @@ def test_decisions_are_those_about_singular_directions(tmp_path):
     assert compare(decisions, others, 5) == [pytest.approx(record) for record in compare(first, {"b": second}, 5)]
 
 
+def test_null_space_is_in_no_comparison(tmp_path):
+    first, second = labels(1, heads=None), labels(2, heads=None)
+    null = first.iloc[:7].assign(index=99, status="null_space", interpretable=None, score=None, mean_log_rank=None)
+    tables = []
+    for with_null in (False, True):
+        files = [label_file(tmp_path / f"{with_null}_{number}.parquet", pd.concat([one, null] if with_null else [one]))
+                 for number, one in enumerate((first, second))]  # fmt: skip
+        decisions, other = map(read_decisions, files)
+        tables.append(compare(decisions, {"b": other}, 5))
+    assert tables[1] == [pytest.approx(record) for record in tables[0]]
+
+
 def test_nothing_but_the_file_itself_is_read(tmp_path):
     """Directories such as matrix=... name columns to some readers."""
     path = label_file(tmp_path / "matrix=qk/sign=7/ov.parquet", labels(1))

@@ -67,14 +67,18 @@ def keys(sides: list[str], readouts: list[str]) -> dict[str, list]:
     return {"matrix": ["mlp_in"] * len(rows), "head": [None] * len(rows), **columns}
 
 
-def write_tokens(path: Path, ids: np.ndarray, row_keys: dict[str, list], n_controls: int = 0) -> None:
-    """Lists of singular directions, and of the first `n_controls` of them once more, as a control."""
+def write_tokens(
+    path: Path, ids: np.ndarray, row_keys: dict[str, list], n_controls: int = 0, n_null_space: int = 0
+) -> None:
+    """Lists of singular directions, of which the first `n_null_space` are null space; the first `n_controls` of them
+    once more, as a control."""
     order = [*range(len(ids)), *range(n_controls)]
     control = [None] * len(ids) + ["random_unit"] * n_controls
     columns = {name: [column[row] for row in order] for name, column in row_keys.items()}
     zeros = np.zeros(ids.shape, np.float32)[order]
     columns |= {"control": control, "token_ids": ids[order].tolist(), "scores": zeros.tolist()}
     columns |= {"tokens": [[KNOWN.texts[id] for id in row] for row in ids[order]], "mean_score": zeros[:, 0]}
+    columns["null_space"] = [row < n_null_space for row in order]
     write_table(path, columns, CONTROLS, {})
 
 
@@ -323,6 +327,15 @@ def test_all_lists_are_held_against_a_label_whoever_labelled_them(made: SimpleNa
         expected = labels[row] if row_keys["sign"][row] == 1 and row != 0 else None
         assert (label if isinstance(label, str) else None) == expected
         assert expected is None or list(words) == evidence[row]
+
+
+def test_no_label_is_held_against_lists_of_null_space(tmp_path: Path) -> None:
+    row_keys = keys(["read"], ["W_U"])
+    ids = clustered_lists(len(row_keys["layer"]), 30, 0)
+    path = write_labels(tmp_path / "labels.parquet", label_rows(row_keys, *labels_of(ids)))
+    write_tokens(tmp_path / "tokens.parquet", ids, row_keys, n_null_space=5)
+    rows = rows_to_score(read_labels(path), tmp_path / "tokens.parquet", KNOWN.texts)
+    assert np.array_equal(np.stack(rows["token_ids"]), ids[5:])
 
 
 def test_published_lists_are_found_by_their_texts(published: SimpleNamespace) -> None:

@@ -472,6 +472,42 @@ def test_labels_of_some_lists_are_absent_from_the_others(tmp_path):
     assert sum(built.shard(entry["summary"])[0]["labels.ok"]) == len(found) / 2
 
 
+@pytest.mark.parametrize("everything", [False, True])
+def test_null_space_is_shown_as_such_and_found_by_no_search(everything, tmp_path):
+    sources = write_sweep(tmp_path / "results", {"model": Shape(matrices=("ov",), tables=(("raw", 0),))})
+
+    def null(table):
+        return [everything or (layer == 1 and index > 0) for layer, index in
+                zip(table["layer"].to_pylist(), table["index"].to_pylist(), strict=True)]  # fmt: skip
+
+    def marked(table):
+        return table.set_column(table.column_names.index("null_space"), "null_space", pa.array(null(table)))
+
+    def said(table):
+        status = ["null_space" if one else "ok" for one in null(table)]
+        return table.set_column(table.column_names.index("status"), "status", pa.array(status))
+
+    rewritten(sources[0].tokens, TOKENS_SCHEMA, marked)
+    rewritten(sources[0].labels["coherence"], LABELS, said)
+    build_explorer(sources, tmp_path / "results/tables/fractions.parquet", [], tmp_path / "explorer")
+    built = Explorer(tmp_path / "explorer")
+    model = built.models["model"]
+    entry, [frame] = model["matrices"]["ov"]["raw"], model["frames"]
+    found = built.frame(frame, entry, built.shard(model["vocabulary"])[0])
+    found["status"] = built.labels(entry["labels"]["coherence"])["status"]
+    is_null = (found["layer"] == 1) & (found["index"] > 0) | everything
+    assert set(found.loc[is_null, "status"]) == {"null_space"} and is_null.sum() > 0
+    # Their tokens are there to look at.
+    assert (found["tokens"].map(len) == frame["tables"][0]["tokens"]).all()
+    rows = set()
+    for name in model["index"]:
+        columns = built.shard(name)[0]
+        ends = np.cumsum(columns["sizes"])
+        rows |= {row for piece in np.split(columns["steps"], ends[:-1]) for row in np.cumsum(piece)}
+    assert rows == set(np.flatnonzero(~is_null))
+    assert sum(built.shard(entry["summary"])[0]["labels.ok"]) == (~is_null).sum()
+
+
 def test_a_table_that_lacks_lists_is_refused(tmp_path):
     sources = write_sweep(tmp_path / "results", {"model": Shape(matrices=("ov",), tables=(("raw", 0),))})
     rewritten(sources[0].tokens, TOKENS_SCHEMA, lambda table: table.slice(1))

@@ -19,7 +19,7 @@ import pytest
 
 from browser import LAPTOP, TELEPHONE, act, chromium, go, wait
 from made_up_sweep import Shape, write_sweep
-from svdlens.artefacts.table_schemas import LABELS, write_table
+from svdlens.artefacts.table_schemas import LABELS, SPECTRA, write_table
 from svdlens.explorer.build import TOKENS, build_explorer
 
 STATIC = sorted((Path(__file__).parents[2] / "resources/explorer").glob("*"))
@@ -645,9 +645,15 @@ def test_a_labeller_that_never_answered_is_said(page, tmp_path):
     path = sources[0].labels["coherence"]
     table = pq.ParquetFile(path).read()
     columns = {name: table[name].combine_chunks() for name in table.column_names}
-    columns |= {"status": ["abstained"] * len(table), "label": [None] * len(table), "labelled": [None] * len(table)}
+    # Directions but the first are null space.
+    status = ["null_space" if index else "abstained" for index in columns["index"].to_pylist()]
+    columns |= {"status": status, "label": [None] * len(table), "labelled": [None] * len(table)}
     columns |= {"interpretable": [None] * len(table), "kind": [None] * len(table)}
     write_table(path, columns, LABELS, {"labeller_network": True, "token_frequency": "merges"})
+    table = pq.ParquetFile(sources[0].spectra).read()
+    columns = {name: table[name].combine_chunks() for name in table.column_names}
+    columns["cluster"] = [None if index else 0 for index in columns["index"].to_pylist()]
+    write_table(sources[0].spectra, columns, SPECTRA, {})
     fractions = tmp_path / "results/tables/fractions.parquet"
     whole = pq.ParquetFile(fractions).read()
     pq.write_table(whole.filter(pa.array([False] * len(whole))), fractions)
@@ -657,6 +663,9 @@ def test_a_labeller_that_never_answered_is_said(page, tmp_path):
     assert "coherence gave no answer to any list of OV in raw." in said
     assert "its labels are no independent evidence" in said
     assert page.locator(".lists > tbody > tr > .label").first.inner_text() == "abstained"
+    second = page.locator(".lists > tbody").nth(1)
+    assert second.locator(".label").first.inner_text() == second.locator(".sigma").inner_text() == "null space"
+    assert "null space" not in page.locator(".lists > tbody").first.inner_text()
 
 
 def test_a_missing_file_is_named(browser, index, tmp_path):

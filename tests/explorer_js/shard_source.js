@@ -4,7 +4,7 @@
 const zlib = require("node:zlib");
 
 const FIRST_CHARACTER = 0x3400;
-const SMALLEST_EXPONENT = -60;
+const SMALLEST_EXPONENT = -100;
 
 /** The code of a number that has `digits` significant digits or fewer. */
 function codeOf(number, digits) {

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import numpy as np
@@ -11,9 +12,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
+import export_directions
 from svdlens.errors import SvdlensError
 from svdlens.export.saedashboard import FORMULA, cell, choose_rows, plain, spreadsheet, to_json, vector_set
+from svdlens.spec.settings import Setting
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "resources/vector_set.schema.json").read_text(encoding="utf-8"))
 HOSTILE = [
@@ -53,9 +57,9 @@ def tables(heads: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
                                 "scores": -np.sort(rng.random(5)),
                             }
                             keys = {"layer": layer, "head": head, "index": index, "side": side, "sign": sign}
-                            rows.append({"matrix": "ov", **keys, "readout": readout, **tokens})
+                            rows.append({"matrix": "ov", **keys, "readout": readout, "null_space": False, **tokens})
     frame = pd.DataFrame(rows).astype({"head": "float"})
-    labels = frame.drop(columns=["token_ids", "tokens", "scores"]).assign(
+    labels = frame.drop(columns=["token_ids", "tokens", "scores", "null_space"]).assign(
         label=[HOSTILE[row % len(HOSTILE)] if row % 3 else None for row in range(len(frame))],
         kind="semantic",
         score=rng.random(len(frame)),
@@ -94,7 +98,9 @@ def test_a_matrix_that_is_not_there_is_named():
 def test_a_vector_set_is_what_the_schema_says_and_has_the_vectors_at_their_signs():
     rows = choose_rows(*tables(True), 0, 0, "read", DIRECTIONS)
     vectors = np.linalg.qr(np.random.default_rng(1).standard_normal((WIDTH, DIRECTIONS)))[0].T
-    made = vector_set(rows, vectors, model="gpt2-small", matrix="ov", side="read", layer=0, head=0)
+    facts = {"model": "gpt2-small", "revision": None, "setting": "raw", "basis": "svd"}
+    place = {"matrix": "ov", "side": "read", "layer": 0, "head": 0}
+    made = vector_set(rows, vectors, model="openai-community/gpt2", setting=Setting(), facts=facts, **place)
     read = json.loads(to_json(made))
     jsonschema.validate(read, SCHEMA)
     loaded = np.array(read["vectors"])
@@ -103,7 +109,45 @@ def test_a_vector_set_is_what_the_schema_says_and_has_the_vectors_at_their_signs
     assert np.allclose(loaded[::2], vectors, atol=1e-7)
     assert np.array_equal(loaded[::2], -loaded[1::2])
     assert len(set(read["config"]["vector_names"])) == len(loaded)
-    assert read["config"]["hook_name"] == "blocks.0.ln1.hook_normalized"
+    assert read["config"]["model_name"] == "openai-community/gpt2"
+    assert read["svdlens"] == {**facts, **place, "switches": []}
+
+
+@pytest.mark.parametrize(("source", "name"), [("hub", "openai-community/gpt2"), ("path", "mine")])
+def test_a_file_names_the_model_as_others_load_it_and_the_setting(source: str, name: str, tmp_path: Path) -> None:
+    frames = dict(zip(("tokens", "labels"), tables(True), strict=True))
+    for table, frame in frames.items():
+        frame.to_parquet(tmp_path / f"{table}.parquet")
+    shape = (LAYERS, HEADS, DIRECTIONS, WIDTH)
+    arrays = {"left": np.random.default_rng(0).random(shape), "values": np.ones(shape[:3])}
+    save_file(arrays, tmp_path / "svd.safetensors")
+    provenance = {"source": source, "repo": "openai-community/gpt2", "revision": "607a"}
+    (tmp_path / "provenance.json").write_text(json.dumps(provenance))
+    files = {"vectors": "svd.safetensors", "tokens": "tokens.parquet", "labels": "labels.parquet"}
+    files |= {"provenance": "provenance.json", "json": "out.json", "csv": "out.csv"}
+    paths = SimpleNamespace(**{key: tmp_path / file for key, file in files.items()})
+    wildcards = {"model": "mine", "setting": "folded", "matrix": "ov", "side": "read"}
+    params = {"layer": 1, "head": 0, "directions": 2, "switches": ["fold_ln"], "basis": "svd"}
+    job = {"input": paths, "output": paths, "wildcards": wildcards, "params": SimpleNamespace(**params)}
+    export_directions.main(SimpleNamespace(**job))
+    made = json.loads((tmp_path / "out.json").read_text())
+    jsonschema.validate(made, SCHEMA)
+    assert made["config"]["model_name"] == name
+    assert made["config"]["hook_name"] == "blocks.1.ln1.hook_normalized"
+    said = {"model": "mine", "revision": "607a", "setting": "folded", "basis": "svd", "layer": 1, "head": 0}
+    assert said.items() <= made["svdlens"].items() and "read_gain" in made["svdlens"]["switches"]
+    np.testing.assert_allclose(made["vectors"][0], arrays["left"][1, 0, 0], rtol=1e-6)
+
+
+def test_null_space_is_named_as_such_in_exports():
+    rows = choose_rows(*tables(True), 0, 0, "read", DIRECTIONS)
+    rows["null_space"] = rows["index"] == 2
+    facts = {"model": "m", "revision": None, "setting": "raw", "basis": "svd"}
+    place = {"matrix": "ov", "side": "read", "layer": 0, "head": 0}
+    made = vector_set(rows, np.eye(WIDTH)[:3], model="m", setting=Setting(), facts=facts, **place)
+    assert [name.endswith(": null space") for name in made["config"]["vector_names"]] == [False] * 4 + [True] * 2
+    read = list(csv.DictReader(io.StringIO(spreadsheet(rows, {}, None).removeprefix("\ufeff"), newline="")))
+    assert [row["null_space"] for row in read] == ["no"] * 4 + ["yes"] * 2
 
 
 def test_not_a_number_is_never_written():

@@ -32,6 +32,7 @@ from svdlens.figures.fraction_published import draw_fraction_published, fraction
 from svdlens.figures.frequency_directions import draw_frequency_directions, frequency_directions_data
 from svdlens.figures.interpretable_table import fractions_of_matrices, most_interpretable, why_this_one
 from svdlens.figures.kinds_by_layer import draw_kinds_by_layer, kinds_by_layer_data
+from svdlens.figures.label_rows import count_rows
 from svdlens.figures.panels import KIND_COLOURS, matrix_styles
 from svdlens.figures.read_write import draw_read_write, read_write_data
 from svdlens.figures.settings_effect import (
@@ -579,7 +580,10 @@ def test_a_layer_without_labels_is_a_gap_and_is_said():
     gap = LABELS[~((LABELS["model"] == "deep") & (LABELS["matrix"] == "ov") & (LABELS["layer"] == 1))]
     data, figure = make("fraction_by_layer", gap)
     assert data.groupby("model")["partly_labelled"].any().to_dict() == {"small": False, "deep": True}
-    assert "Lists with too few known tokens for a label are left out in: deep (attention OV)." in texts_of(figure)
+    assert (
+        "Lists with too few known tokens for a label, and null space, are left out in: deep (attention OV)."
+        in texts_of(figure)
+    )
     deep = figure.axes[1]
     assert not any({0, 2} <= set(line.get_xdata()) and line.get_marker() == "o" for line in deep.lines)
 
@@ -737,6 +741,7 @@ def write_tokens(path, *, seed, layers=2, second_readout=True, order=1):
         {
             "matrix": "ov", "layer": layer, "head": head, "index": index, "side": side, "sign": sign,
             "readout": readout, "token_ids": generator.permutation(60)[:20].astype("int32"),
+            "null_space": False,
         }
         for readout in ["W_U", *(["W_E"] if second_readout else [])]
         for layer in range(layers) for head in range(2) for index in range(3) for side in ("read", "write")
@@ -745,6 +750,16 @@ def write_tokens(path, *, seed, layers=2, second_readout=True, order=1):
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pandas(pd.DataFrame(rows[::order])), path)
     return path
+
+
+def test_null_space_is_in_no_figure_of_labels():
+    """What all of them count is what it is without those rows."""
+    null = LABELS.index % 7 == 0
+    said = {"status": np.where(null, "null_space", "ok"), "kind": LABELS["kind"].astype(object).mask(null, "none")}
+    nothing_known = {name: LABELS[name].astype(object).mask(null, None) for name in ("labelled", "interpretable")}
+    counted = count_rows(LABELS.assign(**said, **nothing_known), "c")
+    pd.testing.assert_frame_equal(counted, count_rows(LABELS[~null], "c"), check_dtype=False, check_categorical=False)
+    assert not counted["partly_labelled"].any()
 
 
 def test_lists_are_compared_direction_by_direction(tmp_path):
@@ -767,6 +782,10 @@ def test_lists_are_compared_direction_by_direction(tmp_path):
     assert overlap["n_lists"] == 24 and overlap["jaccard"] == pytest.approx(np.mean(values))
     half = 1.959964 * np.std(values, ddof=1) / math.sqrt(24)
     assert overlap["jaccard_high"] - overlap["jaccard"] == pytest.approx(half, rel=1e-6)
+    # Null space is not compared.
+    table = pd.read_parquet(tmp_path / "a.parquet")
+    table.assign(null_space=table["index"] == 0).to_parquet(tmp_path / "c.parquet")
+    assert set(read_lists(tmp_path / "c.parquet").rows["index"]) == set(one.rows["index"]) - {0}
 
 
 def settings_figure(tmp_path, settings=("raw", "unembed", "post2022", "write"), labels=None):

@@ -19,7 +19,14 @@ from svdlens.figures.random_table import draw_random_table, random_table_data
 from svdlens.figures.spectra import NULL_SPACE, draw_spectra, spectra_data
 from svdlens.figures.spectrum_growth import draw_spectrum_growth, spectrum_growth_data
 from svdlens.figures.style import save_figure, setting_styles
-from svdlens.figures.token_table import LONGEST_TOKEN, Cells, draw_token_table, shown_token, token_table_data
+from svdlens.figures.token_table import (
+    LONGEST_TOKEN,
+    Cells,
+    draw_token_table,
+    shown_token,
+    token_table_caption,
+    token_table_data,
+)
 from svdlens.svd.spectrum_fits import fit_exponential, fit_power_law
 from workflow import Files
 
@@ -46,12 +53,12 @@ def tokens_frame(words=HOSTILE, matrix="ov", layers=2, heads=2, directions=7, k=
                                 "matrix": matrix, "layer": layer, "head": head, "index": index, "side": side,
                                 "sign": sign, "readout": "W_U", "token_ids": ids,
                                 "tokens": [words[token % len(words)] for token in ids],
-                                "scores": scores.astype("float32"),
+                                "scores": scores.astype("float32"), "null_space": False,
                             }
                         )  # fmt: skip
     frame = pd.DataFrame(rows)
     frame["matrix"] = frame["matrix"].replace("gaussian", "ov")
-    return frame.astype({"head": "Int16", "layer": "Int16", "matrix": "category", "index": "int16", "sign": "int8"})
+    return frame.astype({"head": "Int32", "layer": "Int32", "matrix": "category", "index": "int32", "sign": "int32"})
 
 
 def spectra_frame(matrix="ov", layers=4, heads=3, rank=16, seed=0):
@@ -74,7 +81,7 @@ def spectra_frame(matrix="ov", layers=4, heads=3, rank=16, seed=0):
                 }
                 for index, (value, noise) in enumerate(zip(values, stability, strict=True))
             ]
-    keys = {"matrix": "category", "layer": "int16", "index": "int16", "head": "Int16"}
+    keys = {"matrix": "category", "layer": "int32", "index": "int32", "head": "Int32"}
     return pd.DataFrame(rows).astype(keys)
 
 
@@ -315,6 +322,14 @@ def test_spectra_stay_within_the_figure_whatever_their_numbers(scale):
         box = axes.get_tightbbox()
         # Hanging over by a point is what edges of panels do.
         assert figure.bbox.padded(2).fully_containsx(box.x0) and figure.bbox.padded(2).fully_containsx(box.x1)
+
+
+def test_the_caption_of_a_token_table_names_null_space():
+    frame = tokens_frame()
+    data = token_data(frame.assign(null_space=frame["index"].isin([1, 2])), directions=3)
+    assert set(data.loc[data["null_space"], "index"]) == {1, 2}
+    assert "Null space, whose lists say nothing: 1, 2." in token_table_caption(data)
+    assert "Null space" not in token_table_caption(token_data(frame, directions=3))
 
 
 @pytest.mark.parametrize("name", FIGURES)

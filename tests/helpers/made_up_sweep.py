@@ -85,11 +85,11 @@ def keys_of(
     head = np.array([-1 if head is None else head for _, head in layers_and_heads])[grid[2]]
     return {
         "matrix": pa.array([matrix] * n).dictionary_encode().cast(TOKENS.field("matrix").type),
-        "layer": pa.array(layer, pa.int16(), mask=layer < 0),
-        "head": pa.array(head, pa.int16(), mask=head < 0),
-        "index": pa.array(grid[3], pa.int16()),
+        "layer": pa.array(layer, pa.int32(), mask=layer < 0),
+        "head": pa.array(head, pa.int32(), mask=head < 0),
+        "index": pa.array(grid[3], pa.int32()),
         "side": pa.DictionaryArray.from_arrays(pa.array(grid[1], pa.int16()), pa.array(sides)),
-        "sign": pa.array(1 - 2 * grid[4], pa.int8()),
+        "sign": pa.array(1 - 2 * grid[4], pa.int32()),
         "readout": pa.DictionaryArray.from_arrays(pa.array(grid[0], pa.int16()), pa.array(shape.readouts)),
     }
 
@@ -100,7 +100,7 @@ def token_columns(keys: dict, ids: np.ndarray, texts: pa.Array, shift: float, ge
     offsets = pa.array(np.arange(0, n * k + 1, k), pa.int32())
     tokens = pa.ListArray.from_arrays(offsets, texts.take(pa.array(ids.reshape(-1))))
     lists = {"token_ids": list_column(ids, pa.int32()), "tokens": tokens, "scores": list_column(scores, pa.float32())}
-    return {**keys, **lists, "mean_score": pa.array(np.full(n, shift))}
+    return {**keys, **lists, "mean_score": pa.array(np.full(n, shift)), "null_space": [False] * n}
 
 
 def label_columns(keys: dict, ids: np.ndarray, texts: pa.Array, labeller: str, generator) -> dict:
@@ -134,7 +134,7 @@ def label_columns(keys: dict, ids: np.ndarray, texts: pa.Array, labeller: str, g
         "p_direction": p_direction,
         "q_direction": np.minimum(1, 1.5 * p_direction),
         "evidence": evidence,
-        "n_concepts": labelled.astype(np.int8),
+        "n_concepts": labelled.astype(int),
         "mean_log_rank": generator.normal(7, 1, n),
         "status": ["ok"] * n,
     }
@@ -154,7 +154,7 @@ def spectra_columns(shape: Shape, matrix: str, layers_and_heads: Sequence[tuple]
     return {
         "matrix": [matrix] * (n * shape.rank),
         "layer": layer,
-        "head": pa.array(head, pa.int16(), mask=head < 0),
+        "head": pa.array(head, pa.int32(), mask=head < 0),
         "index": np.tile(np.arange(shape.rank), n),
         "value": values.reshape(-1),
         "energy": (np.cumsum(values**2, axis=1) / (values**2).sum(axis=1, keepdims=True)).reshape(-1),

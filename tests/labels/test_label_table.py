@@ -90,6 +90,45 @@ class Shouting:
 # --- any labeller
 
 
+def with_null_space(tokens: pa.Table) -> pa.Table:
+    """The same with a third of the directions null space, some of a control among them."""
+    null_space = [index % 3 == 2 and control != "gaussian" for index, control in
+                  zip(tokens["index"].to_pylist(), tokens["control"].to_pylist(), strict=True)]  # fmt: skip
+    return tokens.set_column(tokens.column_names.index("null_space"), "null_space", pa.array(null_space))
+
+
+def test_null_space_has_a_status_and_changes_nothing_of_the_others(tmp_path: Path) -> None:
+    """Labels, nulls and q-values of all other lists are what they are where null space is not in the table at all."""
+    tokens = with_null_space(shared_lists())
+    live = tokens.filter(~pc.field("null_space"))
+    assert 0 < len(live) < len(tokens)
+    tables = []
+    for table in (tokens, live):
+        labeller = Coherence(VOCABULARY, 0.05, 0)
+        tables.append(label_table(table, "coherence", labeller, FEATURES, Choice()))
+    (columns, facts), (alone, facts_alone) = tables
+    rows, rows_alone = written(columns, tmp_path / "all.parquet"), written(alone, tmp_path / "live.parquet")
+    assert len(rows) == len(tokens) and facts == facts_alone
+    is_null = [row["status"] == "null_space" for row in rows]
+    assert [[row[key] for key in KEYS] for row in rows] == [[one[key] for key in KEYS] for one in tokens.to_pylist()]
+    assert is_null == tokens["null_space"].to_pylist()
+    nothing = {"kind": "none", "evidence": [], "status": "null_space", "labeller": "coherence"}
+    fields = [name for name, _ in LABEL_FIELDS]
+    for row in (row for row, null in zip(rows, is_null, strict=True) if null):
+        assert {name: row[name] for name in fields} == dict.fromkeys(fields) | nothing
+    assert [row for row, null in zip(rows, is_null, strict=True) if not null] == rows_alone
+
+
+def test_where_everything_is_null_space_nothing_is_labelled(tmp_path: Path) -> None:
+    tokens = shared_lists(names=("random_unit",))
+    null_space = pa.array([control is None for control in tokens["control"].to_pylist()])
+    tokens = tokens.set_column(tokens.column_names.index("null_space"), "null_space", null_space)
+    columns, _ = label_table(tokens, "coherence", Coherence(VOCABULARY, 0.05, 0), FEATURES, Choice())
+    rows = written(columns, tmp_path / "labels.parquet")
+    assert {row["status"] for row in rows if row["control"] is None} == {"null_space"}
+    assert {row["status"] for row in rows if row["control"]} == {"abstained"}
+
+
 def test_the_smallest_labeller_gets_its_rows(tmp_path: Path) -> None:
     labeller: Labeller = Shouting()
     tokens = shared_lists()

@@ -36,13 +36,13 @@ def subspaces(sides: int, matrices: int, k: int, d_model: int, seed: int = 0) ->
 
 def rotations(sides: int, matrices: int, k: int, d_model: int, n: int, seed: int = 0) -> tuple[dict, Rotated]:
     vectors = subspaces(sides, matrices, k, d_model, seed)
-    return vectors, rotated_directions(vectors, n, seeded(seed, "ov", "rotated"))
+    return vectors, rotated_directions(vectors, [k] * matrices, n, seeded(seed, "ov", "rotated"))
 
 
 MAKERS = {
     "random_unit": lambda generator: random_unit_directions(40, 12, generator),
     "gaussian": lambda generator: gaussian_directions(40, 12, generator),
-    "rotated": lambda generator: rotated_directions(subspaces(2, 3, 4, 12), 40, generator).directions,
+    "rotated": lambda generator: rotated_directions(subspaces(2, 3, 4, 12), [4] * 3, 40, generator).directions,
 }
 
 
@@ -143,7 +143,19 @@ def test_rotations_are_uniform_and_another_one_for_every_matrix() -> None:
 def test_vectors_of_any_length_are_combined_with_orthonormal_weights() -> None:
     """Through W_E the reading sides are multiplied by a gain, and are then neither unit vectors nor orthogonal."""
     vectors = {"read": torch.from_numpy(normal(0, 1, 4, 9))}
-    rows = rotated_directions(vectors, 4, seeded(0)).directions.numpy()
+    rows = rotated_directions(vectors, [4], 4, seeded(0)).directions.numpy()
     weights = rows @ np.linalg.pinv(vectors["read"][0].numpy())
     np.testing.assert_allclose(weights @ weights.T, np.eye(4), rtol=0, atol=1e-12)
     np.testing.assert_allclose(weights @ vectors["read"][0].numpy(), rows, rtol=0, atol=1e-12)
+
+
+def test_rotated_directions_stay_out_of_null_space() -> None:
+    """In the span of the live vectors of their matrix, whichever it is; a matrix of zeros has none."""
+    vectors, live = subspaces(2, 3, 5, 12), [2, 0, 5]
+    rotated = rotated_directions(vectors, live, 40, seeded(0))
+    assert len(rotated.directions) == 40 and set(rotated.matrices) == {0, 2}
+    for direction, side, matrix in zip(*rotated, strict=True):
+        inside = vectors[side][matrix, : live[matrix]] @ direction
+        assert float(inside.norm()) == pytest.approx(1, abs=1e-12)
+    nothing = rotated_directions(vectors, [0, 0, 0], 40, seeded(0))
+    assert (nothing.directions.shape, nothing.sides, nothing.matrices) == ((0, 12), [], [])

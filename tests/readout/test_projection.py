@@ -162,7 +162,7 @@ def project_by_itself(results: Path, matrix: str, setting: Setting, readouts: li
     vectors = {name: residual_vectors(svd, matrix, name, without, gains) for name in readouts}
     matrices = {name: ReadoutMatrix(readout_matrix(unembed, without, name)) for name in readouts}
     texts = read_token_texts(results / "tokens.parquet")
-    reading = Reading(matrix, tuple(svd["values"].shape), matrices, texts, K, 1)
+    reading = Reading(matrix, svd["values"].numpy(), matrices, texts, K, 1)
     columns = pa.table(project_directions({"svd": vectors}, "svd", dict.fromkeys(DRAWN, N_RANDOM), reading, SEED))
     rows = {"tokens": pa.compute.field("control").is_null()}
     rows |= {control: pa.compute.field("control") == control for control in DRAWN}
@@ -432,7 +432,8 @@ def test_controls_are_read_through_the_same_readouts_as_the_vectors(matrix: str,
     gains = reading_gains(WeightFile(results / f"{MATRICES[matrix]}.safetensors"), matrix)
     for readout in readouts:
         vectors = residual_vectors(svd, matrix, readout, Setting(), gains)
-        rotated = rotated_directions(vectors, N_RANDOM, seeded(SEED, matrix, "rotated"))
+        live = [DIRECTIONS] * len(next(iter(vectors.values())))
+        rotated = rotated_directions(vectors, live, N_RANDOM, seeded(SEED, matrix, "rotated"))
         expected = {
             "random_unit": random_unit_directions(N_RANDOM, WIDTH, seeded(SEED, matrix, "random_unit")),
             "rotated": rotated.directions,
@@ -516,3 +517,42 @@ def test_tables_have_the_same_bytes_for_one_and_two_threads(matrix: str, results
     finally:
         torch.set_num_threads(before)
     assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("basis", ["svd", "varimax"])
+@pytest.mark.parametrize("matrix", ["ov", "mlp_out"])
+def test_null_space_is_marked_in_every_basis_and_is_in_no_control(matrix: str, basis: str, tmp_path: Path) -> None:
+    """Of a model with a matrix of rank 2 and one of zeros: rows of null space, and controls within what is live."""
+    names = {"attention": "attn.W_O", "mlp": "mlp.W_out"}
+    write_weights(tmp_path / "sound.safetensors", 3, HEADS, WIDTH, 8, 96, 0)
+    tensors = load_file(tmp_path / "sound.safetensors")
+    of_rank_2, of_zeros = (tensors[f"blocks.{layer}.{names[MATRICES[matrix]]}"] for layer in (1, 2))
+    of_rank_2[..., 2:, :] = 0
+    of_zeros[:] = 0
+    save_file(tensors, tmp_path / f"{MATRICES[matrix]}.safetensors")
+    unembed = {"unembed.W_U": torch.from_numpy(normal(3, WIDTH, VOCABULARY)).float()}
+    save_file(unembed, tmp_path / "unembed.safetensors")
+    save_tokenizer(VOCABULARY, tmp_path)
+    write_token_texts(tmp_path / "tokens.parquet", read_vocabulary(tmp_path), {})
+    facts = {"model": "mine", "revision": None, "rotary": False, "files": {"model.safetensors": {"sha256": "00ff"}}}
+    (tmp_path / "provenance.json").write_text(json.dumps(facts))
+    controls = ("random_unit", "rotated", *(["varimax"] if basis == "svd" else []))
+    path = project(tmp_path, matrix, Setting(), ["W_U"], tmp_path / "lists.parquet", basis=basis, controls=controls)
+    rows = read(path).to_pandas()
+    live = {0: DIRECTIONS, 1: 2, 2: 0}
+    of_matrices = rows[rows["control"].isna() | (rows["control"] == "varimax")]
+    assert (of_matrices["null_space"] == (of_matrices["index"] >= of_matrices["layer"].map(live))).all()
+    drawn = rows[rows["control"].isin(["random_unit", "rotated"])]
+    assert not drawn["null_space"].any()
+    rotated = drawn[drawn["control"] == "rotated"]
+    assert set(rotated["layer"]) == {0, 1} and len(rotated) == 2 * N_RANDOM
+    # The mean score of a direction is its product with one vector: among those of the matrix of rank 2, all are of a
+    # plane, which has no larger product than that of its own part of the vector.
+    svd = load_file(svd_of(tmp_path, matrix, Setting()))
+    mean = unembed["unembed.W_U"].double().mean(dim=1)
+    written = rotated[(rotated["layer"] == 1) & (rotated["side"] == "write")]
+    right = svd["right"][1].double()
+    for head, part in written.groupby("head", dropna=False):
+        plane = (right[int(head)] if matrix == "ov" else right)[:2]
+        longest = float((plane @ mean).norm())
+        assert part["mean_score"].abs().max() <= longest * (1 + 1e-6)

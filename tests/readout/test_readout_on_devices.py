@@ -176,7 +176,7 @@ def test_tables_do_not_depend_on_the_device(device: str) -> None:
     texts = [f"token {id}" for id in range(3000)]
 
     def columns(where: str) -> dict[str, object]:
-        reading = Reading("ov", (2, 3, 8), {"W_U": ReadoutMatrix(W_U, where)}, texts, 20, 2)
+        reading = Reading("ov", np.ones((2, 3, 8)), {"W_U": ReadoutMatrix(W_U, where)}, texts, 20, 2)
         return project_directions({"svd": {"W_U": vectors}}, "svd", {"random_unit": 30, "rotated": 30}, reading, 0)
 
     found, expected = columns(device), columns("cpu")

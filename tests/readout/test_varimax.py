@@ -108,3 +108,26 @@ def test_a_matrix_is_rotated_by_what_is_read_and_not_by_what_is_stored() -> None
     for side in vectors:
         torch.testing.assert_close(through_gain[side], folded[side], rtol=0, atol=1e-4)
         torch.testing.assert_close(through_gain[side].mT @ through_gain[side], vectors[side].mT @ vectors[side])
+
+
+@pytest.mark.parametrize("scale", [1e-36, 1e36])
+def test_the_rotation_does_not_depend_on_the_size_of_scores(scale: float) -> None:
+    scores = torch.from_numpy(heavy_tailed(500, 4, 3)).float()
+    found = varimax_rotation(scores * scale)
+    torch.testing.assert_close(found, varimax_rotation(scores), rtol=0, atol=1e-3)
+    assert not torch.equal(found, torch.eye(4, dtype=torch.float64))
+
+
+def test_null_space_is_not_rotated_and_stays_last() -> None:
+    vectors, unembed = vectors_of(0), torch.from_numpy(normal(7, 24, 500) ** 3)
+    rows = [[3.0, 2.0, 0, 0, 0], [3e-60, 2e-60, 1e-60, 1e-60, 1e-67], [0, 0, 0, 0, 0]]
+    values = torch.tensor(rows, dtype=torch.float64)
+    rotated = varimax_vectors(vectors, vectors, values, ReadoutMatrix(unembed), 2)
+    for side, stored in vectors.items():
+        for number, live in enumerate((2, 4, 0)):
+            found = rotated[side][number]
+            inside = found[:live] @ stored[number, :live].T
+            torch.testing.assert_close(inside @ inside.T, torch.eye(live, dtype=torch.float64), rtol=0, atol=1e-9)
+            torch.testing.assert_close((found[live:] @ stored[number, live:].T).abs(), torch.eye(5 - live).double())
+            strengths = torch.linalg.vector_norm(values[number, :live, None] * inside.T, dim=0)
+            assert (strengths.diff() <= 0).all()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svdlens.svd.spectrum import describe_spectrum, sign_margins, spectra_columns
+from svdlens.svd.spectrum import describe_spectrum, null_space, sign_margins, spectra_columns
 
 TOLERANCE = 0.01
 
@@ -165,3 +165,17 @@ def test_without_stability_its_columns_are_empty() -> None:
     columns = spectra_columns(np.array([[2.0, 1.0]]), np.eye(2)[None], [0], [None], "mlp_in", TOLERANCE)
     assert np.isnan([columns["stability_noise"], columns["stability_float32"]]).all()
     assert columns["sign_margin"].tolist() == [1.0, 1.0]
+
+
+def test_null_space_is_what_has_no_cluster() -> None:
+    values = np.array([[1.0, 1.1e-6, 0.9e-6, 0.0], [2e-70, 1e-70, 1e-75, 1e-77], [3.0, 2.0, 1.0, 1e-3], [0, 0, 0, 0]])
+    expected = [[False, False, True, True], [False, False, False, True], [False] * 4, [True] * 4]
+    np.testing.assert_array_equal(null_space(values), expected)
+    for row, null in zip(values, expected, strict=True):
+        spectrum = describe_spectrum(row, TOLERANCE)
+        np.testing.assert_array_equal(spectrum.cluster < 0, null)
+
+
+def test_the_energy_of_values_whose_squares_are_too_small_for_a_number() -> None:
+    small = describe_spectrum(np.array([3e-200, 4e-200]), TOLERANCE)
+    np.testing.assert_allclose(small.energy, [9 / 25, 1])

@@ -60,7 +60,7 @@ def test_batches_on_a_device_are_the_matrices_of_the_cpu(matrix: str, device: st
             for name, array in arrays.items():
                 # What float32 does to crowded vectors depends on every rounding, and is another number on each device.
                 if name != "stability_float32":
-                    torch.testing.assert_close(array.float(), expected[name][layer], rtol=1e-6, atol=tolerance)
+                    torch.testing.assert_close(array.float(), expected[name][layer].float(), rtol=1e-6, atol=tolerance)
 
 
 @on_cuda

@@ -22,13 +22,13 @@ SWITCHES = "read_gain=off/read_center=off/write_center=off"
 LIST_SWITCHES = f"{SWITCHES}/unembed_gain=off/unembed_center=off"
 
 # The contract for tables as docs/artefacts.md has it, written out once more: the columns are public.
-KEYS = {"matrix": CATEGORY, "layer": pa.int16(), "head": pa.int16(), "index": pa.int16()}
-ROW_KEYS = KEYS | {"side": CATEGORY, "sign": pa.int8(), "readout": CATEGORY}
+KEYS = {"matrix": CATEGORY, "layer": pa.int32(), "head": pa.int32(), "index": pa.int32()}
+ROW_KEYS = KEYS | {"side": CATEGORY, "sign": pa.int32(), "readout": CATEGORY}
 SPECTRA = KEYS | {
-    "value": pa.float32(),
+    "value": pa.float64(),
     "energy": pa.float64(),
     "gap": pa.float64(),
-    "cluster": pa.int16(),
+    "cluster": pa.int32(),
     "cluster_spread": pa.float64(),
     "sign_margin": pa.float64(),
     "stability_noise": pa.float64(),
@@ -39,6 +39,7 @@ TOKENS = ROW_KEYS | {
     "tokens": pa.list_(pa.string()),
     "scores": pa.list_(pa.float32()),
     "mean_score": pa.float64(),
+    "null_space": pa.bool_(),
 }
 LABELS = ROW_KEYS | {
     "labeller": CATEGORY,
@@ -53,7 +54,7 @@ LABELS = ROW_KEYS | {
     "p_direction": pa.float64(),
     "q_direction": pa.float64(),
     "evidence": pa.list_(pa.string()),
-    "n_concepts": pa.int8(),
+    "n_concepts": pa.int32(),
     "mean_log_rank": pa.float64(),
     "status": CATEGORY,
 }
@@ -78,7 +79,7 @@ for labeller in ("first", "second"):
     AGREEMENT |= {f"{labeller}_{name}": pa.float64() for name in ("auc", *BY_FREQUENCY)}
 FRACTIONS = dict.fromkeys(
     ("matrix", "side", "readout", "labeller", "criterion", "kind", "unit", "group"), CATEGORY
-) | dict.fromkeys(("layer", "head", "index"), pa.int16())
+) | dict.fromkeys(("layer", "head", "index"), pa.int32())
 FRACTIONS |= dict.fromkeys(("n", "k", "n_matrices", "control_n", "control_k", "rotated_n", "rotated_k"), pa.int64())
 FRACTIONS |= dict.fromkeys(("k_p01", "control_k_p01", "beyond_n", "beyond_k"), pa.int64())
 FRACTIONS |= dict.fromkeys(("fraction", "low", "high", "design_effect", "cut_p", "beyond_random"), pa.float64())
@@ -266,7 +267,7 @@ def test_metadata_tell_the_origin_and_nothing_of_the_machine(finished: Workflow)
     weights = {"model.safetensors": hashlib.sha256(source.read_bytes()).hexdigest()}
     for path in sorted(finished.results.rglob("*.parquet")):
         facts = json.loads(pq.read_metadata(path).metadata[b"svdlens"])
-        assert facts["schema_version"] == 4
+        assert facts["schema_version"] == 5
         stage = path.relative_to(finished.results).parts[0]
         if stage == "vocabulary":  # of tokens, whatever the weights are
             continue

@@ -23,6 +23,12 @@ def table_facts(provenance: Path, matrix: str | None = None, **facts: object) ->
     return {"model": model["model"], "revision": model["revision"], "weights_sha256": weights, **facts}
 
 
+def model_on_hub(provenance: Path) -> tuple[str | None, str | None]:
+    """The id of a model on the hub, None of one that is not from there, and its revision; from its provenance.json."""
+    model = json.loads(provenance.read_text(encoding="utf-8"))
+    return model["repo"] if model["source"] == "hub" else None, model["revision"]
+
+
 def noise_of(stability: str) -> dict[str, str]:
     """By factor of the matrix, which noise the stability in this file is of (svd/weight_noise.py); its metadata."""
     with safe_open(stability, framework="numpy") as file:

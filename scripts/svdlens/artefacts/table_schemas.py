@@ -25,16 +25,17 @@ TOKEN_FEATURES = pa.schema(
 )
 CLASSES = pa.schema([("name", pa.string()), ("kind", CATEGORY)])
 
-KEYS = [("matrix", CATEGORY), ("layer", pa.int16()), ("head", pa.int16()), ("index", pa.int16())]
-ROW_KEYS = [*KEYS, ("side", CATEGORY), ("sign", pa.int8()), ("readout", CATEGORY)]
+# Whole numbers are int32 or int64: pandas and numpy keep the type in sums and products, where int8 wraps around.
+KEYS = [("matrix", CATEGORY), ("layer", pa.int32()), ("head", pa.int32()), ("index", pa.int32())]
+ROW_KEYS = [*KEYS, ("side", CATEGORY), ("sign", pa.int32()), ("readout", CATEGORY)]
 
 SPECTRA = pa.schema(
     [
         *KEYS,
-        ("value", pa.float32()),
+        ("value", pa.float64()),
         ("energy", pa.float64()),
         ("gap", pa.float64()),
-        ("cluster", pa.int16()),
+        ("cluster", pa.int32()),
         ("cluster_spread", pa.float64()),
         ("sign_margin", pa.float64()),
         ("stability_noise", pa.float64()),
@@ -48,6 +49,7 @@ TOKENS = pa.schema(
         ("tokens", pa.list_(pa.string())),
         ("scores", pa.list_(pa.float32())),
         ("mean_score", pa.float64()),
+        ("null_space", pa.bool_()),
     ]
 )
 # The same for directions that are no singular vectors. `index` counts them; those that belong to no matrix in
@@ -68,7 +70,7 @@ LABEL_FIELDS = [
     ("p_direction", pa.float64()),
     ("q_direction", pa.float64()),
     ("evidence", pa.list_(pa.string())),
-    ("n_concepts", pa.int8()),
+    ("n_concepts", pa.int32()),
     ("mean_log_rank", pa.float64()),
     ("status", CATEGORY),
 ]
@@ -87,9 +89,9 @@ FRACTIONS = pa.schema(
         ("kind", CATEGORY),
         ("unit", CATEGORY),
         ("group", CATEGORY),
-        ("layer", pa.int16()),
-        ("head", pa.int16()),
-        ("index", pa.int16()),
+        ("layer", pa.int32()),
+        ("head", pa.int32()),
+        ("index", pa.int32()),
         ("n", pa.int64()),
         ("k", pa.int64()),
         ("n_matrices", pa.int64()),
@@ -203,7 +205,7 @@ def concatenate_tables(
             if rows is not None:
                 table = table.filter(rows)
             for number, (name, value) in enumerate(constants.items()):
-                column = pa.DictionaryArray.from_arrays(pa.array([0] * len(table), pa.int16()), pa.array([value]))
+                column = pa.DictionaryArray.from_arrays(pa.array([0] * len(table), pa.int32()), pa.array([value]))
                 table = table.add_column(number, name, column)
             writer.write_table(table.cast(whole))
 

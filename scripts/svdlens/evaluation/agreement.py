@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from svdlens.artefacts.table_schemas import AGREEMENT
 from svdlens.errors import SvdlensError
 from svdlens.evaluation.intervals import CONFIDENCE
-from svdlens.labels.labeller import NOT_INTERPRETABLE
+from svdlens.labels.labeller import NOT_INTERPRETABLE, NULL_SPACE
 
 KEYS = ("matrix", "layer", "head", "index", "side", "sign", "readout", "id")
 """A row of two labels tables is the same where those that both tables have agree."""
@@ -21,8 +21,8 @@ RESAMPLES = 2000
 
 
 def read_decisions(path: Path) -> pd.DataFrame:
-    """The rows of singular directions in a file of labels, with the columns that compare() needs."""
-    singular = pc.field("control").is_null()
+    """The rows of singular directions in a file of labels, without null space, with the columns of compare()."""
+    singular = pc.field("control").is_null() & (pc.field("status").cast("string") != NULL_SPACE)
     columns = [*KEYS[:-1], "interpretable", "kind", "status", "score", "mean_log_rank"]
     return pq.read_table(path, columns=columns, filters=singular, partitioning=None).to_pandas()
 

@@ -92,7 +92,7 @@ def rows_to_score(labels: pd.DataFrame, lists_file: Path, texts: list[str]) -> p
 
     `labels` are rows of a labels table. The file is a table of tokens, or, where it ends on .jsonl, a labeller's own
     lists, whose tokens are found by their texts; then there is a row for each of the labels, without tokens where the
-    list is not known. Lists of frequent and of glitch tokens have no label here.
+    list is not known. Lists of null space are left out. Lists of frequent and of glitch tokens have no label here.
     """
     labels = labels[[*ROW, "label", "kind", "evidence"]].copy()
     labels.loc[labels["kind"].isin(NOT_INTERPRETABLE), "label"] = None
@@ -101,7 +101,7 @@ def rows_to_score(labels: pd.DataFrame, lists_file: Path, texts: list[str]) -> p
         ids_of_list = dict(zip((given.id for given in lists), find_tokens(lists, texts), strict=True))
         ids = (f"L{layer}_I{index}" for layer, index in zip(labels["layer"], labels["index"], strict=True))
         return labels.assign(token_ids=pd.Series([ids_of_list.get(id, []) for id in ids], index=labels.index))
-    singular = pc.field("control").is_null()
+    singular = pc.field("control").is_null() & ~pc.field("null_space")
     tokens = pq.read_table(lists_file, columns=[*ROW, "token_ids"], filters=singular, partitioning=None).to_pandas()
     rows = tokens.merge(labels, on=ROW, how="left", validate="one_to_one")
     return rows.assign(evidence=rows["evidence"].astype(object).where(rows["evidence"].notna(), None))

@@ -103,10 +103,15 @@ def write_model(model: str, sources: Sequence[Source], fractions: pa.Table, targ
         if source.random and control:
             read_texts(source.random, TOKENS, control.ids, texts)
     frames, tables, numbers_of_lists = distinct_tables(lists)
-    vocabulary = vocabulary_of([ids for frame_tables in tables for ids in frame_tables], texts)
-    numbers = [[vocabulary.number[ids] for ids in frame_tables] for frame_tables in tables]
+    vocabulary = vocabulary_of([table.ids for frame_tables in tables for table in frame_tables], texts)
+    numbers = [[vocabulary.number[table.ids] for table in frame_tables] for frame_tables in tables]
+    # No search finds a list of null space.
+    found = [
+        [np.where(table.null_space[:, None], -1, one) for table, one in zip(frame_tables, of_frame, strict=True)]
+        for frame_tables, of_frame in zip(tables, numbers, strict=True)
+    ]
     entry: dict[str, Any] = {"name": model, "revision": read_metadata(sources[0].tokens)["revision"]}
-    entry |= write_index(target, directory, vocabulary, numbers)
+    entry |= write_index(target, directory, vocabulary, found)
     entry["frames"], offset = [], 0
     for frame, frame_tables in zip(frames, numbers, strict=True):
         stem = f"{directory}/{frame.matrix}"
@@ -130,19 +135,24 @@ def write_model(model: str, sources: Sequence[Source], fractions: pa.Table, targ
     return entry
 
 
-def distinct_tables(lists: Sequence[Lists]) -> tuple[list[Frame], list[list[np.ndarray]], list[tuple[int, int]]]:
-    """The different frames, the different tables of ids of each, and for each of `lists` which of these it has."""
+def distinct_tables(lists: Sequence[Lists]) -> tuple[list[Frame], list[list[Lists]], list[tuple[int, int]]]:
+    """The different frames, of each the tables that differ in their ids or in what is null space, and for each of
+    `lists` which of these it has."""
     frames: list[Frame] = []
-    tables: list[list[np.ndarray]] = []
+    tables: list[list[Lists]] = []
     numbers = []
     for own_lists in lists:
         if own_lists.frame not in frames:
             frames.append(own_lists.frame)
             tables.append([])
         frame = frames.index(own_lists.frame)
-        same = [table for table, ids in enumerate(tables[frame]) if np.array_equal(ids, own_lists.ids)]
+        same = [
+            number
+            for number, table in enumerate(tables[frame])
+            if np.array_equal(table.ids, own_lists.ids) and np.array_equal(table.null_space, own_lists.null_space)
+        ]
         if not same:
-            tables[frame].append(own_lists.ids)
+            tables[frame].append(own_lists)
         numbers.append((frame, same[0] if same else len(tables[frame]) - 1))
     return frames, tables, numbers
 

@@ -44,11 +44,12 @@ class Frame:
 
 
 class Lists(NamedTuple):
-    """ids [n, k] and scores [n, k] of the tokens of each list of a frame, best first."""
+    """ids [n, k] and scores [n, k] of the tokens of each list of a frame, best first; which lists are null space."""
 
     frame: Frame
     ids: Int[np.ndarray, "n k"]
     scores: Float[np.ndarray, "n k"]
+    null_space: Bool[np.ndarray, " n"]
 
 
 class Labels(NamedTuple):
@@ -128,7 +129,7 @@ def order_of(frame: Frame, table: pa.Table) -> Int[np.ndarray, " n"]:
 
 def read_lists(path: Path, tokens: int, directions: int | None = None) -> Lists:
     """The first `tokens` of each list of a table of tokens, of the first `directions` (None: of all)."""
-    table = read_columns(path, ["matrix", *KEYS, "token_ids", "scores"])
+    table = read_columns(path, ["matrix", *KEYS, "token_ids", "scores", "null_space"])
     if directions is not None:
         table = table.filter(pc.less(table["index"], directions)).combine_chunks()
     frame = frame_of(path, table)
@@ -138,7 +139,8 @@ def read_lists(path: Path, tokens: int, directions: int | None = None) -> Lists:
         flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return flat.reshape(len(table), -1)[:, :tokens][sort]
 
-    return Lists(frame, sorted_lists("token_ids"), sorted_lists("scores"))
+    null_space = integers(table["null_space"])[sort] > 0
+    return Lists(frame, sorted_lists("token_ids"), sorted_lists("scores"), null_space)
 
 
 def read_texts(path: Path, tokens: int, ids: Int[np.ndarray, "..."], texts: dict[int, str]) -> None:

@@ -47,7 +47,8 @@ def vocabulary_of(lists: Iterable[Int[np.ndarray, "n k"]], texts: Mapping[int, s
 
 
 def postings_of(frames: Sequence[Sequence[Int[np.ndarray, "_ k"]]], n_tokens: int) -> Postings:
-    """The postings of token numbers `frames[frame][table]` [rows, k]; rows are counted through all frames."""
+    """The postings of token numbers `frames[frame][table]` [rows, k], none where that is -1; rows are counted through
+    all frames."""
     n_rows = sum(tables[0].shape[0] for tables in frames)
     n_tables = max(len(tables) for tables in frames)
     if n_tables > MOST_TABLES:
@@ -60,14 +61,15 @@ def postings_of(frames: Sequence[Sequence[Int[np.ndarray, "_ k"]]], n_tokens: in
     for tables in frames:
         n = tables[0].shape[0]
         rows = np.arange(offset, offset + n)[:, None]
-        keys += [((numbers * n_rows + rows) * n_tables + table).reshape(-1) for table, numbers in enumerate(tables)]
+        for table, numbers in enumerate(tables):
+            keys.append(((numbers * n_rows + rows) * n_tables + table)[numbers >= 0])
         offset += n
     occurrences = np.concatenate(keys)
     keys.clear()
     occurrences.sort()
     bits = np.int64(1) << (occurrences % n_tables)
     occurrences //= n_tables
-    first = np.flatnonzero(np.concatenate([[True], occurrences[1:] != occurrences[:-1]]))
+    first = np.flatnonzero(np.diff(occurrences, prepend=-1))
     tables_of = np.bitwise_or.reduceat(bits, first)
     occurring = occurrences[first]
     starts = np.searchsorted(occurring, np.arange(n_tokens + 1) * n_rows)

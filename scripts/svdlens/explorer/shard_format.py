@@ -20,7 +20,7 @@ from svdlens.artefacts.atomic_files import atomic_path
 BYTE_ORDER_MARK = b"\xff\xfe"
 FIRST_CHARACTER = 0x3400  # 32,768 characters from here on are letters of CJK, Yi and Hangul: no quotes, no surrogates
 BITS = 15
-SMALLEST_EXPONENT = -60
+SMALLEST_EXPONENT = -100
 INFINITE_EXPONENT = 310  # of no number in float64
 
 
@@ -36,7 +36,7 @@ def number_codes(values: Float[np.ndarray, "..."], digits: int) -> Int[np.ndarra
     """An integer for each number rounded to `digits` significant digits; the larger the number, the larger its code.
 
     Neighbours among the rounded numbers have codes that differ by 1, so that steps between sorted numbers are small.
-    Magnitudes below 10^-60 are 0. NaN is not allowed here.
+    Magnitudes below 10^-100 are 0. NaN is not allowed here.
     """
     magnitudes = np.abs(np.asarray(values, dtype=np.float64))
     infinite = np.isinf(magnitudes)

@@ -37,7 +37,7 @@ def slices_of(frame: Frame) -> list[slice]:
 def write_index(
     target: Path, directory: str, vocabulary: Vocabulary, numbers: Sequence[Sequence[np.ndarray]]
 ) -> dict[str, Any]:
-    """The vocabulary, and where each token occurs in the tables `numbers[frame][table]` [rows, k]."""
+    """The vocabulary, and where each token occurs in the tables `numbers[frame][table]` [rows, k]; -1 is none."""
     postings = postings_of(numbers, len(vocabulary.ids))
     sizes = np.diff(postings.starts)
     part_of, names = np.zeros(len(vocabulary.ids), dtype=np.int64), []

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from svdlens.errors import SvdlensError
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.settings import Setting
 
 CONTEXT_SIZE = 128
 FORMULA = re.compile(r"^[\s]*[=+\-@]|^[\t\r]")
@@ -24,8 +25,9 @@ def choose_rows(
 ) -> pd.DataFrame:
     """The rows of the leading `directions` of one matrix on one side, both signs, with their labels, first read-out.
 
-    Columns: index, sign, token_ids, tokens, scores, and of the labels table label, kind, score, p_value, q_value,
-    q_direction; empty where a row has no label. Raises SvdlensError for a matrix that the table does not have.
+    Columns: index, sign, null_space, token_ids, tokens, token_scores, and of the labels table label, kind, score,
+    p_value, q_value, q_direction; empty where a row has no label. Raises SvdlensError for a matrix that the table does
+    not have.
     """
     rows = tokens[(tokens["layer"] == layer) & (tokens["side"] == side) & (tokens["index"] < directions)]
     rows = rows[rows["head"].isna() if head is None else rows["head"] == head]
@@ -41,7 +43,7 @@ def choose_rows(
     keys = ["layer", "index", "side", "sign", "readout"]
     head_labels = labels[labels["head"].isna() if head is None else labels["head"] == head]
     label_columns = ["label", "kind", "score", "p_value", "q_value", "q_direction"]
-    wanted = rows[[*keys, "token_ids", "tokens", "scores"]].rename(columns={"scores": "token_scores"})
+    wanted = rows[[*keys, "null_space", "token_ids", "tokens", "scores"]].rename(columns={"scores": "token_scores"})
     joined = wanted.merge(head_labels[[*keys, *label_columns]], on=keys, how="left")
     return joined.sort_values(["index", "sign"], ascending=[True, False], ignore_index=True)
 
@@ -51,14 +53,19 @@ def vector_set(
     vectors: Float[np.ndarray, "k d_model"],
     *,
     model: str,
+    setting: Setting,
     matrix: str,
     side: str,
     layer: int,
     head: int | None,
+    facts: Mapping[str, object],
 ) -> dict[str, Any]:
     """A VectorSet as SAEDashboard loads it (neuronpedia/vector_set.py): a vector for each row, at its sign.
 
-    Units: the vectors have length 1, so that their dot product with an activation is that activation's coordinate.
+    Units: the vectors have length 1, so that their dot product with the activation at the hook is that activation's
+    coordinate. Hooks are those of TransformerLens' TransformerBridge on the model as it is, with no weights processed,
+    whatever the setting (MatrixKind.hook_of). `model` is the name by which other programs load it; what the vectors
+    are of stands in the entry `svdlens`, `facts` among it, which SAEDashboard passes over.
     """
     signed = vectors[rows["index"]] * rows["sign"].to_numpy()[:, None]
     names = [row_name(row, matrix, side, layer, head) for row in rows.to_dict("records")]
@@ -69,7 +76,7 @@ def vector_set(
             "d_vectors": len(names),
             "vector_names": names,
             "model_name": model,
-            "hook_name": f"blocks.{layer}.{MATRIX_KINDS[matrix].sides[side].hook}",
+            "hook_name": f"blocks.{layer}.{MATRIX_KINDS[matrix].hook_of(side, setting.read_gain)}",
             "hook_layer": layer,
             # Of hooks that have an axis for heads; none of these has.
             "hook_head_index": None,
@@ -80,12 +87,20 @@ def vector_set(
             "device": "cpu",
             "model_from_pretrained_kwargs": {},
         },
+        "svdlens": {
+            **facts,
+            "switches": [name for name, on in vars(setting).items() if on],
+            "matrix": matrix,
+            "side": side,
+            "layer": layer,
+            "head": head,
+        },
     }
 
 
 def row_name(row: Mapping[Any, Any], matrix: str, side: str, layer: int, head: int | None) -> str:
     where = f"{matrix} L{layer}" + ("" if head is None else f"H{head}")
-    label = row["label"] if isinstance(row["label"], str) else "no label"
+    label = "null space" if row["null_space"] else row["label"] if isinstance(row["label"], str) else "no label"
     return f"{where} {side} {row['index']}{'+' if row['sign'] > 0 else '-'}: {plain(label)}"
 
 
@@ -102,7 +117,7 @@ def spreadsheet(rows: pd.DataFrame, constants: Mapping[str, object], values: Flo
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     columns = ["label", "kind", "score", "p_value", "q_value", "q_direction"]
-    writer.writerow([*constants, "index", "sign", "singular_value", *columns, "tokens", "token_scores"])
+    writer.writerow([*constants, "index", "sign", "singular_value", "null_space", *columns, "tokens", "token_scores"])
     for row in rows.to_dict("records"):
         writer.writerow(
             [
@@ -111,6 +126,7 @@ def spreadsheet(rows: pd.DataFrame, constants: Mapping[str, object], values: Flo
                 # As words: spreadsheets take +1 for a formula.
                 "positive" if row["sign"] > 0 else "negative",
                 cell(None if values is None else float(values[row["index"]])),
+                "yes" if row["null_space"] else "no",
                 *(cell(row[name]) for name in columns),
                 json.dumps(list(row["tokens"]), ensure_ascii=False),
                 json.dumps([round(float(score), 4) for score in row["token_scores"]]),

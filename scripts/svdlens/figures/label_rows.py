@@ -13,7 +13,7 @@ from svdlens.evaluation.intervals import MATRIX, shares_over_matrices
 from svdlens.figures.fraction_rows import PLACE, first_readout
 from svdlens.figures.interface import Inputs, Options
 from svdlens.figures.selection import as_text
-from svdlens.labels.labeller import NOT_INTERPRETABLE
+from svdlens.labels.labeller import NOT_INTERPRETABLE, NULL_SPACE
 
 COLUMNS = [
     "matrix", "layer", "head", "index", "side", "sign", "readout", "labeller", "kind", "labelled", "verified",
@@ -52,10 +52,10 @@ def count_rows(labels: pd.DataFrame, criterion: str) -> pd.DataFrame:
     """The rows that count by `criterion`, of each model those of its first read-out.
 
     `labels` are rows of one labeller. Adds counts (whether a row is interpretable), shown_kind (one of SHOWN_KINDS) and
-    partly_labelled (whether rows of this model, setting and matrix do not count); model, setting, matrix, readout and
-    kind become text.
+    partly_labelled (whether rows of this model, setting and matrix do not count, but for null space); model, setting,
+    matrix, readout and kind become text.
     """
-    rows = first_readout(labels).astype({"interpretable": object})
+    rows = first_readout(labels[labels["status"] != NULL_SPACE]).astype({"interpretable": object})
     counted = counted_rows(rows, criterion)
     sizes = rows.groupby(PLACE, observed=True).size().to_dict()
     counted = counted.assign(**{name: as_text(counted[name]) for name in TEXTS})

@@ -327,7 +327,7 @@ def missing(data: pd.DataFrame) -> str:
     text = ""
     for rows, what in (
         (absent, "Not labelled"),
-        (partly, "Lists with too few known tokens for a label are left out in"),
+        (partly, "Lists with too few known tokens for a label, and null space, are left out in"),
     ):
         if len(rows):
             text += f" {what}: {name_matrices(rows, several)}."

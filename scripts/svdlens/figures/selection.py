@@ -49,5 +49,5 @@ def as_text(column: pd.Series) -> pd.Series:
 
 
 def whole_numbers(column: pd.Series) -> pd.Series:
-    """A key column (layer, head, index) as whole numbers with gaps: an int16 column with nulls arrives as floats."""
+    """A key column (layer, head, index) as whole numbers with gaps: an integer column with nulls arrives as floats."""
     return column.astype("Int64")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
@@ -55,9 +56,9 @@ def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
 
 
 def read_lists(path: Path) -> Lists:
-    """The lists of one model, setting and matrix through the first of its read-outs."""
+    """The lists of one model, setting and matrix through the first of its read-outs, without null space."""
     # The file alone: nothing from the names of its directories.
-    table = pq.ParquetFile(path).read([*ROW, "readout", "token_ids"])
+    table = pq.ParquetFile(path).read([*ROW, "readout", "token_ids", "null_space"]).filter(~pc.field("null_space"))
     if len(table):
         table = table.filter(np.equal(table["readout"].to_pylist(), table["readout"][0].as_py()))
     flat = table["token_ids"].combine_chunks().flatten().to_numpy()

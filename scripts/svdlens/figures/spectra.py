@@ -26,12 +26,12 @@ from svdlens.figures.style import (
     readable_logarithms,
     whole_number_ticks,
 )
+from svdlens.svd.spectrum import NULL_SPACE
 from svdlens.svd.spectrum_fits import fit_exponential, fit_power_law
 
 WIDTH, HEIGHT = 6.4, 4.5  # inches
 # Left, bottom, width and height of the panels: logarithmic, linear, R2, and the scale of colours.
 BOXES = [(0.62, 1.9, 2.35, 2.45), (3.45, 1.9, 2.35, 2.45), (0.62, 0.5, 5.18, 0.85), (5.9, 1.9, 0.09, 2.45)]
-NULL_SPACE = 1e-6  # of the first singular value; below it a value is rounding
 LAWS: dict[str, dict[str, Any]] = {
     "exponential": {"name": "exponential", "color": COLOURS[3], "marker": "o", "ls": (0, (4, 2))},
     "power_law": {"name": "power law", "color": COLOURS[0], "marker": "s", "ls": (0, (1, 1.2))},
@@ -54,7 +54,7 @@ def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
 def spectra_data(frame: pd.DataFrame, *, model: str, setting: str, matrix: str) -> pd.DataFrame:
     """What is drawn, in three kinds of rows, told apart by the column `series`.
 
-    `value`: a singular value of one layer and head (empty for an MLP) at its index (0 = largest), if it is at or above
+    `value`: a singular value of one layer and head (empty for an MLP) at its index (0 = largest), if it is above
     NULL_SPACE of the largest of its layer and head. `mean`: the geometric mean of these over layers and heads at each
     index that all of them have, with both laws fitted to it (columns exponential, power_law). `fit`: rates and R2 of
     both laws for each layer and head, and, with layer and head empty, for the mean (spectrum_fits.py).
@@ -73,7 +73,7 @@ def spectra_data(frame: pd.DataFrame, *, model: str, setting: str, matrix: str) 
     ).sort_values(["layer", "head", "index"], ignore_index=True)
     first = values.groupby(["layer", "head"], dropna=False)["value"].transform("max")
     # A matrix of zeros has no value that a logarithmic axis could show.
-    values = values[(values["value"] > 0) & (values["value"] >= NULL_SPACE * first)].reset_index(drop=True)
+    values = values[(values["value"] > 0) & (values["value"] > NULL_SPACE * first)].reset_index(drop=True)
     lines = [group for _, group in values.groupby(["layer", "head"], dropna=False, sort=True)]
     parts = [values.assign(series="value")]
     if lines:

@@ -98,9 +98,9 @@ def token_table_data(
 
     `frame` is the table of tokens of one model, setting and matrix; `head` is None for an MLP, `layer` for directions
     of no layer; `side` defaults to the one that decides the sign (MatrixKind.sign_side). Columns: model, setting,
-    matrix, layer, head, side, readout, index, sign, rank (1 = best), token_id, token, score (dot product), shade
-    (0..1), shading (`cut` or `largest`), sorted by index, sign (+1 first) and rank. No rows where the table is empty.
-    Raises SvdlensError when nothing fits, naming what there is.
+    matrix, layer, head, side, readout, index, sign, rank (1 = best), token_id, token, score (dot product), null_space
+    (of the direction), shade (0..1), shading (`cut` or `largest`), sorted by index, sign (+1 first) and rank. No rows
+    where the table is empty. Raises SvdlensError when nothing fits, naming what there is.
     """
     side = MATRIX_KINDS[matrix].sign_side if side is None else side
     leading = frame[frame["index"] < directions]
@@ -108,16 +108,16 @@ def token_table_data(
     rows = leading if frame.empty else select(leading, "token_table", **chosen)
     rows = rows.sort_values(["index", "sign"], ascending=[True, False], kind="stable")
     assert not rows.duplicated(["index", "sign"]).any(), "the table of tokens lists a direction twice"
+    of_lists = ("index", "sign", "token_ids", "tokens", "scores", "null_space")
+    shown_columns = ["index", "sign", "rank", "token_id", "token", "score", "null_space"]
     cells = [
-        {"index": index, "sign": sign, "rank": rank, "token_id": token_id, "token": token, "score": score}
-        for index, sign, ids, texts, scores in zip(
-            rows["index"], rows["sign"], rows["token_ids"], rows["tokens"], rows["scores"], strict=True
-        )
+        dict(zip(shown_columns, (index, sign, rank, token_id, token, score, null_space), strict=True))
+        for index, sign, ids, texts, scores, null_space in zip(*(rows[name] for name in of_lists), strict=True)
         for rank, (token_id, token, score) in enumerate(
             zip(ids[:tokens], texts[:tokens], scores[:tokens], strict=True), start=1
         )
     ]
-    shown = pd.DataFrame(cells, columns=["index", "sign", "rank", "token_id", "token", "score"])
+    shown = pd.DataFrame(cells, columns=shown_columns)
     data = pd.DataFrame({"model": model, "setting": setting, "matrix": matrix}, index=shown.index)
     data["layer"] = pd.array([layer] * len(data), dtype="Int64")
     data["head"] = pd.array([head] * len(data), dtype="Int64")
@@ -241,8 +241,10 @@ def token_table_caption(data: pd.DataFrame) -> str:
         if first["shading"] == "cut"
         else f"the dot product of direction and token, from 0 to the largest of this figure ({data['score'].max():.3g})"
     )
+    null_space = [str(index) for index in sorted(data.loc[data["null_space"].astype(bool), "index"].unique())]
+    nothing = f" Null space, whose lists say nothing: {', '.join(null_space)}." if null_space else ""
     return (
-        "Columns: directions, the strongest first. Rows: their best tokens by rank, read through "
+        f"Columns: directions, the strongest first.{nothing} Rows: their best tokens by rank, read through "
         f"{readout_name(first['readout'])}. Shade: {shade}. "
         f"{SPACE_MARK} is a space, \\n and the like are control characters or signs without a glyph here, "
         "… cuts a long token; the csv has every token whole."

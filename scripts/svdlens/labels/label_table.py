@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
-from svdlens.artefacts.table_schemas import CONTROL_LABELS
-from svdlens.labels.labeller import SINGULAR, Columns, Labeller, TokenLists
+from svdlens.artefacts.table_schemas import CONTROL_LABELS, LABEL_FIELDS
+from svdlens.labels.labeller import NULL_SPACE, SINGULAR, Columns, Labeller, TokenLists
 from svdlens.vocabulary.list_similarity import first_distinct
 from svdlens.vocabulary.token_features import TokenFeatures
 from svdlens.vocabulary.token_frequency import mean_log_rank
@@ -43,7 +43,8 @@ def label_table(
 
     `tokens` has the lists of singular directions (`control` null) and of controls. Each read-out is labelled by itself,
     against the controls of the same read-out: trained read-outs differ in how coherent the lists are that they give to
-    any direction. Rows: singular directions first, then one control after the other, each in the order of `tokens`.
+    any direction. Lists of null space have the status NULL_SPACE and nothing else. Rows: singular directions first,
+    then one control after the other, each in the order of `tokens`.
     """
     chosen = choose(tokens, choice)
     controls = [
@@ -55,15 +56,32 @@ def label_table(
         through_readout = chosen.filter(pc.field("readout") == readout)
         tables = {SINGULAR: through_readout.filter(pc.field("control").is_null())}
         tables |= {control: through_readout.filter(pc.field("control") == control) for control in controls}
-        lists = {group: token_lists(table) for group, table in tables.items()}
+        # Null space gets no label, and what is shuffled into null lists has no token of it.
+        live = {group: table.filter(~pc.field("null_space")) for group, table in tables.items()}
+        lists = {group: token_lists(table) for group, table in live.items()}
         labelled, facts[readout] = labeller.label(lists)
         for group, table in tables.items():
-            keys: Columns = {key: table[key].to_pylist() for key in table.column_names if key in CONTROL_LABELS.names}
             distinct = first_distinct(lists[group].ids, features.classes.groups)
             ranks = mean_log_rank(distinct.ids, distinct.used, features.log_ranks)
-            said: Columns = {"labeller": [name] * len(table), "mean_log_rank": ranks}
-            pieces[group].append(keys | said | labelled[group])
+            said = keys_of(live[group]) | labelled[group] | {"mean_log_rank": ranks}
+            both = joined([said, null_space_columns(table.filter(pc.field("null_space")))])
+            # In the order of the table: first all that are live, then null space.
+            place = np.argsort(np.argsort(table["null_space"].to_numpy(), kind="stable"))
+            both = {key: [values[row] for row in place] for key, values in both.items()}
+            pieces[group].append(both | {"labeller": [name] * len(table)})
     return joined([piece for group in pieces.values() for piece in group]), facts
+
+
+def keys_of(table: pa.Table) -> Columns:
+    """The columns of a table of tokens that a table of labels has as well."""
+    return {key: table[key].to_pylist() for key in table.column_names if key in CONTROL_LABELS.names}
+
+
+def null_space_columns(table: pa.Table) -> Columns:
+    """Columns of CONTROL_LABELS for lists that no labeller gets, because their directions are null space."""
+    nothing: Columns = {name: [None] * len(table) for name, _ in LABEL_FIELDS}
+    said = {"kind": ["none"] * len(table), "evidence": [[]] * len(table), "status": [NULL_SPACE] * len(table)}
+    return keys_of(table) | nothing | said
 
 
 def token_lists(table: pa.Table) -> TokenLists:
@@ -74,6 +92,6 @@ def token_lists(table: pa.Table) -> TokenLists:
     return TokenLists(ids, texts)
 
 
-def joined(pieces: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+def joined(pieces: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One piece after the other, column by column."""
     return {name: [value for piece in pieces for value in piece[name]] for name in pieces[0]}

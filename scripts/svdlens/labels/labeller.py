@@ -13,6 +13,9 @@ Columns = dict[str, object]
 SINGULAR = "singular"
 """The lists of singular directions, among those of controls, which go by the controls' names."""
 
+NULL_SPACE = "null_space"
+"""The status of a list whose direction is null space: no labeller gets it, and it counts nowhere."""
+
 NOT_INTERPRETABLE = ("frequency", "glitch")
 """Kinds of lists that can be coherent and are still not interpretable."""
 

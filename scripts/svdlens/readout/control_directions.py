@@ -6,6 +6,7 @@ gaussian      singular vectors of Gaussian matrices, the post's control (Millidg
 """
 
 import zlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,19 +48,25 @@ def gaussian_directions(n: int, d_model: int, generator: np.random.Generator) ->
 
 
 def rotated_directions(
-    vectors: dict[str, Float[Tensor, "matrices k d_model"]], n: int, generator: np.random.Generator
+    vectors: dict[str, Float[Tensor, "matrices k d_model"]],
+    live: Sequence[int],
+    n: int,
+    generator: np.random.Generator,
 ) -> Rotated:
-    """Rows of random rotations of the k leading singular vectors of a matrix, for each side and matrix as many.
+    """Rows of random rotations of the leading singular vectors of a matrix, for each side and matrix as many.
 
-    The rotations are uniform over all (QR of a Gaussian matrix; Stewart 1980). Of a rotation all k rows are used
-    before the next is drawn. Where there are more sides and matrices than n, n of them are chosen. float64.
+    `live` says for each matrix how many of its k vectors are not null space: these are rotated. The rotations are
+    uniform over all (QR of a Gaussian matrix; Stewart 1980). Of a rotation all rows are used before the next is drawn.
+    Where there are more sides and matrices than n, n of them are chosen; a matrix of zeros has none. float64.
     """
-    subspaces = [(side, matrix) for side, matrices in vectors.items() for matrix in range(len(matrices))]
+    subspaces = [(side, matrix) for side in vectors for matrix, size in enumerate(live) if size]
+    if not subspaces:
+        return Rotated(next(iter(vectors.values()))[0, :0].double(), [], [])
     counts = np.full(len(subspaces), n // len(subspaces))
     counts[generator.permutation(len(subspaces))[: n % len(subspaces)]] += 1
     rows: list[Tensor] = []
     for (side, matrix), count in zip(subspaces, counts, strict=True):
-        leading = vectors[side][matrix].double()
+        leading = vectors[side][matrix, : live[matrix]].double()
         for start in range(0, int(count), len(leading)):
             normal = torch.from_numpy(generator.standard_normal((len(leading), len(leading))))
             rotation, triangle = torch.linalg.qr(normal)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from svdlens.readout.control_directions import (
@@ -19,6 +20,7 @@ from svdlens.spec.controls import RANDOM_UNIT, RANDOM_VARIMAX, ROTATED, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads, stored_numbers
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import Setting
+from svdlens.svd.spectrum import null_space
 
 Vectors = dict[str, Float[Tensor, "matrices k d_model"]]
 """The singular vectors on each side in the residual stream, one matrix after the other."""
@@ -47,14 +49,28 @@ def residual_vectors(
     return vectors
 
 
+def vectors_of_bases(
+    bases: Mapping[str, Mapping[str, Tensor]],
+    matrix: str,
+    readouts: Sequence[str],
+    setting: Setting,
+    gains: Tensor | None,
+) -> dict[str, dict[str, Vectors]]:
+    """residual_vectors of the arrays of each basis, for each of `readouts`."""
+    return {
+        basis: {name: residual_vectors(arrays, matrix, name, setting, gains) for name in readouts}
+        for basis, arrays in bases.items()
+    }
+
+
 @dataclass(frozen=True)
 class Reading:
-    """What is read, and how: one kind of `matrix`, whose values in the SVD file have the `shape`; through each of
+    """What is read, and how: one kind of `matrix`, with its singular `values` in the SVD file; through each of
     `readouts` the best `k` tokens, whose `texts` are by id; on so many `threads`. `numbers` of layers and heads are
     those that the SVD file has (stored_numbers)."""
 
     matrix: str
-    shape: tuple[int, ...]
+    values: Float[np.ndarray, "*matrices rank"]
     readouts: Mapping[str, ReadoutMatrix]
     texts: list[str]
     k: int
@@ -65,11 +81,16 @@ class Reading:
     def d_model(self) -> int:
         return len(next(iter(self.readouts.values())).mean)
 
+    def null_directions(self, k: int) -> Bool[np.ndarray, "matrices k"]:
+        """Which of the k leading directions of each matrix are null space. A varimax basis leaves those where they
+        are (varimax_vectors), so that this holds in every basis."""
+        return null_space(self.values.reshape(-1, self.values.shape[-1]))[:, :k]
+
 
 def project_vectors(vectors: Mapping[str, Vectors], reading: Reading, control: str | None = None) -> dict[str, object]:
     """Columns for the vectors of each side and matrix, which are given for each read-out: singular vectors, or those of
     a `control` that has as many of each."""
-    layers, heads = layers_and_heads(reading.shape, reading.matrix, reading.numbers)
+    layers, heads = layers_and_heads(reading.values.shape, reading.matrix, reading.numbers)
     top = {
         readout: {
             side: top_tokens(directions.flatten(0, 1), reading.readouts[readout], reading.k, reading.threads)
@@ -77,9 +98,12 @@ def project_vectors(vectors: Mapping[str, Vectors], reading: Reading, control: s
         }
         for readout, sides in vectors.items()
     }
-    n_rows = 2 * sum(len(matrices.flatten(0, 1)) for sides in vectors.values() for matrices in sides.values())
+    arrays = [matrices for sides in vectors.values() for matrices in sides.values()]
+    # Of every read-out and side the same directions, two signs of each.
+    of_sides = np.repeat(reading.null_directions(arrays[0].shape[1]).reshape(-1), 2)
     columns = token_columns(top, reading.texts, reading.matrix, layers, heads)
-    return columns | {"control": [control] * n_rows}
+    n_rows = len(arrays) * len(of_sides)
+    return columns | {"control": [control] * n_rows, "null_space": np.tile(of_sides, len(arrays))}
 
 
 def project_directions(
@@ -127,11 +151,13 @@ def project_random(control: str, directions: Float[Tensor, "n d_model"], reading
 
 
 def project_rotated(vectors: Mapping[str, Vectors], reading: Reading, n: int, seed: int) -> dict[str, object]:
-    """Columns for `n` directions of the control rotated, by rotations that are the same through each read-out."""
-    layers, heads = layers_and_heads(reading.shape, reading.matrix, reading.numbers)
+    """Columns for `n` directions of the control rotated, by rotations that are the same through each read-out; none
+    where all matrices are zero."""
+    layers, heads = layers_and_heads(reading.values.shape, reading.matrix, reading.numbers)
     top = {}
     for readout, sides in vectors.items():
-        rotated = rotated_directions(sides, n, seeded(seed, reading.matrix, ROTATED))
+        live = (~reading.null_directions(next(iter(sides.values())).shape[1])).sum(axis=1).tolist()
+        rotated = rotated_directions(sides, live, n, seeded(seed, reading.matrix, ROTATED))
         found = top_tokens(rotated.directions, reading.readouts[readout], reading.k, reading.threads)
         top[readout] = {"all": found}
     columns = token_columns(top, reading.texts, reading.matrix, [None], [None])
@@ -139,4 +165,4 @@ def project_rotated(vectors: Mapping[str, Vectors], reading: Reading, n: int, se
     columns["side"] = [side for side in rotated.sides for _ in range(2)] * len(top)
     columns["layer"] = [layers[number] for number in rotated.matrices for _ in range(2)] * len(top)
     columns["head"] = [heads[number] for number in rotated.matrices for _ in range(2)] * len(top)
-    return columns | {"control": [ROTATED] * (2 * n * len(top))}
+    return columns | {"control": [ROTATED] * (2 * len(rotated.sides) * len(top))}

@@ -33,7 +33,7 @@ def token_columns(
     layers: Sequence[int | None],
     heads: Sequence[int | None],
 ) -> dict[str, object]:
-    """The tokens table for the results `top[readout][side][sign]` of one kind of matrix.
+    """The tokens table for the results `top[readout][side][sign]` of one kind of matrix, none of them null space.
 
     `layers` and `heads` name the matrices, which have equally many directions, one matrix after the other. Every
     read-out has the same sides. Rows are ordered by read-out, side, matrix, direction, sign.
@@ -64,6 +64,7 @@ def token_columns(
         "tokens": pa.ListArray.from_arrays(offsets, pa.array(texts, pa.string()).take(flat_ids)),
         "scores": pa.ListArray.from_arrays(offsets, pa.array(scores.reshape(-1), pa.float32())),
         "mean_score": pa.array(means.reshape(-1)),
+        "null_space": [False] * n_rows,
     }
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from svdlens.readout.top_tokens import ReadoutMatrix
 from svdlens.runtime.compute import full_precision, single_threaded_pool
-from svdlens.svd.matrix_svd import signs_of_largest
+from svdlens.svd.matrix_svd import power_of_two, signs_of_largest
+from svdlens.svd.spectrum import null_space
 
 MOST_STEPS = 300
 STEPS_BACK, LEAST_GAIN = 10, 1e-3
@@ -30,6 +31,10 @@ def varimax_rotation(scores: Float[Tensor, "d_vocab k"]) -> Float[Tensor, "k k"]
     that is given. Scores are to be centred over the vocabulary: a constant in all of them is nothing to a list.
     """
     rotation = ahead = torch.eye(scores.shape[1], dtype=torch.float64)
+    if not scores.numel():
+        return rotation
+    # Fourth powers of small or large scores are beyond float32.
+    scores = scores / power_of_two(scores)
     criteria: list[float] = []
     age = 0
     for _ in range(MOST_STEPS):
@@ -60,16 +65,21 @@ def varimax_vectors(
     `vectors` are singular vectors; `as_read` the same as the read-out takes them (projection.residual_vectors), from
     whose scores the rotation is. `values` are singular values. Directions come in descending order of the length of
     what the matrix makes of them, |W v| = sqrt(sum of (s_i R_ij)^2), which for singular vectors is the singular value;
-    each has the sign in which its largest coordinate is positive. Bytes do not depend on `threads`.
+    each has the sign in which its largest coordinate is positive. Vectors of null space stay as they are, the last of
+    all. Bytes do not depend on `threads`.
     """
+    live = (~null_space(values.numpy())).sum(axis=1).tolist()
     columns = (matrix.columns - matrix.mean).float()
 
     def of_matrix(side: str, number: int) -> Tensor:
-        scores = columns @ as_read[side][number].T.float()
+        scores = columns @ as_read[side][number, : live[number]].T.float()
         rotation = varimax_rotation(scores)
-        strengths = (values[number, : len(rotation), None].double() * rotation).square().sum(dim=0).sqrt()
+        # Values as shares of the first: squares of small ones would be 0.
+        shares = values[number, : len(rotation), None].double() / values[number, 0].double()
+        strengths = (shares * rotation).square().sum(dim=0).sqrt()
         order = strengths.argsort(descending=True, stable=True)
-        directions = rotation.T[order] @ vectors[side][number].double()
+        leading, rest = vectors[side][number].double().tensor_split([live[number]])
+        directions = torch.cat([rotation.T[order] @ leading, rest])
         return directions * signs_of_largest(directions)
 
     places = [(side, number) for side in vectors for number in range(len(vectors[side]))]

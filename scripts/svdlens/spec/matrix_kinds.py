@@ -28,7 +28,8 @@ class Side:
     """A side of the matrix that lives in the residual stream, so that its singular vectors can be read as tokens.
 
     array: "left" or "right", its vectors in an SVD file. reads: a norm and its gain stand between the residual stream
-    and this side. hook: TransformerLens' name, after "blocks.L.", of the activation to compare its vectors with.
+    and this side. hook: TransformerLens' name, after "blocks.L.", of what the raw matrix reads or writes: of what comes
+    into attention or MLP, after the norm and its gain, or of what W_O or W_out gives, biases included.
     """
 
     array: str
@@ -64,6 +65,13 @@ class MatrixKind:
         writing = ("write_center",) if any(not factor.reads for factor in self.factors) else ()
         return reading + writing
 
+    def hook_of(self, side: str, read_gain: bool) -> str:
+        """TransformerLens' name, after "blocks.L.", of the activation on which vectors of this side act: what they give
+        with it is what the matrix reads or writes along them. A matrix that has the gain of the norm before it in it,
+        by the switch `read_gain`, reads what that norm gives before its gain."""
+        gained = read_gain and self.sides[side].reads
+        return f"{self.norm}.hook_normalized" if gained else self.sides[side].hook
+
     @property
     def sign_array(self) -> str:
         """ "left" or "right": the array of an SVD file whose vectors decide signs."""
@@ -80,8 +88,8 @@ KINDS = (
         norm="ln1",
         factors=(Factor("attn.W_V", reads=True), Factor("attn.W_O", reads=False)),
         sides={
-            "read": Side("left", reads=True, hook="ln1.hook_normalized"),
-            "write": Side("right", reads=False, hook="hook_attn_out"),
+            "read": Side("left", reads=True, hook="attn.hook_in"),
+            "write": Side("right", reads=False, hook="attn.o.hook_out"),
         },
         sign_side="write",
     ),
@@ -94,8 +102,8 @@ KINDS = (
         norm="ln1",
         factors=(Factor("attn.W_Q", reads=True), Factor("attn.W_K", reads=True, transposed=True)),
         sides={
-            "query": Side("left", reads=True, hook="ln1.hook_normalized"),
-            "key": Side("right", reads=True, hook="ln1.hook_normalized"),
+            "query": Side("left", reads=True, hook="attn.hook_in"),
+            "key": Side("right", reads=True, hook="attn.hook_in"),
         },
         sign_side="query",
     ),
@@ -107,7 +115,7 @@ KINDS = (
         weight_group="mlp",
         norm="ln2",
         factors=(Factor("mlp.W_in", reads=True),),
-        sides={"read": Side("left", reads=True, hook="ln2.hook_normalized")},
+        sides={"read": Side("left", reads=True, hook="mlp.hook_in")},
         sign_side="read",
     ),
     MatrixKind(
@@ -118,7 +126,7 @@ KINDS = (
         weight_group="mlp",
         norm="ln2",
         factors=(Factor("mlp.W_gate", reads=True),),
-        sides={"read": Side("left", reads=True, hook="ln2.hook_normalized")},
+        sides={"read": Side("left", reads=True, hook="mlp.hook_in")},
         sign_side="read",
     ),
     MatrixKind(
@@ -129,7 +137,7 @@ KINDS = (
         weight_group="mlp",
         norm="ln2",
         factors=(Factor("mlp.W_out", reads=False),),
-        sides={"write": Side("right", reads=False, hook="hook_mlp_out")},
+        sides={"write": Side("right", reads=False, hook="mlp.out.hook_out")},
         sign_side="write",
     ),
 )

@@ -19,7 +19,6 @@ from svdlens.runtime.compute import full_precision, single_threaded_pool
 from svdlens.runtime.progress import progress
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import Setting
-from svdlens.svd.matrix_svd import Decomposition, decompose
 from svdlens.weights.factors import factors
 from svdlens.weights.weight_files import WeightFile
 
@@ -48,8 +47,8 @@ where there is no batch)."""
 def each_layer(
     compute: Compute, weights: WeightFile, task: Task, layers: Sequence[int], threads: int, device: str
 ) -> Arrays:
-    """What `compute` gives for every matrix of `layers`, float32: [n_layers, n_heads, ...] for ov and qk, else
-    [n_layers, ...].
+    """What `compute` gives for every matrix of `layers`: [n_layers, n_heads, ...] for ov and qk, else [n_layers, ...].
+    float32, singular `values` in float64.
 
     On the CPU, bytes do not depend on `threads`, nor on which layers are done together. Raises SvdlensError for weights
     that are not finite, and where `device` has no room for a single matrix.
@@ -65,7 +64,8 @@ def each_layer(
             for name, array in arrays.items():
                 # float32 at once, in place: all vectors in float64, twice, would be the peak of the job.
                 if name not in collected:
-                    collected[name] = torch.empty((len(layers), *array.shape), dtype=torch.float32)
+                    dtype = torch.float64 if name == "values" else torch.float32
+                    collected[name] = torch.empty((len(layers), *array.shape), dtype=dtype)
                 collected[name][i] = array
     return collected
 
@@ -161,17 +161,6 @@ def finite_factors(weights: WeightFile, task: Task, layer: int) -> list[Float[Te
                 "infinite; an SVD needs finite ones. Take a checkpoint without them."
             )
     return layer_factors
-
-
-def finite_svd(matrix_factors: list[Tensor], task: Task, layer: int) -> Decomposition:
-    """matrix_svd.decompose of one matrix or of a batch. Raises SvdlensError for values that float32 cannot hold."""
-    decomposition = decompose(matrix_factors, task.directions)
-    if not decomposition.values.float().isfinite().all():
-        raise SvdlensError(
-            f"{task.matrix} of layer {layer} has a singular value of {decomposition.values.max().item():.3g}, and "
-            "float32 ends at 3.4e38. Such weights are damaged; take another checkpoint."
-        )
-    return decomposition
 
 
 def chosen_numbers(

@@ -7,6 +7,7 @@ dimensions, which a GPU wants; on a CPU each matrix is done by itself (layer_by_
 All functions raise torch.linalg.LinAlgError where LAPACK does not converge, as with values that are not finite.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -42,10 +43,29 @@ def decompose(factors: list[Float[Tensor, "... _ _"]], directions: int | None) -
     """SVD of the one matrix [d_in, d_out] in `factors`, or of the product of the two, float64.
 
     The leading `directions` vectors are kept, or all where it is None or more than the rank; signs are as they come.
+    Weights may be as small or as large as float32 has them: factors are scaled before anything is squared.
     """
+    sizes = [power_of_two(factor) for factor in factors]
+    scaled = [factor / size for factor, size in zip(factors, sizes, strict=True)]
     if len(factors) == 2:
-        return decompose_product(factors[0], factors[1], directions)
-    return decompose_dense(factors[0], directions)
+        found = decompose_product(scaled[0], scaled[1], directions)
+    else:
+        found = decompose_dense(scaled[0], directions)
+    return found._replace(values=found.values * math.prod(size[..., 0] for size in sizes))
+
+
+def power_of_two(matrix: Float[Tensor, "... _ _"]) -> Float[Tensor, "... 1 1"]:
+    """The power of two next above the largest magnitude of each matrix, 1 for one of zeros: dividing by it rounds
+    nothing."""
+    largest = matrix.abs().amax(dim=(-2, -1), keepdim=True)
+    mantissas, _ = torch.frexp(largest)
+    return torch.where(largest > 0, largest / mantissas, 1.0)
+
+
+def in_single_precision(values: Float[Tensor, "... rank"]) -> Float[Tensor, "... rank"]:
+    """Descending values to the digits of float32, in float64: those of a product may be beyond what float32 holds."""
+    size = power_of_two(values[..., :1, None])[..., 0]
+    return (values / size).float().double() * size
 
 
 def decompose_product(

@@ -2,12 +2,11 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
 
 from torch import Tensor
 
-from svdlens.svd.layer_by_layer import Arrays, Task, each_layer, finite_svd
-from svdlens.svd.matrix_svd import Decomposition
+from svdlens.svd.layer_by_layer import Arrays, Task, each_layer
+from svdlens.svd.matrix_svd import Decomposition, decompose, power_of_two
 from svdlens.svd.stability import stability_in_float32, stability_under_noise
 from svdlens.svd.weight_noise import WeightNoise
 
@@ -30,12 +29,16 @@ def measure_matrix(
     matrix_factors: list[Tensor], task: Task, layer: int, heads: Sequence[int], noise: WeightNoise
 ) -> Arrays:
     """See measure_layers: arrays of one matrix, or of a batch of heads, float64."""
+    variances = noise.variances(matrix_factors, task, layer, heads)
+    # Stability has no unit. In float32 the squares of small weights would be 0, and the product of two.
+    sizes = [power_of_two(factor) for factor in matrix_factors]
+    scaled = [factor / size for factor, size in zip(matrix_factors, sizes, strict=True)]
+    variances = [variance / size.square() for variance, size in zip(variances, sizes, strict=True)]
     # Noise mixes a vector with all others, those beyond the stored ones too.
-    exact = finite_svd(matrix_factors, replace(task, directions=None), layer)
+    exact = decompose(scaled, None)
     stored = slice(task.directions)
     leading = Decomposition(exact.left[..., stored, :], exact.values, exact.right[..., stored, :])
-    variances = noise.variances(matrix_factors, task, layer, heads)
     return {
-        "stability_noise": stability_under_noise(matrix_factors, exact, task.matrix, variances, task.directions),
-        "stability_float32": stability_in_float32(matrix_factors, leading, task.matrix),
+        "stability_noise": stability_under_noise(scaled, exact, task.matrix, variances, task.directions),
+        "stability_float32": stability_in_float32(scaled, leading, task.matrix),
     }

@@ -7,10 +7,15 @@ their common space (Davis & Kahan 1970, where the gap is in the denominator). Nu
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 NULL_SPACE = 1e-6
 """Values of at most this share of the first are null space: rounding errors, whose vectors mean nothing."""
+
+
+def null_space(values: Float[np.ndarray, "*matrices rank"]) -> Bool[np.ndarray, "*matrices rank"]:
+    """Which singular values of each matrix, in descending order, are null space: of a matrix of zeros all."""
+    return values <= NULL_SPACE * values[..., :1]
 
 
 class Spectrum(NamedTuple):
@@ -31,10 +36,11 @@ def describe_spectrum(values: Float[np.ndarray, " rank"], tolerance: float) -> S
     relative distance between the first and the last value of the cluster.
     """
     values = np.asarray(values, dtype=np.float64)
-    squares = np.cumsum(values**2)
-    energy = squares / squares[-1] if squares[-1] > 0 else np.zeros_like(values)
+    # Scaled before they are squared: the largest square is 1.
+    squares = np.cumsum((values / values[0]) ** 2) if values[0] > 0 else np.zeros_like(values)
+    energy = squares / squares[-1] if squares[-1] > 0 else squares
 
-    alive = int(np.sum(values > NULL_SPACE * values[0]))
+    alive = int(np.sum(~null_space(values)))
     steps = (values[: alive - 1] - values[1:alive]) / values[: alive - 1] if alive > 1 else np.empty(0)
     gap = np.full(len(values), np.nan)
     cluster = np.full(len(values), -1)

@@ -108,7 +108,7 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> Bundled:
     embed_vocabulary(texts, features.classes, directory / "embeddings.safetensors", 2)
     vocabulary = load_vocabulary(directory / "embeddings.safetensors", features, texts)
     matrices = {readout: ReadoutMatrix(readout_matrix(weights, Setting(), readout)) for readout in READOUTS}
-    reading = Reading("ov", (2, 4, 1), matrices, texts, 50, 2)
+    reading = Reading("ov", np.ones((2, 4, 1)), matrices, texts, 50, 2)
     d_model, of_W_U = W_E.shape[1], matrices["W_U"]
     drawn = {
         "single": [random_unit_directions(N_BUNDLED, d_model, seeded(seed)) for seed in (1, 0)],
