@@ -26,7 +26,7 @@ def main(smk):
     setting = Setting(**dict.fromkeys(switches, True))
     unembed = WeightFile(Path(smk.input.unembed))
     gains = reading_gains(WeightFile(Path(smk.input.gains)), matrix)
-    device = device_for(smk.resources.get("gpu", 0))
+    texts, device = read_token_texts(Path(smk.input.tokens)), device_for(smk.resources.get("gpu", 0))
     readouts = {name: ReadoutMatrix(readout_matrix(unembed, setting, name), device) for name in params.readouts}
     svd = load_file(smk.input.svd)
     bases = dict(zip(BASES, [svd, *map(load_file, smk.input.varimax)], strict=False))
@@ -34,9 +34,7 @@ def main(smk):
         basis: {name: residual_vectors(arrays, matrix, name, setting, gains) for name in params.readouts}
         for basis, arrays in bases.items()
     }
-    texts = read_token_texts(Path(smk.input.tokens))
     reading = Reading(matrix, svd["values"].shape, readouts, texts, params.tokens, smk.threads, stored_numbers(svd))
-
     random = bases[VARIMAX]["random"] if VARIMAX in bases else None
     columns = project_directions(vectors, params.basis, params.controls, reading, params.seed, random)
     facts = table_facts(smk.input.provenance, matrix, setting=sorted(switches), basis=params.basis, code=params.code)

@@ -25,6 +25,7 @@ TABLES = (
 TABLES |= {f"collect_{table}" for table in ("spectra", "tokens", "labels", "control_labels", "scores")}
 # Labels of others, and further read-outs, which the sweep has not, are not drawn.
 PLOTS = {f"plot_{figure}" for figure in FIGURES} - {"plot_fraction_published", "plot_readouts"}
+PLOTS |= {"check_token_tables"}
 PUBLISHED = {"fetch_published", "list_published", "label_directions", "view_labels", "plot_fraction_published"}
 TARGETS = {
     "models": FETCHED,
@@ -40,6 +41,7 @@ TARGETS = {
     "paper_figures": SPECTRA
     | LISTS
     | {"view_tokens", "list_paper_figures", "plot_token_table", "plot_random_table", "plot_spectra"}
+    | {"check_token_tables"}
     | PUBLISHED - {"list_published"},
 }
 
