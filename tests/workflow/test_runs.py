@@ -262,6 +262,7 @@ def test_models_of_other_architectures_join_a_sweep_whatever_their_names(finishe
     run = workflow.finish(config={"models": models, "sweep": {"models": ["tiny", *OTHERS]}})
     # What was there is not done again.
     per_model = {"fetch_model", "extract_weights", "decode_tokens", "classify_tokens", "embed_tokens", "embed_labels"}
+    per_model.add("check_token_tables")
     once = AFTER_WEIGHTS - MANY - per_model | {"list_paper_figures", "list_files"}
     assert run.counts == dict.fromkeys(per_model, 2) | dict.fromkeys(MANY, 3 + 2) | dict.fromkeys(once, 1)
 
@@ -369,7 +370,7 @@ def test_labels_of_the_labellers_own_network_say_so(finished: Workflow, tmp_path
 def test_a_changed_model_repeats_everything(finished: Workflow, tmp_path: Path) -> None:
     workflow = copy_run(finished, tmp_path)
     make_tiny_gpt2(workflow.directory / "source", seed=1)
-    rules = {"fetch_model", "extract_weights", "decode_tokens", "classify_tokens", "embed_tokens"}
+    rules = {"fetch_model", "check_token_tables", "extract_weights", "decode_tokens", "classify_tokens", "embed_tokens"}
     assert workflow.finish("--dry-run").rules == rules | AFTER_WEIGHTS
 
 

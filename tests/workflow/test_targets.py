@@ -26,6 +26,7 @@ TABLES = (
 TABLES |= {f"collect_{table}" for table in ("spectra", "tokens", "labels", "control_labels", "scores")} | {"list_files"}
 # Labels of others, and further read-outs and labellers, which the sweep has not, are not drawn.
 PLOTS = {f"plot_{figure}" for figure in FIGURES} - {"plot_fraction_published", "plot_readouts", "plot_agreement"}
+PLOTS |= {"check_token_tables"}
 NOT_DRAWN = {"collect_tokens", "embed_labels", "score_labels", "collect_scores", "list_findings", "list_files"}
 NOT_DRAWN |= AGREEMENT - LABELLED
 PUBLISHED = {"fetch_published", "list_published", "label_directions", "view_labels", "plot_fraction_published"}
@@ -43,6 +44,7 @@ TARGETS = {
     "paper_figures": SPECTRA
     | LISTS
     | {"view_tokens", "list_paper_figures", "plot_token_table", "plot_random_table", "plot_spectra"}
+    | {"check_token_tables"}
     | PUBLISHED - {"list_published"},
 }
 
