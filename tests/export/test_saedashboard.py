@@ -126,8 +126,8 @@ def test_a_file_names_the_model_as_others_load_it_and_the_setting(source: str, n
     files = {"vectors": "svd.safetensors", "tokens": "tokens.parquet", "labels": "labels.parquet"}
     files |= {"provenance": "provenance.json", "json": "out.json", "csv": "out.csv"}
     paths = SimpleNamespace(**{key: tmp_path / file for key, file in files.items()})
-    wildcards = {"model": "mine", "setting": "folded", "matrix": "ov", "side": "read"}
-    params = {"layer": 1, "head": 0, "directions": 2, "switches": ["fold_ln"], "basis": "svd"}
+    wildcards = SimpleNamespace(model="mine", setting="folded")
+    params = {"exported": ("ov", 1, 0, "read"), "directions": 2, "switches": ["fold_ln"], "basis": "svd"}
     job = {"input": paths, "output": paths, "wildcards": wildcards, "params": SimpleNamespace(**params)}
     export_directions.main(SimpleNamespace(**job))
     made = json.loads((tmp_path / "out.json").read_text())
