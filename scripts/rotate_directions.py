@@ -14,7 +14,7 @@ from svdlens.runtime.script import run
 from svdlens.spec.controls import RANDOM_VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, stored_numbers
 from svdlens.spec.settings import LIST_SWITCHES, Setting
-from svdlens.svd.spectrum import null_space
+from svdlens.svd.null_space import null_space
 from svdlens.weights.weight_files import WeightFile, save_tensors
 
 

@@ -13,7 +13,7 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import Setting, setting_from_names
 from svdlens.svd.layer_by_layer import Task
 from svdlens.svd.model_svd import decompose_layers
-from svdlens.svd.spectrum import null_space
+from svdlens.svd.null_space import null_space
 from svdlens.weights.extraction import GROUPS, extract_weights
 from svdlens.weights.factors import factors
 from svdlens.weights.weight_files import WeightFile

@@ -304,7 +304,7 @@ def test_an_unreachable_hub_names_the_two_ways_out(tmp_path: Path) -> None:
     message = refused(url, tmp_path / "results")
     assert time.monotonic() - begin < 30
     assert f"cannot reach the hub at {url}" in message
-    assert "of models.tiny by `path:` with the directory of a local copy" in message
+    assert "give models.tiny a `path:` with the directory of a copy" in message
     assert "`make sweep-bundled`" in message
 
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svdlens.svd.spectrum import describe_spectrum, null_space, sign_margins, spectra_columns
+from svdlens.svd.null_space import null_space
+from svdlens.svd.spectrum import describe_spectrum, sign_margins, spectra_columns
 
 TOLERANCE = 0.01
 

@@ -60,7 +60,7 @@ def test_there_are_commands_on_what_make_run_has_made() -> None:
 
 
 def make_dry_run(*arguments: str) -> str:
-    command = ["make", "--dry-run", "--old-file=.venv/installed", *arguments]
+    command = ["make", "--no-print-directory", "--dry-run", "--old-file=.venv/installed", *arguments]
     made = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     return made.stdout

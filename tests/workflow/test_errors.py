@@ -127,7 +127,8 @@ def test_a_token_table_of_no_layer_is_said_before_anything_is_decomposed(tiny: W
     assert run.status != 0
     [message] = messages(run)
     assert "models.tiny.token_tables.1 has layer 99 (of 1, counted from 0)" in message
-    assert run.rules <= {"fetch_model", "check_token_tables", "extract_weights", "decode_tokens", "list_paper_figures"}
+    at_most = {"fetch_model", "check_token_tables", "extract_weights", "decode_tokens"}
+    assert run.rules <= at_most | {"list_paper_figures", "list_files"}
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ def test_a_project_between_braces_is_refused_at_once(tmp_path: Path) -> None:
     assert run.status != 0
     assert "Traceback" not in run.printed
     [message] = messages(run)
-    assert message.startswith(f"svdlens: cannot work in {project}: ")
+    assert message.startswith(f"cannot work in {project}: ")
     assert "Move it to a directory" in message
     assert not (project / "results").exists()
 
@@ -57,7 +57,7 @@ def test_make_refuses_such_a_directory_before_it_installs_anything(name: str, tm
     directory.mkdir()
     for file in ("Makefile", "requirements.lock"):
         shutil.copy(PROJECT / file, directory)
-    command = ["make", ".venv/installed", f"PYTHON={sys.executable}"]
+    command = ["make", "--no-print-directory", ".venv/installed", f"PYTHON={sys.executable}"]
     made = subprocess.run(command, cwd=directory, capture_output=True, text=True)
     assert made.returncode != 0
     assert made.stdout == ""

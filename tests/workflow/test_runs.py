@@ -204,7 +204,8 @@ def test_a_further_setting_or_table_adds_views_and_repeats_no_svd(finished: Work
 
     tables = [*TINY["token_tables"], {"matrix": "mlp_in", "layer": 0}]
     another = finished.finish("--dry-run", config={"models": {"tiny": {"token_tables": tables}}})
-    assert another.counts == {"plot_token_table": 1, "list_paper_figures": 1, "make_report_pages": 1}
+    once = {"check_token_tables", "plot_token_table", "list_paper_figures", "make_report_pages"}
+    assert another.counts == dict.fromkeys(once, 1)
 
 
 def test_settings_that_share_lists_have_the_tables_that_each_has_alone(finished: Workflow, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from svdlens.figures.style import (
     readable_logarithms,
     whole_number_ticks,
 )
-from svdlens.svd.spectrum import NULL_SPACE
+from svdlens.svd.null_space import NULL_SPACE
 from svdlens.svd.spectrum_fits import fit_exponential, fit_power_law
 
 WIDTH, HEIGHT = 6.4, 4.5  # inches

@@ -20,7 +20,7 @@ from svdlens.spec.controls import RANDOM_UNIT, RANDOM_VARIMAX, ROTATED, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads, stored_numbers
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import Setting
-from svdlens.svd.spectrum import null_space
+from svdlens.svd.null_space import null_space
 
 Vectors = dict[str, Float[Tensor, "matrices k d_model"]]
 """The singular vectors on each side in the residual stream, one matrix after the other."""

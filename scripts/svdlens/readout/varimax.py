@@ -12,7 +12,7 @@ from torch import Tensor
 from svdlens.readout.top_tokens import ReadoutMatrix
 from svdlens.runtime.compute import full_precision, single_threaded_pool
 from svdlens.svd.matrix_svd import power_of_two, signs_of_largest
-from svdlens.svd.spectrum import null_space
+from svdlens.svd.null_space import null_space
 
 MOST_STEPS = 300
 STEPS_BACK, LEAST_GAIN = 10, 1e-3

@@ -7,15 +7,9 @@ their common space (Davis & Kahan 1970, where the gap is in the denominator). Nu
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
-NULL_SPACE = 1e-6
-"""Values of at most this share of the first are null space: rounding errors, whose vectors mean nothing."""
-
-
-def null_space(values: Float[np.ndarray, "*matrices rank"]) -> Bool[np.ndarray, "*matrices rank"]:
-    """Which singular values of each matrix, in descending order, are null space: of a matrix of zeros all."""
-    return values <= NULL_SPACE * values[..., :1]
+from svdlens.svd.null_space import null_space
 
 
 class Spectrum(NamedTuple):
