@@ -345,7 +345,7 @@ WRONG_LLAMA: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "width and heads, and a head_dim": (
         edit_config(hidden_size=1792, num_attention_heads=24, head_dim=128),
         "hidden_size = 1792 and num_attention_heads = 24, but hidden_size must be a multiple",
-        "transformers refuses such a model, whatever its head_dim (here 128) is",
+        "transformers refuses such a model, whatever its head_dim (128); take another one",
     ),
     "untied without an unembedding": (
         edit_tensors(lambda t: t.pop("lm_head.weight")),

@@ -167,13 +167,10 @@ def complete_config(config: dict[str, Any], architecture: str, where: str, fix: 
                 f"{where}: config.json has {key} = {value!r}, not a whole number from 1 to {LARGEST_SIZE}. {fix}"
             )
     if layout.whole_heads:
-        if config.get("head_dim") is not None:
-            fix_heads = (
-                f"transformers refuses such a model, whatever its head_dim (here {config['head_dim']}) is. {fix}"
-            )
-        else:
-            fix_heads = fix
-        check_multiple(config, layout.keys["d_model"], layout.keys["n_heads"], where, fix_heads)
+        width = config.get("head_dim")
+        refused = f"transformers refuses such a model, whatever its head_dim ({width}); take another one."
+        reason = fix if width is None else refused
+        check_multiple(config, layout.keys["d_model"], layout.keys["n_heads"], where, reason)
     config |= {key: dimension(layout.derived[key], config) for key in null}
     if "n_key_value_heads" in layout.keys:
         check_multiple(config, layout.keys["n_heads"], layout.keys["n_key_value_heads"], where, fix)
