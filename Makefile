@@ -2,7 +2,7 @@
 # make sweep-bundled  the same for the models that need no download, in all nine settings
 # make report         results/report.zip, a document of what `make run` has made; of another sweep with SWEEP=FILE
 # make verify         whether the models of results/, and what they were copied from, are whole; of another sweep with SWEEP=FILE
-# make clean-stale    which files of the data sets in results/ are of other configurations; DELETE=yes deletes them
+# make clean-stale    which files of the data sets in results/ are not of the sweep (SWEEP=FILE); DELETE=yes deletes them
 # make test           every test (ten minutes)
 # make test-unit      those that are quick: no Snakemake, no browser (a minute and a half)
 # make test-workflow  those that start Snakemake
@@ -30,7 +30,7 @@ LOOK := echo; cat results/tables/findings.md; echo; \
 	echo "Figures    results/figures/*.png, and results/figures/MODEL/SETTING/*.png"; \
 	echo "Report     make report SWEEP=$$sweep"; \
 	echo "More       .venv/bin/snakemake --cores all TARGET --configfile $$sweep   (targets: README.md)"
-# Of `make report` and `make verify`: the sweep that `make run` could make.
+# Of `make report`, `make verify` and `make clean-stale`: the sweep that `make run` could make.
 SWEEP ?= profiles/demo/$(if $(wildcard results/models/smollm2-135m/provenance.json),sweep,bundled).yaml
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
@@ -55,7 +55,7 @@ verify: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.verify "$(SWEEP)"
 
 clean-stale: .venv/installed
-	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.stale $(if $(DELETE),--delete)
+	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.stale "$(SWEEP)" $(if $(DELETE),--delete)
 
 # Files stay whole: most tests of one share what its first has made. The unit tier shares little.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile

@@ -5,7 +5,7 @@
 
 from snakemake.logging import logger
 
-from svdlens.sweep.stale import LIST, stale_by_the_list, warning
+from svdlens.sweep.stale import stale_beside, warning
 
 # What each target is, and its files.
 TARGETS = {
@@ -56,6 +56,6 @@ for target, (what, files) in TARGETS.items():
 
 
 onsuccess:
-    stale = stale_by_the_list() if LIST.exists() else []
+    stale = stale_beside(SWEEP)
     if stale:
         logger.warning(f"svdlens: {warning(stale)}")

@@ -105,6 +105,18 @@ def test_a_job_without_pandas_makes_the_same_arrays_and_does_not_import_it() -> 
     assert run_python(ARROW, "none").stdout == "1 0 False\n"
 
 
+IMPORTS = ARROW.replace(
+    "import pyarrow as pa\n",
+    "from transformers import AutoTokenizer, LlamaConfig, LlamaTokenizer\n    import pyarrow as pa\n",
+)
+
+
+@pytest.mark.slow
+def test_libraries_that_look_for_pandas_find_none_and_go_on() -> None:
+    """transformers asks whether there is one on its way to the tokenizer of a Llama."""
+    assert run_python(IMPORTS, "none").stdout == "1 0 False\n"
+
+
 # --- inputs that are damaged
 
 READER = """

@@ -4,14 +4,15 @@ import csv
 from pathlib import Path
 
 import pytest
+import yaml
 
 from configurations import config_with
-from svdlens.errors import SvdlensError
 from svdlens.sweep.plan import Sweep
-from svdlens.sweep.stale import LIST, data_set_files, main, stale_files
+from svdlens.sweep.stale import LIST, data_set_files, main, stale_beside, stale_files
 
 FIRST = Sweep(config_with({"sweep": {"models": ["wordnet-2layer"], "settings": ["raw", "fold"]}}))
-SECOND = Sweep(config_with({"sweep": {"models": ["wordnet-2layer"], "settings": ["raw"]}, "controls": ["random_unit"]}))
+CHANGE = {"sweep": {"models": ["wordnet-2layer"], "settings": ["raw"]}, "controls": ["random_unit"]}
+SECOND = Sweep(config_with(CHANGE))
 FOREIGN = [
     "results/tokens/notes.parquet",
     "results/tokens/model=a/setting=raw/notes.txt",
@@ -39,19 +40,33 @@ def test_what_another_configuration_made_is_listed_and_on_request_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SvdlensError, match=r"no results/tables/files\.csv"):
-        main([])
+    Path("second.yaml").write_text(yaml.safe_dump(CHANGE), encoding="utf-8")
     first, second = ([path for _, path in data_set_files(sweep)] for sweep in (FIRST, SECOND))
     assert set(second) < set(first)
     make([*first, *FOREIGN])
     assert stale_files(first) == []
-    write_list(SECOND)
-    main([])
+    main(["second.yaml"])
     listed = capsys.readouterr().out.splitlines()[:-1]
     # Each of two settings has spectra, tokens, three controls and labels of three matrices.
     assert listed == sorted(set(first) - set(second))
     assert len(first) == 2 * 3 * 6 and len(listed) == 3 * 6 + 3 * 2
     assert all(map(Path.exists, map(Path, [*first, *FOREIGN])))
-    main(["--delete"])
+    main(["second.yaml", "--delete"])
     left = {str(path) for path in Path().rglob("*") if path.is_file()}
-    assert left == {*second, *FOREIGN, str(LIST)}
+    assert left == {*second, *FOREIGN, "second.yaml"}
+    assert not Path("results/tokens/model=wordnet-2layer/setting=fold").exists()
+
+
+def test_a_run_speaks_of_other_files_only_where_the_tables_are_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = ([path for _, path in data_set_files(sweep)] for sweep in (FIRST, SECOND))
+    make(first)
+    assert stale_beside(SECOND) == []
+    write_list(SECOND)
+    assert stale_beside(SECOND) == sorted(set(first) - set(second))
+    # The tables are of SECOND, and what is beside them may be what was made last.
+    assert stale_beside(FIRST) == []
+    write_list(FIRST)
+    assert stale_beside(FIRST) == []

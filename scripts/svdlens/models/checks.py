@@ -300,5 +300,5 @@ def check_pin(name: str, actual: str, pinned: str, model: str, where: str) -> No
         raise SvdlensError(
             f"{where}: {name} has the sha256 {actual}, but models.{model}.sha256 pins {pinned}. The pin "
             f"belongs to another file or revision, or the file was tampered with: check both, then correct "
-            f"models.{model}.sha256."
+            f"models.{model}.sha256. Weights that were saved again have other bytes: pin those of your copy."
         )

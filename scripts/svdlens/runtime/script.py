@@ -6,7 +6,10 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from svdlens.artefacts.atomic_files import write_failure
@@ -34,7 +37,7 @@ def run(main: Callable[[Any], None], smk: Any, *, pandas: bool = True, network: 
     logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.captureWarnings(True)
     if not pandas:
-        sys.meta_path.insert(0, WithoutPandas)
+        sys.meta_path.insert(0, WithoutPandas())
     try:
         main(smk)
     except SvdlensError as error:
@@ -52,13 +55,18 @@ def run(main: Callable[[Any], None], smk: Any, *, pandas: bool = True, network: 
     gc.freeze()
 
 
-class WithoutPandas:
-    """Where Python looks for modules: here it finds that there is no pandas, and looks no further. pyarrow goes on."""
+class WithoutPandas(Loader):
+    """Where Python looks for modules: here it finds a pandas that cannot be imported. pyarrow goes on without, and who
+    only asks whether there is one, as transformers does, gets an answer."""
 
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError("this job was started as one that does not use pandas (runtime/script.py)")
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        return ModuleSpec(name, self) if name == "pandas" else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        raise ModuleNotFoundError("this job was started as one that does not use pandas (runtime/script.py)")
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Never called; Python wants it to be there."""
 
 
 def explain(error: Exception, smk: Any, log: str) -> None:

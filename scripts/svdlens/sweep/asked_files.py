@@ -58,8 +58,8 @@ def check_swept(sweep: Sweep, model: str, exported: ExportedMatrix) -> None:
         numbers = sweep.numbers(model, exported.matrix)
         chosen = " and ".join(f"{key} {', '.join(map(str, numbers[key]))}" for key in numbers)
         raise SvdlensError(
-            f"of {exported.matrix} of {model} only {chosen} are decomposed (`layers` and `heads` of the sweep). "
-            "Export one of these, or add to them."
+            f"of {exported.matrix} of {model} only {chosen} are decomposed (`layers` and `heads` of the sweep or the "
+            "model). Export one of these, or add to them."
         )
 
 

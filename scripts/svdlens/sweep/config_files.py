@@ -1,10 +1,25 @@
-"""In which file of the configuration an entry is: config.yaml, those of --configfile, or the command line."""
+"""The files of a configuration, config.yaml, those of --configfile and the command line: what they are together, and in
+which of them an entry is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+
+def configuration(files: Iterable[Path], project: Path) -> dict[str, Any]:
+    """The config.yaml of the project with these `files` over it, as Snakemake puts them together: mappings are merged,
+    all else is replaced."""
+    config: dict[str, Any] = {}
+    for file in (project / "config.yaml", *files):
+        config = merged(config, yaml.safe_load(file.read_text(encoding="utf-8-sig")))
+    return config
+
+
+def merged(config: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    both = {key: merged(config[key], value) for key, value in change.items() if isinstance(config.get(key), dict)}
+    return {**config, **change, **both}
 
 
 def read_config_files(paths: list[Path], command_line: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from svdlens.errors import SvdlensError
 from svdlens.sweep import paths
+from svdlens.sweep.config_files import configuration
 from svdlens.sweep.plan import Sweep
 
 DATA_SETS = {
@@ -23,6 +24,7 @@ DATA_SETS = {
 }
 """The directories that a person opens as one data set, and the paths of their files."""
 LIST = Path("results/tables/files.csv")
+PROJECT = Path(__file__).parents[3]
 
 
 def data_set_files(sweep: Sweep) -> list[tuple[str, str]]:
@@ -57,39 +59,47 @@ def stale_files(present: Iterable[str], directory: Path = Path()) -> list[str]:
     return sorted(found)
 
 
-def stale_by_the_list() -> list[str]:
-    """The files below the working directory that are not of the sweep of results/tables, sorted.
-
-    Raises SvdlensError where no run has said yet which files are.
-    """
+def stale_beside(sweep: Sweep) -> list[str]:
+    """The files below the working directory that are not of this `sweep`, sorted; none where results/tables is not of
+    it, so that nobody is told to delete what the tables are of."""
+    files = data_set_files(sweep)
     if not LIST.exists():
-        raise SvdlensError(f"there is no {LIST}, which says what the last sweep made: run `all` or `tables` first.")
+        return []
     with LIST.open(encoding="utf-8", newline="") as file:
-        return stale_files(row["path"] for row in csv.DictReader(file))
+        listed = [(row["data_set"], row["path"]) for row in csv.DictReader(file)]
+    return stale_files(path for _, path in files) if listed == files else []
 
 
 def warning(stale: list[str]) -> str:
     """What to say about these files."""
+    count, data_set = "1 file is" if len(stale) == 1 else f"{len(stale)} files are", Path(stale[0]).parents[2]
     return (
-        f"{len(stale)} files, such as {stale[0]}, are of other configurations than results/tables: who opens "
-        f"{Path(stale[0]).parents[2]} as a whole reads them, too. {LIST} has the files of results/tables; "
-        "`make clean-stale` lists the others, and deletes them if you like."
+        f"{count} of other configurations than this sweep, such as {stale[0]}: who opens {data_set} as a whole "
+        f"reads them, too. {LIST} has the files of this sweep; `make clean-stale SWEEP=FILE`, with the file that "
+        "says which sweep it is, lists the others, and deletes them if you like."
     )
 
 
 def main(arguments: list[str]) -> None:
-    """List the files of other configurations below the working directory; with `--delete`, delete them."""
-    stale, delete = stale_by_the_list(), "--delete" in arguments
-    for path in stale:
+    """List the files below the working directory that are not of the sweep of these configuration files (over
+    config.yaml of the project); with `--delete`, delete them, and the directories that are empty then."""
+    delete, files = "--delete" in arguments, [argument for argument in arguments if argument != "--delete"]
+    sweep = Sweep(configuration(map(Path, files), PROJECT))
+    stale = stale_files(path for _, path in data_set_files(sweep))
+    for path in map(Path, stale):
         print(path)
         if delete:
-            Path(path).unlink()
-    what = "deleted" if delete else "of other configurations; `make clean-stale DELETE=yes` deletes them"
-    print(f"{len(stale)} files {what}")
+            path.unlink()
+            for directory in (path.parent, path.parent.parent):
+                if not any(directory.iterdir()):
+                    directory.rmdir()
+    of = f"of other configurations than {' and '.join(files) or 'config.yaml'}"
+    what = "deleted" if delete else "`make clean-stale DELETE=yes SWEEP=...` deletes them"
+    print(f"{len(stale)} {'file' if len(stale) == 1 else 'files'} {of}" + (f"; {what}" if stale else ""))
 
 
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except SvdlensError as error:
+    except (SvdlensError, OSError) as error:
         sys.exit(str(error))

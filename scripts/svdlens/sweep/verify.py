@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from svdlens.artefacts.atomic_files import sha256_of
 from svdlens.errors import SvdlensError
 from svdlens.labels.published.local_files import local_files
+from svdlens.sweep.config_files import configuration
 from svdlens.sweep.named_files import expand_home, model_place
 
 PROJECT = Path(__file__).parents[3]
@@ -52,17 +51,9 @@ def differing(directory: Path, sha256: Mapping[str, str]) -> Iterator[str]:
             yield f"{path} has the sha256 {actual}, and when it was fetched {expected}"
 
 
-def merge(config: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with a second one put over it, as Snakemake does: mappings are merged, all else replaced."""
-    both = {key: merge(config[key], value) for key, value in change.items() if isinstance(config.get(key), dict)}
-    return {**config, **change, **both}
-
-
 def main(config_files: list[str]) -> None:
     """For the results in the working directory, and config.yaml of the project with `config_files` over it."""
-    config: dict[str, Any] = {}
-    for file in (PROJECT / "config.yaml", *map(Path, config_files)):
-        config = merge(config, yaml.safe_load(file.read_text(encoding="utf-8")))
+    config = configuration(map(Path, config_files), PROJECT)
     expand_home(config)
     found = list(differences(Path("results"), config, PROJECT / "resources/models"))
     if found:
@@ -77,5 +68,5 @@ def main(config_files: list[str]) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except SvdlensError as error:
+    except (SvdlensError, OSError) as error:
         sys.exit(str(error))
