@@ -124,7 +124,8 @@ def test_a_sweep_may_leave_out_stability_and_controls(finished: Workflow, tmp_pa
     assert not list(workflow.results.glob("stability/**/mlp_in.*"))
     # Of the sweep before, ov and mlp_out are still there, and told apart.
     before = len(DEFAULT_CONTROLS) + 3  # spectra, tokens and labels
-    assert f"svdlens: {2 * before} files, such as results/controls/" in run.printed
+    said = f"svdlens: {2 * before} files are of other configurations than this sweep, such as results/controls/"
+    assert said in run.printed
     files = pd.read_csv(workflow.results / "tables/files.csv")
     for name in ("spectra", "tokens", "controls", "labels"):
         chosen = [str(workflow.directory / path) for path in files.loc[files["data_set"] == name, "path"]]
