@@ -70,6 +70,7 @@ rule check_token_tables:
         mem_mb=1000,
         runtime=5,
     params:
+        source=model_source,
         architecture=model_architecture,
         tables=model_tables,
         code=code_hash("check_token_tables"),

@@ -32,6 +32,11 @@ def labeller_parameters(wildcards):
     return SWEEP.labeller_parameters(wildcards.labeller)
 
 
+def answers_source(wildcards, output):
+    """Where the published answers come from, of the labeller that is them."""
+    return published_source(wildcards, output) if wildcards.labeller == "published" else {}
+
+
 def setting_labels(wildcards):
     place = setting_place(wildcards)
     try:
@@ -58,6 +63,7 @@ rule label_directions:
         runtime=60,
     params:
         parameters=labeller_parameters,
+        source=answers_source,
         choice=labelled_rows,
         seed=config["seed"],
         code=label_code,

@@ -20,10 +20,9 @@ localrules:
 BUNDLED = Path(project_path("resources/models"))
 
 
-def model_source(wildcards, output):
-    """The model's source as the catalogue has it. Made of `output`, so that Snakemake does not hold it against the last
-    run: the same files elsewhere are the same model."""
-    entry = config["models"][wildcards.model]
+def catalogue_source(model):
+    """The model's source as the catalogue has it."""
+    entry = config["models"][model]
     source = {key: value for key, value in entry.items() if key not in ABOUT_RESULTS}
     source.setdefault("architecture", "gpt2")
     if "bundled" in source:
@@ -31,9 +30,15 @@ def model_source(wildcards, output):
     return source
 
 
+def model_source(wildcards, output):
+    """Made of `output`, so that Snakemake does not hold it against the last run: the same files elsewhere are the same
+    model."""
+    return catalogue_source(wildcards.model)
+
+
 def model_content(wildcards):
     """What the model is: its source but for where on this machine it is, and its files there by their content."""
-    source = model_source(wildcards, None)
+    source = catalogue_source(wildcards.model)
     place = model_place(config["models"][wildcards.model], BUNDLED)
     named = {key: value for key, value in source.items() if key not in ("path", "bundled")}
     return {**named, "files": model_digests(place) if place else {}}
@@ -81,6 +86,7 @@ rule extract_weights:
         mem_mb=16000,
         runtime=60,
     params:
+        source=model_source,
         code=code_hash("extract_weights"),
     script:
         "../scripts/extract_weights.py"

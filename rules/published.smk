@@ -64,6 +64,7 @@ rule list_published:
         mem_mb=1000,
         runtime=10,
     params:
+        source=published_source,
         code=code_hash("list_published"),
     script:
         "../scripts/list_published.py"

@@ -52,6 +52,13 @@ def vocabulary_directory(wildcards, output):
     return config["tokenizer"]
 
 
+def vocabulary_model(wildcards, output):
+    """The source of the model that the vocabulary is of; nothing for lists from elsewhere, whose tokenizer is not ours."""
+    if wildcards.vocabulary in config["models"]:
+        return catalogue_source(wildcards.vocabulary)
+    return {}
+
+
 def vocabulary_counts(wildcards):
     """The file with the counts of a model's tokens, where the catalogue has one beside the model's own."""
     counts = config["models"].get(wildcards.vocabulary, {}).get("token_counts")
@@ -98,6 +105,7 @@ rule decode_tokens:
         runtime=10,
     params:
         directory=vocabulary_directory,
+        source=vocabulary_model,
         code=code_hash("decode_tokens"),
     script:
         "../scripts/decode_tokens.py"
@@ -125,6 +133,7 @@ rule classify_tokens:
         runtime=20,
     params:
         directory=vocabulary_directory,
+        source=vocabulary_model,
         token_counts=vocabulary_counts_content,
         lexicon=lexicon_content,
         code=code_hash("classify_tokens"),

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from svdlens.artefacts.fetched_files import check_files_are_there
 from svdlens.models.token_table import read_token_texts
+from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.runtime.script import run
 from svdlens.vocabulary.token_classes import classify_tokens
 from svdlens.vocabulary.token_features import TokenFeatures, save_features
@@ -12,7 +12,8 @@ from svdlens.vocabulary.wordnet import load_lexicon
 
 
 def main(smk):
-    check_files_are_there(Path(smk.params.directory))
+    if smk.params.source:
+        restore_lost_files(Path(smk.params.directory), "fetch_model", smk.params.source)
     texts = read_token_texts(Path(smk.input.tokens))
     # Each is a list of one file, or of none: then the model's own counts, or what stands in for them.
     counts, weights = (next(map(Path, files), None) for files in (smk.input.token_counts, smk.input.weights))

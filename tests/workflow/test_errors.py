@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from svdlens.weights.extraction import GROUPS
 from tiny import make_tiny_gpt2
 from workflow import Workflow, copy_run, hidden_files, messages, mounted
 from wrong_configurations import WRONG
@@ -100,18 +101,25 @@ def test_a_wrong_model_is_refused_and_the_others_go_on(tiny: Workflow) -> None:
     assert all((tiny.results / "models" / name / "provenance.json").exists() for name in names)
 
 
-def test_a_model_that_lost_a_file_is_fetched_again_where_it_is_needed(tiny: Workflow) -> None:
-    tokens = "results/vocabulary/tiny/tokens.parquet"
-    tiny.finish(tokens)
-    (tiny.results / "models/tiny/tokenizer.json").unlink()
-    assert not tiny.finish("--dry-run", tokens).jobs
-    (tiny.directory / tokens).unlink()
-    run = tiny.run(tokens)
-    assert run.status != 0
+def test_what_a_model_has_lost_is_fetched_again_where_it_is_needed(tiny: Workflow) -> None:
+    made = ["results/vocabulary/tiny/tokens.parquet", "results/checks/token_tables_tiny.txt"]
+    made += [f"results/weights/tiny/{group}.safetensors" for group in (*GROUPS, "steps")]
+    tiny.finish("--notemp", *made)
+    before = tiny.artefacts()
+    model = tiny.results / "models/tiny"
+    for path in model.iterdir():
+        if path.name != "provenance.json":
+            path.unlink()
+    assert not tiny.finish("--dry-run", *made).jobs
+    for path in made:
+        (tiny.directory / path).unlink()
+    # Of all that need them at once, one fetches them, and nothing else is made anew.
+    run = tiny.finish("--notemp", *made)
+    assert run.counts == {"decode_tokens": 1, "check_token_tables": 1, "extract_weights": 1}
     [message] = messages(run)
     assert "results/models/tiny/tokenizer.json is gone" in message
-    assert "Run again" in message
-    assert tiny.finish(tokens).counts == {"fetch_model": 1, "decode_tokens": 1}
+    assert "is fetched again" in message
+    assert tiny.artefacts() == before
 
 
 TABLES = {

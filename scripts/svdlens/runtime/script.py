@@ -15,6 +15,9 @@ from typing import Any
 from svdlens.artefacts.atomic_files import write_failure
 from svdlens.errors import SvdlensError
 
+USER_IS_OFFLINE = "HF_HUB_OFFLINE" in os.environ
+"""Whether that is the user's own wish; `run` sets it for nearly every job."""
+
 
 def run(main: Callable[[Any], None], smk: Any, *, pandas: bool = True, network: bool = False) -> None:
     """Run `main(smk)` as a job of the workflow. `smk` has the attributes of Snakemake's script object.

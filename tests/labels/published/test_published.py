@@ -495,16 +495,17 @@ def test_a_wrong_address_is_named(server: Server, tmp_path: Path, monkeypatch: p
 def fetched(tmp_path: Path) -> Path:
     """provenance.json of the made-up answers about gpt2-medium."""
     source = make_files(tmp_path / "source", "gpt2-medium")
-    fetch_published("gpt2-medium", tmp_path / "published", pins(source, "gpt2-medium"), source)
-    return tmp_path / "published/provenance.json"
+    target = tmp_path / "published/gpt2-medium"
+    fetch_published("gpt2-medium", target, pins(source, "gpt2-medium"), source)
+    return target / "provenance.json"
 
 
 def label_published(fetched: Path, path: Path) -> Path:
     """What label_directions, the script of every labeller, writes."""
     wildcards = Files({"model": "gpt2-medium", "matrix": "mlp_out", "labeller": "published", "read_gain": "off"})
-    params = SimpleNamespace(
-        parameters={}, choice={"sides": None, "signs": None, "directions": None}, seed=0, code="0f"
-    )
+    choice = {"sides": None, "signs": None, "directions": None}
+    source = {"path": str(fetched.parents[2] / "source")}
+    params = SimpleNamespace(parameters={}, source=source, choice=choice, seed=0, code="0f")
     output = SimpleNamespace(labels=path)
     label_directions.main(
         SimpleNamespace(wildcards=wildcards, input=Files({"answers": str(fetched)}), output=output, params=params)
@@ -515,6 +516,11 @@ def label_published(fetched: Path, path: Path) -> Path:
 def test_labels_of_one_matrix(fetched: Path, tmp_path: Path) -> None:
     first, second = (label_published(fetched, tmp_path / run / "labels.parquet") for run in ("first", "second"))
     assert first.read_bytes() == second.read_bytes()
+    # Files that are gone come back from where they came.
+    for name in pins(fetched.parent, "gpt2-medium"):
+        (fetched.parent / name).unlink()
+    third = label_published(fetched, tmp_path / "third/labels.parquet")
+    assert first.read_bytes() == third.read_bytes()
     facts = read_metadata(first)
     assert (facts["model"], facts["preset"], facts["sign"], facts["commit"], facts["code"]) == (
         "gpt2-medium",
@@ -553,7 +559,8 @@ def test_lists_of_one_matrix(fetched: Path, tmp_path: Path) -> None:
     path = tmp_path / "lists.jsonl"
     names = SimpleNamespace(model="gpt2-medium", matrix="mlp_out")
     files = SimpleNamespace(input=SimpleNamespace(answers=str(fetched)), output=SimpleNamespace(lists=path))
-    list_published.main(SimpleNamespace(wildcards=names, input=files.input, output=files.output))
+    params = SimpleNamespace(source={"path": str(tmp_path / "source")})
+    list_published.main(SimpleNamespace(wildcards=names, input=files.input, output=files.output, params=params))
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["id"] for line in lines] == [f"L{layer}_I{index}" for layer in range(24) for index in range(2)]
     assert lines[3] == {"id": "L1_I1", "tokens": list("abcdefghijklmno")}
