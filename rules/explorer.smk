@@ -7,7 +7,7 @@
 rule build_explorer:
     """The explorer: results/explorer/index.html."""
     input:
-        static=sorted(project_path(path) for path in (PROJECT / "resources/explorer").glob("*")),
+        static=[local(project_path(path)) for path in sorted((PROJECT / "resources/explorer").glob("*"))],
         spectra=SWEEP.over_places(paths.SPECTRA),
         tokens=SWEEP.over_places(paths.TOKENS),
         random=SWEEP.over_places(paths.CONTROLS.replace("{control}", "random_unit")),

@@ -23,13 +23,17 @@ def list_inputs(wildcards):
     if not Path(config["lists"]).exists():
         stop(f"lists={config['lists']}: there is no such file. Give one of JSON lines.")
     files = {name: pattern.format(model=TOKENIZER) for name, pattern in entry.files.items()}
-    return {"lists": config["lists"], **files}
+    return {"lists": config["lists"] if are_made() else local(config["lists"]), **files}
+
+
+def are_made():
+    """Whether another rule makes the lists."""
+    return Path(config["lists"]).absolute().is_relative_to(Path("results").absolute())
 
 
 def list_content(wildcards):
     """The content of the file of lists; one that another rule makes is known by its own date."""
-    made = Path(config["lists"]).absolute().is_relative_to(Path("results").absolute())
-    return None if made else content_digest(Path(config["lists"]))
+    return None if are_made() else content_digest(Path(config["lists"]))
 
 
 def list_code(wildcards):

@@ -68,7 +68,7 @@ rule make_report_pages:
         scores="results/tables/scores.parquet",
         agreement="results/tables/agreement.parquet",
         paper="results/tables/paper_figures.csv",
-        method=os.path.relpath(PROJECT / "rules/report/method.html"),
+        method=local(project_path("rules/report/method.html")),
     output:
         **{page: report_page(page) for page in REPORT_PAGES},
     log:

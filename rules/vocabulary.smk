@@ -29,9 +29,9 @@ TOKENIZER = tokenizer_name() if "tokenizer" in config else "tokenizer_none"
 
 
 def vocabulary_source(wildcards):
-    """The files that a vocabulary is read from."""
+    """The files that a vocabulary is read from, all in one directory; provenance.json, which stands for it, is one."""
     if wildcards.vocabulary in config["models"]:
-        return paths.PROVENANCE.format(model=wildcards.vocabulary)
+        return [paths.PROVENANCE.format(model=wildcards.vocabulary)]
     if "tokenizer" not in config:
         stop(
             "label_lists needs the tokenizer that the lists come from: --config tokenizer=DIRECTORY, with tokenizer.json, "
@@ -42,14 +42,7 @@ def vocabulary_source(wildcards):
             f"tokenizer={config['tokenizer']}: no directory with tokenizer.json, or vocab.json and merges.txt. Give that of "
             "the model that the lists come from."
         )
-    return [ancient(str(path)) for path in tokenizer_paths()]  # what they say is in the name of the vocabulary
-
-
-# Made of `output`, so that Snakemake does not hold it against the last run: the same files elsewhere are the same.
-def vocabulary_directory(wildcards, output):
-    if wildcards.vocabulary in config["models"]:
-        return f"results/models/{wildcards.vocabulary}"
-    return config["tokenizer"]
+    return [local(ancient(str(path))) for path in tokenizer_paths()]  # what they say is in the name of the vocabulary
 
 
 def vocabulary_model(wildcards, output):
@@ -62,7 +55,7 @@ def vocabulary_model(wildcards, output):
 def vocabulary_counts(wildcards):
     """The file with the counts of a model's tokens, where the catalogue has one beside the model's own."""
     counts = config["models"].get(wildcards.vocabulary, {}).get("token_counts")
-    return [ancient(counts)] if counts else []  # its content is a parameter
+    return [local(ancient(counts))] if counts else []  # its content is a parameter
 
 
 def vocabulary_counts_content(wildcards):
@@ -104,7 +97,6 @@ rule decode_tokens:
         mem_mb=2000,
         runtime=10,
     params:
-        directory=vocabulary_directory,
         source=vocabulary_model,
         code=code_hash("decode_tokens"),
     script:
@@ -114,7 +106,7 @@ rule decode_tokens:
 rule classify_tokens:
     """How frequent each token of a vocabulary is, and the classes that it is in."""
     input:
-        **{name: ancient(path) for name, path in LEXICON.items()},
+        **{name: local(ancient(path)) for name, path in LEXICON.items()},
         source=vocabulary_source,
         tokens="results/vocabulary/{vocabulary}/tokens.parquet",
         token_counts=vocabulary_counts,
@@ -132,7 +124,6 @@ rule classify_tokens:
         mem_mb=4000,
         runtime=20,
     params:
-        directory=vocabulary_directory,
         source=vocabulary_model,
         token_counts=vocabulary_counts_content,
         lexicon=lexicon_content,

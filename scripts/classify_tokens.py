@@ -12,12 +12,13 @@ from svdlens.vocabulary.wordnet import load_lexicon
 
 
 def main(smk):
+    directory = Path(smk.input.source[0]).parent
     if smk.params.source:
-        restore_lost_files(Path(smk.params.directory), "fetch_model", smk.params.source)
+        restore_lost_files(directory, "fetch_model", smk.params.source)
     texts = read_token_texts(Path(smk.input.tokens))
     # Each is a list of one file, or of none: then the model's own counts, or what stands in for them.
     counts, weights = (next(map(Path, files), None) for files in (smk.input.token_counts, smk.input.weights))
-    ranks, token_frequency = log_ranks(Path(smk.params.directory), len(texts), counts, weights)
+    ranks, token_frequency = log_ranks(directory, len(texts), counts, weights)
     classes = classify_tokens(texts, load_lexicon(Path(smk.input.words).parent), ranks)
     features = TokenFeatures(classes, ranks, token_frequency)
     save_features(Path(smk.output.features), Path(smk.output.classes), features)

@@ -10,10 +10,11 @@ from svdlens.runtime.script import run
 
 
 def main(smk):
+    directory = Path(smk.input.source[0]).parent
     if smk.params.source:
-        restore_lost_files(Path(smk.params.directory), "fetch_model", smk.params.source)
-    with without_marks(Path(smk.params.directory)) as directory:
-        texts = read_vocabulary(directory)
+        restore_lost_files(directory, "fetch_model", smk.params.source)
+    with without_marks(directory) as readable:
+        texts = read_vocabulary(readable)
     write_token_texts(Path(smk.output.tokens), texts, {"code": smk.params.code})
 
 

@@ -1,5 +1,6 @@
 """Where the project lies, where it is started, and what directories are called, is a user's own affair."""
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from tiny import make_tiny_gpt2
-from workflow import PROJECT, SWEEP, Run, copy_project, environment, messages
+from workflow import PROJECT, SWEEP, Run, Workflow, copy_project, environment, messages
 
 pytest_plugins = ["workflow_fixtures"]
 
@@ -72,3 +73,27 @@ def test_the_demo_can_be_started_from_another_directory(project: Path, tmp_path:
     assert run.status == 0, run.printed
     models = yaml.safe_load((PROJECT / "profiles/demo/sweep.yaml").read_text("utf-8"))["sweep"]["models"]
     assert re.search(rf"fetch model +{len(models)}\n", run.printed.replace(" \n", "\n")), run.printed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("snakemake_storage_plugin_fs") is None or shutil.which("rsync") is None,
+    reason="needs snakemake-storage-plugin-fs and rsync",
+)
+def test_results_may_lie_in_remote_storage(tiny: Workflow, finished: Workflow) -> None:
+    remote = Workflow(tiny.project, tiny.directory / "storage")
+    storage = ["--default-storage-provider", "fs", "--default-storage-prefix", str(remote.directory)]
+    tiny.finish(*storage)
+    assert not (tiny.directory / "results").exists()
+    local = {path: content for path, content in finished.artefacts().items() if not path.startswith("models")}
+    local["models/tiny/provenance.json"] = (finished.results / "models/tiny/provenance.json").read_bytes()
+    assert remote.artefacts() == local
+    assert not tiny.finish("--dry-run", *storage).jobs
+    # On another machine, there is nothing of the model but what the storage has.
+    shutil.rmtree(tiny.directory / ".snakemake/storage")
+    shutil.rmtree(remote.results / "weights")
+    run = tiny.finish(*storage, "weights")
+    assert run.counts == {"extract_weights": 1, "process_weights": 1}
+    [message] = messages(run)
+    assert "are gone or cut short, and fetched again" in message
+    assert remote.artefacts() == local

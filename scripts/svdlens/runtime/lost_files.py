@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +54,10 @@ def restore_lost_files(directory: Path, script: str, source: Mapping[str, Any]) 
             lock.unlink()  # who waits for it makes a new one
 
 
-def lost_files(directory: Path) -> dict[str, str]:
-    """The files that are not there as provenance.json says, by size: {name: what happened to it}."""
-    found = {}
-    for name, recorded in read_files(directory).items():
-        path = directory / name
-        if not path.is_file():
-            found[name] = "is gone"
-        elif path.stat().st_size != recorded["size"]:
-            found[name] = "was cut short or replaced"
-    return found
+def lost_files(directory: Path) -> list[str]:
+    """The names of files that are not there as provenance.json says, or not with that size."""
+    paths = {directory / name: recorded["size"] for name, recorded in read_files(directory).items()}
+    return [path.name for path, size in paths.items() if not path.is_file() or path.stat().st_size != size]
 
 
 def read_files(directory: Path) -> dict[str, Any]:
@@ -75,16 +69,16 @@ def read_files(directory: Path) -> dict[str, Any]:
     return files
 
 
-def restore(directory: Path, lost: Mapping[str, str], staging: Path, script: str, source: Mapping[str, Any]) -> None:
+def restore(directory: Path, lost: Sequence[str], staging: Path, script: str, source: Mapping[str, Any]) -> None:
     """Fetch into `staging`, which is made and removed, and move the `lost` files into `directory`."""
-    said = f"{', '.join(f'{directory / name} {what}' for name, what in lost.items())} since it was fetched"
-    print(f"\nsvdlens: {said}, and is fetched again.\n", file=sys.stderr)
-    log.warning("%s, and is fetched again.", said)
+    said = f"{', '.join(lost)} of {directory} {'is' if len(lost) == 1 else 'are'} gone or cut short"
+    print(f"\nsvdlens: {said}, and fetched again.\n", file=sys.stderr)
+    log.warning("%s, and fetched again.", said)
     shutil.rmtree(staging, ignore_errors=True)  # of a job that was killed
     fetched, arrived = staging / directory.name, staging / ".partial" / directory.name
     # A download goes on with what has arrived: with the files that are still here, if they have the right checksum.
     arrived.mkdir(parents=True)
-    for name in read_files(directory).keys() - lost.keys():
+    for name in read_files(directory).keys() - set(lost):
         (arrived / name).symlink_to((directory / name).absolute())
     try:
         fetch(script, directory.name, source, fetched / "provenance.json", staging / "log")
@@ -94,7 +88,7 @@ def restore(directory: Path, lost: Mapping[str, str], staging: Path, script: str
     except SvdlensError as error:
         (directory / "provenance.json").unlink()
         raise SvdlensError(
-            f"{said}, and this job could not fetch it again: {error} Run again: everything in {directory} is fetched "
+            f"{said}, and this job could not fetch that again: {error} Run again: everything in {directory} is fetched "
             f"anew, where snakemake runs."
         ) from error
     finally:
@@ -124,7 +118,7 @@ def fetch(script: str, name: str, source: Mapping[str, Any], provenance: Path, l
         raise SvdlensError(done.stderr.strip().splitlines()[-1].removeprefix("svdlens: "))
 
 
-def check_same(recorded: Mapping[str, Any], fetched: Mapping[str, Any], lost: Mapping[str, str]) -> None:
+def check_same(recorded: Mapping[str, Any], fetched: Mapping[str, Any], lost: Sequence[str]) -> None:
     """Raises SvdlensError if a lost file has come back as another."""
     for name in lost:
         actual = fetched[name]["sha256"] if name in fetched else None
