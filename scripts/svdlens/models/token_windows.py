@@ -37,8 +37,8 @@ def first_token(model: nn.Module) -> list[int]:
     transformers fills in GPT-2's where a config.json has none."""
     pretrained: Any = model
     number = getattr(pretrained.config, "bos_token_id", None)
-    known = isinstance(number, int) and number < pretrained.get_input_embeddings().num_embeddings
-    return [number] if known else []
+    rows = pretrained.get_input_embeddings().num_embeddings
+    return [number] if isinstance(number, int) and number < rows else []
 
 
 def token_ids(text: str, directory: Path) -> list[int]:
