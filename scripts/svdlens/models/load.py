@@ -1,4 +1,5 @@
-"""A fetched model for forward passes, as a module of transformers, and its modules by TransformerLens' names."""
+"""A fetched model for forward passes: as a module of transformers, whose modules are found by TransformerLens' names,
+and as a TransformerBridge."""
 
 import json
 from pathlib import Path
@@ -31,6 +32,19 @@ def load_model(directory: Path, model: str) -> nn.Module:
     loaded = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
     prepared: nn.Module = loaded.eval().requires_grad_(False)
     return prepared
+
+
+def load_bridge(directory: Path, transformers_model: nn.Module | None = None) -> Any:
+    """The model in `directory` as a TransformerBridge without any weight processing, float32, on the CPU.
+
+    transformers_model: what the bridge is made of, if not of the weights in `directory`; it becomes a part of it.
+    """
+    # Slow to import, and needed by this function alone.
+    from transformer_lens.model_bridge import TransformerBridge
+
+    return TransformerBridge.boot_transformers(
+        str(directory), device="cpu", dtype=torch.float32, hf_model=transformers_model
+    )
 
 
 def model_type(model: nn.Module) -> str:
