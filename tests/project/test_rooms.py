@@ -10,7 +10,7 @@ import pytest
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 # What a folder imports stands before it.
 ROOMS = [
-    *("spec", "artefacts", "runtime", "models", "weights", "svd", "readout", "vocabulary", "labels"),
+    *("spec", "artefacts", "runtime", "models", "weights", "svd", "readout", "edit", "vocabulary", "labels"),
     *("sweep", "evaluation", "figures", "explorer", "export", "report"),
 ]
 # What the Snakefile imports, in every cluster job.

@@ -31,6 +31,9 @@ class CheckpointLayout:
     those of each layer, under "{layers}.0." and so on. biases: those of each layer that are there when this key of
     config.json is true. optional: those that may be there. heads: those that may be there and that other classes than
     `model_class` have on top of the model, which are not read. unembedding: W_U, absent where it is the embedding.
+    modules: the modules of each layer that forward passes look into, by TransformerLens' name: those with the weights
+    that write into the residual stream or take it in, and the norms before attention and MLP; the final norm, which is
+    none of a layer, too. Empty for a model that gives no logits.
     old_endings: what names ended in when old versions saved them, and end in now.
     buffers: a regular expression for what old versions of transformers saved too and that is no weight.
     """
@@ -48,6 +51,7 @@ class CheckpointLayout:
     optional: Shapes = field(default_factory=dict)
     heads: Shapes = field(default_factory=dict)
     unembedding: Shapes = field(default_factory=dict)
+    modules: Mapping[str, str] = field(default_factory=dict)
     old_endings: Mapping[str, str] = field(default_factory=dict)
     buffers: str = ""
 
@@ -118,6 +122,14 @@ GPT2 = CheckpointLayout(
     },
     derived={"n_inner": "4 n_embd"},
     unembedding={"lm_head.weight": ("vocab_size", "n_embd")},
+    modules={
+        "attn.W_O": "attn.c_proj",
+        "mlp.W_in": "mlp.c_fc",
+        "mlp.W_out": "mlp.c_proj",
+        "ln1": "ln_1",
+        "ln2": "ln_2",
+        "ln_final": "ln_f",
+    },
     buffers=r"h\.\d+\.attn\.(bias|masked_bias)",
 )
 
@@ -151,6 +163,14 @@ GPT_NEOX = CheckpointLayout(
     },
     fixed={"attention_bias": True},  # TransformerLens splits the fused weights together with their biases
     unembedding={"embed_out.weight": ("vocab_size", "hidden_size")},
+    modules={
+        "attn.W_O": "attention.dense",
+        "mlp.W_in": "mlp.dense_h_to_4h",
+        "mlp.W_out": "mlp.dense_4h_to_h",
+        "ln1": "input_layernorm",
+        "ln2": "post_attention_layernorm",
+        "ln_final": "final_layer_norm",
+    },
     buffers=r"layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)",
 )
 
@@ -172,6 +192,15 @@ QUERY_KEY_VALUE_BIASES: Shapes = {
     "self_attn.v_proj.bias": ("num_key_value_heads head_dim",),
 }
 ATTENTION_BIASES = {**QUERY_KEY_VALUE_BIASES, "self_attn.o_proj.bias": ("hidden_size",)}
+DECODER_MODULES = {
+    "attn.W_O": "self_attn.o_proj",
+    "mlp.W_gate": "mlp.gate_proj",
+    "mlp.W_in": "mlp.up_proj",
+    "mlp.W_out": "mlp.down_proj",
+    "ln1": "input_layernorm",
+    "ln2": "post_attention_layernorm",
+    "ln_final": "norm",
+}
 DECODER_UNEMBEDDING: Shapes = {"lm_head.weight": ("vocab_size", "hidden_size")}
 INVERSE_FREQUENCIES = r"layers\.\d+\.self_attn\.rotary_emb\.inv_freq"
 
@@ -199,6 +228,7 @@ LLAMA = CheckpointLayout(
         },
     },
     unembedding=DECODER_UNEMBEDDING,
+    modules=DECODER_MODULES,
     buffers=INVERSE_FREQUENCIES,
 )
 
@@ -217,6 +247,7 @@ QWEN2 = CheckpointLayout(
     whole_heads=False,
     derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
     unembedding=DECODER_UNEMBEDDING,
+    modules=DECODER_MODULES,
     buffers=INVERSE_FREQUENCIES,
 )
 
@@ -236,6 +267,7 @@ GEMMA = CheckpointLayout(
     whole_heads=False,
     biases={"attention_bias": ATTENTION_BIASES},
     unembedding=DECODER_UNEMBEDDING,
+    modules=DECODER_MODULES,
     buffers=INVERSE_FREQUENCIES,
 )
 
@@ -258,6 +290,7 @@ GEMMA2 = CheckpointLayout(
     },
     biases={"attention_bias": ATTENTION_BIASES},
     unembedding=DECODER_UNEMBEDDING,
+    modules={**DECODER_MODULES, "ln2": "pre_feedforward_layernorm"},
     buffers=INVERSE_FREQUENCIES,
 )
 

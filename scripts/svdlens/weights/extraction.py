@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from svdlens.models.gguf_rounding import SHARE
+from svdlens.models.load import load_bridge
 from svdlens.models.safetensors_files import STEPS
 from svdlens.models.token_texts import read_vocabulary
 from svdlens.spec.architectures import ARCHITECTURES, Architecture
@@ -45,13 +46,10 @@ def extract_weights(model_directory: Path, outputs: dict[str, Path]) -> None:
     outputs: by name in GROUPS. The bridge of TransformerLens 4 is asked once, without any weight processing.
     Raises OSError if a file cannot be written.
     """
-    # Slow to import, and needed by this function alone.
-    from transformer_lens.model_bridge import TransformerBridge
-
     config = json.loads((model_directory / "config.json").read_text(encoding="utf-8"))
     architecture = ARCHITECTURES[config["model_type"]]
     n_tokens = len(read_vocabulary(model_directory))
-    bridge = TransformerBridge.boot_transformers(str(model_directory), device="cpu", dtype=torch.float32)
+    bridge = load_bridge(model_directory)
     n_heads = bridge.cfg.n_heads
     n_sharing_heads = n_heads // (bridge.cfg.n_key_value_heads or n_heads)
     parameters = bridge.tl_parameters()
@@ -76,7 +74,6 @@ def extract_steps(model_directory: Path, output: Path) -> None:
         save_tensors(output, {})
         return
     # Slow to import, and needed by this function alone.
-    from transformer_lens.model_bridge import TransformerBridge
     from transformers import AutoConfig, AutoModelForCausalLM
 
     steps = load_file(model_directory / STEPS)
@@ -90,7 +87,7 @@ def extract_steps(model_directory: Path, output: Path) -> None:
     }
     model.load_state_dict(tensors, assign=True)
     model.tie_weights()
-    bridge = TransformerBridge.boot_transformers(str(model_directory), device="cpu", hf_model=model)
+    bridge = load_bridge(model_directory, model)
     n_heads = bridge.cfg.n_heads
     n_sharing_heads = n_heads // (bridge.cfg.n_key_value_heads or n_heads)
     architecture = ARCHITECTURES[config.model_type]

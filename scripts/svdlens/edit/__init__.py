@@ -1,0 +1,1 @@
+"""Singular directions scaled in the weights of a model."""

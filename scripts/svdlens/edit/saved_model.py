@@ -1,0 +1,48 @@
+"""Updates written into the weights of a model, which transformers and TransformerLens then load."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from svdlens.edit.updates import Update, active, updates_by_module
+from svdlens.models.load import module_of, weight_of
+from svdlens.models.tokenizer_files import tokenizer_files
+
+
+def edit_weights(model: nn.Module, updates: Sequence[Update]) -> None:
+    """Add the updates to the weights of `model` (load_model), in float64, rounded once.
+
+    Raises ValueError where an update needs a bias that the module does not have.
+    """
+    for (layer, weight), found in updates_by_module(active(updates)).items():
+        module: Any = module_of(model, weight, layer)
+        view = weight_of(module)
+        total = view.double()
+        for update in found:
+            total[update.rows] += update.matrix()
+            bias = update.bias()
+            if bias is not None:
+                if module.bias is None:
+                    raise ValueError(f"{weight} of layer {layer} has no bias")
+                module.bias.copy_(module.bias.double() + bias)
+        view.copy_(total)
+
+
+def save_model(model: nn.Module, source: Path, target: Path) -> None:
+    """Write the model and the tokenizer of `source`, the directory that it was loaded from, as a directory `target`
+    that is there whole or not at all.
+
+    Raises OSError if it cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        made = Path(temporary) / target.name
+        pretrained: Any = model
+        pretrained.save_pretrained(made)
+        for name in tokenizer_files({path.name for path in source.iterdir()}):
+            shutil.copyfile(source / name, made / name)
+        made.rename(target)

@@ -1,0 +1,82 @@
+"""Text as token ids for forward passes: windows of a long text, or one prompt."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from svdlens.errors import SvdlensError
+from svdlens.models.tokenizer_files import load_tokenizer
+
+POSITION_KEYS = ("n_positions", "max_position_embeddings")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark. Raises SvdlensError if it has none."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SvdlensError(
+            f"{path} is no text in UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x}). "
+            "Save it as UTF-8 and run again."
+        ) from error
+    if not text.strip():
+        raise SvdlensError(f"{path} has no text. Give a file with at least a sentence.")
+    return text
+
+
+def positions_of(model: nn.Module) -> int:
+    """How many tokens the model can take at once."""
+    return next(int(getattr(model.config, key)) for key in POSITION_KEYS if hasattr(model.config, key))
+
+
+def first_token(model: nn.Module) -> list[int]:
+    """The token that begins every text, as TransformerLens prepends it, if the configuration names one of the model's:
+    transformers fills in GPT-2's where a config.json has none."""
+    pretrained: Any = model
+    number = getattr(pretrained.config, "bos_token_id", None)
+    rows = pretrained.get_input_embeddings().num_embeddings
+    return [number] if isinstance(number, int) and number < rows else []
+
+
+def token_ids(text: str, directory: Path) -> list[int]:
+    """The ids of a text by the tokenizer in `directory`, nothing put before or after."""
+    tokenizer, _ = load_tokenizer(directory, f"the tokenizer in {directory}")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return list(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def token_windows(text: str, model: nn.Module, directory: Path, length: int, tokens: int) -> Int[Tensor, "n length"]:
+    """The first `tokens` of a text in windows of `length`, each with the model's first token before its text.
+
+    What does not fill a window is left out; of a text that does not fill one, there is one that is shorter. length: at
+    most what the model can take. Raises SvdlensError for a text without tokens.
+    """
+    start = first_token(model)
+    body = length - len(start)
+    ids = token_ids(text, directory)[:tokens]
+    if not ids:
+        raise SvdlensError(f"the text {text[:40]!r} has no token. Give one with at least a word.")
+    body = min(body, len(ids))
+    windows = [start + ids[i : i + body] for i in range(0, len(ids) - body + 1, body)]
+    return torch.tensor(windows)
+
+
+def prompt_tokens(prompt: str, model: nn.Module, directory: Path) -> Int[Tensor, "1 length"]:
+    """A prompt with the model's first token before it.
+
+    Raises SvdlensError for a prompt without tokens, and for one that is longer than what the model can take.
+    """
+    ids = token_ids(prompt, directory)
+    if not ids:
+        raise SvdlensError(f"the prompt {prompt!r} has no token. Write at least a word.")
+    ids = first_token(model) + ids
+    if len(ids) > positions_of(model):
+        raise SvdlensError(
+            f"the prompt {prompt[:40]!r}... has {len(ids)} tokens, and the model takes at most {positions_of(model)}. "
+            "Shorten it."
+        )
+    return torch.tensor([ids])
