@@ -19,7 +19,7 @@ from svdlens.spec.controls import CONTROLS
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import LIST_SWITCHES
 from svdlens.sweep import paths
-from svdlens.sweep.asked_files import check_labelled_place, check_place, check_swept, exported_matrix
+from svdlens.sweep.asked_files import check_labelled_place, check_place
 from svdlens.sweep.code_hash import CodeHashes
 from svdlens.sweep.command_line import read_numbers
 from svdlens.sweep.config_checks import check_configuration, load_schema, take_copies
