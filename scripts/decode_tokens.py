@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from svdlens.artefacts.fetched_files import check_files_are_there
-from svdlens.models.byte_order_marks import without_marks
 from svdlens.models.token_table import write_token_texts
 from svdlens.models.token_texts import read_vocabulary
 from svdlens.runtime.script import run
@@ -11,8 +10,7 @@ from svdlens.runtime.script import run
 
 def main(smk):
     check_files_are_there(Path(smk.params.directory))
-    with without_marks(Path(smk.params.directory)) as directory:
-        texts = read_vocabulary(directory)
+    texts = read_vocabulary(Path(smk.params.directory))
     write_token_texts(Path(smk.output.tokens), texts, {"code": smk.params.code})
 
 

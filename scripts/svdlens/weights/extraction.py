@@ -14,7 +14,6 @@ d_vocab counts tokens: rows that only pad the vocabulary are left out. So are bi
 depends.
 """
 
-import json
 from pathlib import Path
 
 import torch
@@ -22,8 +21,9 @@ from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor
 
+from svdlens.models.byte_order_marks import without_marks
 from svdlens.models.gguf_rounding import SHARE
-from svdlens.models.safetensors_files import STEPS
+from svdlens.models.safetensors_files import STEPS, read_json
 from svdlens.models.token_texts import read_vocabulary
 from svdlens.spec.architectures import ARCHITECTURES, Architecture
 from svdlens.weights.weight_files import save_tensors
@@ -48,10 +48,11 @@ def extract_weights(model_directory: Path, outputs: dict[str, Path]) -> None:
     # Slow to import, and needed by this function alone.
     from transformer_lens.model_bridge import TransformerBridge
 
-    config = json.loads((model_directory / "config.json").read_text(encoding="utf-8"))
+    config = read_json(model_directory / "config.json", f"the model in {model_directory}")
     architecture = ARCHITECTURES[config["model_type"]]
     n_tokens = len(read_vocabulary(model_directory))
-    bridge = TransformerBridge.boot_transformers(str(model_directory), device="cpu", dtype=torch.float32)
+    with without_marks(model_directory) as readable:
+        bridge = TransformerBridge.boot_transformers(str(readable), device="cpu", dtype=torch.float32)
     n_heads = bridge.cfg.n_heads
     n_sharing_heads = n_heads // (bridge.cfg.n_key_value_heads or n_heads)
     parameters = bridge.tl_parameters()
