@@ -105,6 +105,21 @@ def check_results_directory():
         )
 
 
+def check_paths_on_cluster():
+    """Into the commands of jobs on a cluster Snakemake puts paths as Python writes them, which a shell may read otherwise."""
+    as_script = getattr(workflow.executor_settings, "pass_command_as_script", True)
+    for path in (str(PROJECT), os.getcwd(), *map(str, workflow.config_settings.configfiles)):
+        special = set('"$`') & set(path)
+        if "\\" in path or (special and "'" in path):
+            stop(
+                f'no job on a cluster could read {path}: it has a backslash, or an apostrophe beside ", $ or `. Rename it.'
+            )
+        if special and not as_script:
+            stop(
+                f"no job on a cluster could read {path}: rename it, or add slurm-pass-command-as-script: true to the profile."
+            )
+
+
 check_results_is_no_file()
 
 
@@ -123,3 +138,5 @@ wildcard_constraints:
 
 onstart:
     check_results_directory()
+    if workflow.non_local_exec:
+        check_paths_on_cluster()
