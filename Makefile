@@ -1,7 +1,7 @@
 # make run            the whole pipeline on a small language model, and on models that need no download
 # make sweep-bundled  the same for the models that need no download, in all nine settings
 # make report         results/report.zip, a document of what `make run` has made; of another sweep with SWEEP=FILE
-# make verify         whether the models of results/, and what they were copied from, are whole; of another sweep with SWEEP=FILE
+# make verify         whether the models of results/, and all files that the sweep (SWEEP=FILE) names, are what they were
 # make clean-stale    which files of the data sets in results/ are not of the sweep (SWEEP=FILE); DELETE=yes deletes them
 # make test           every test (ten minutes)
 # make test-unit      those that are quick: no Snakemake, no browser (a minute and a half)

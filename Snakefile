@@ -36,3 +36,6 @@ rule all:
         checked_tables(selected_figures(SWEEP)),
         expand("results/report/{page}.html", page=REPORT_PAGES),
         "results/explorer/index.html",
+
+
+check_asked_targets()

@@ -19,7 +19,7 @@ from svdlens.spec.controls import CONTROLS
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import LIST_SWITCHES
 from svdlens.sweep import paths
-from svdlens.sweep.asked_files import check_labelled_place, check_place, check_swept, exported_matrix
+from svdlens.sweep.asked_files import check_labelled_place, check_place
 from svdlens.sweep.code_hash import CodeHashes
 from svdlens.sweep.command_line import read_numbers
 from svdlens.sweep.config_checks import check_configuration, load_schema, take_copies
@@ -105,6 +105,21 @@ def check_results_directory():
         )
 
 
+def check_paths_on_cluster():
+    """Into the commands of jobs on a cluster Snakemake puts paths as Python writes them, which a shell may read otherwise."""
+    as_script = getattr(workflow.executor_settings, "pass_command_as_script", True)
+    for path in (str(PROJECT), os.getcwd(), *map(str, workflow.config_settings.configfiles)):
+        special = set('"$`') & set(path)
+        if "\\" in path or (special and "'" in path):
+            stop(
+                f'no job on a cluster could read {path}: it has a backslash, or an apostrophe beside ", $ or `. Rename it.'
+            )
+        if special and not as_script:
+            stop(
+                f"no job on a cluster could read {path}: rename it, or add slurm-pass-command-as-script: true to the profile."
+            )
+
+
 check_results_is_no_file()
 
 
@@ -123,3 +138,5 @@ wildcard_constraints:
 
 onstart:
     check_results_directory()
+    if workflow.non_local_exec:
+        check_paths_on_cluster()

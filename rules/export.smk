@@ -4,6 +4,8 @@
 # makes   a VectorSet of SAEDashboard (.json), and a table for spreadsheets (.csv), of the leading directions of one matrix on
 #         one side, both signs
 
+from svdlens.sweep.asked_files import check_shape, check_swept, exported_matrix
+
 
 def exported(wildcards):
     """The side of a matrix that a file is of."""
@@ -18,6 +20,8 @@ def export_place(wildcards):
     place = checked_place(wildcards.model, wildcards.setting, matrix.matrix)
     try:
         check_swept(SWEEP, place.model, matrix)
+        fetched = Path(paths.PROVENANCE.format(model=place.model)).parent
+        check_shape(place.model, config["models"][place.model], BUNDLED, fetched, matrix)
     except SvdlensError as error:
         stop(f"no such file: {error}")
     return place
@@ -54,9 +58,7 @@ rule export_directions:
     benchmark:
         "results/benchmarks/export_directions/{model}/{setting}/{export}.tsv"
     wildcard_constraints:
-        # Any names: the input functions say what is missing in them.
-        model="[^/]+",
-        setting="[^/]+",
+        # Any name: the input functions say what is missing in it.
         export="[^/]+",
     conda:
         "../environment.yml"

@@ -81,12 +81,6 @@ rule view_labels:
         "results/logs/view_labels/{model}/{setting}/{matrix}.{labeller}.log",
     benchmark:
         "results/benchmarks/view_labels/{model}/{setting}/{matrix}.{labeller}.tsv"
-    wildcard_constraints:
-        # Any names: the input function says which are none.
-        model="[^/]+",
-        setting="[^/]+",
-        matrix="[^/.]+",
-        labeller="[^/]+",
     conda:
         "../environment.yml"
     resources:

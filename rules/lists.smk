@@ -57,6 +57,7 @@ rule label_lists:
         runtime=30,
     params:
         labeller=LIST_LABELLER,
+        tokenizer=TOKENIZER,
         content=list_content,
         parameters=SWEEP.labeller_parameters(LIST_LABELLER),
         seed=config["seed"],

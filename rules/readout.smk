@@ -86,11 +86,6 @@ rule view_tokens:
         "results/logs/view_tokens/{model}/{setting}/{matrix}.log",
     benchmark:
         "results/benchmarks/view_tokens/{model}/{setting}/{matrix}.tsv"
-    wildcard_constraints:
-        # Any names: the input function says which are none.
-        model="[^/]+",
-        setting="[^/]+",
-        matrix="[^/.]+",
     conda:
         "../environment.yml"
     resources:

@@ -90,11 +90,6 @@ rule tabulate_spectra:
         "results/logs/tabulate_spectra/{model}/{setting}/{matrix}.log",
     benchmark:
         "results/benchmarks/tabulate_spectra/{model}/{setting}/{matrix}.tsv"
-    wildcard_constraints:
-        # Any names: the input function says which are none.
-        model="[^/]+",
-        setting="[^/]+",
-        matrix="[^/.]+",
     conda:
         "../environment.yml"
     resources:

@@ -3,8 +3,10 @@
 # needs   what the rules of the other files make
 # makes   nothing of its own
 
+from snakemake.cli import get_argument_parser
 from snakemake.logging import logger
 
+from svdlens.sweep.asked_files import no_such_target
 from svdlens.sweep.stale import stale_beside, warning
 
 # What each target is, and its files.
@@ -59,3 +61,27 @@ onsuccess:
     stale = stale_beside(SWEEP)
     if stale:
         logger.warning(f"svdlens: {warning(stale)}")
+
+
+def asked_targets():
+    """Targets of the command line, and of its options that take some. Snakemake itself looks at them later."""
+    started_as = Path(sys.argv[0])
+    by_command = "snakemake" in (started_as.name, started_as.parent.name) and workflow.is_main_process
+    # With a default storage, files are asked for by other paths than the rules have.
+    if not by_command or workflow.storage_settings.default_storage_provider:
+        return []
+    given = get_argument_parser().parse_args(sys.argv[1:])
+    return [target for key in ("targets", "prioritize", "forcerun", "until") for target in getattr(given, key) or []]
+
+
+def check_asked_targets():
+    """Stop for one that no rule makes: Snakemake would say just that."""
+    names = ["all", *TARGETS, *(rule.name for rule in workflow.rules if not rule.has_wildcards())]
+    for asked in asked_targets():
+        path = os.path.relpath(asked)
+        is_made = workflow.is_rule(asked) or any(rule.is_producer(path) for rule in workflow.rules)
+        if is_made and os.path.isabs(asked):
+            stop(f"{asked}: files are asked for by their path from the working directory, {path}.")
+        if not is_made:
+            patterns = [str(file) for rule in workflow.rules for file in rule.products()]
+            stop(no_such_target(path, dict.fromkeys(names), patterns))

@@ -5,27 +5,9 @@
 #         results/vocabulary/{vocabulary}/{features,classes}.parquet: frequency, and classes of tokens
 #         results/vocabulary/{vocabulary}/embeddings.safetensors: sentence embeddings of them
 
-import hashlib
+from svdlens.sweep.named_files import tokenizer_name, tokenizer_paths
 
-TOKENIZER_FILES = ["tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "added_tokens.json"]
-TOKENIZER_FILES += ["tokenizer_config.json", "special_tokens_map.json", "config.json", "token_counts.parquet"]
-
-
-def tokenizer_paths():
-    """The files of the tokenizer for lists from elsewhere."""
-    directory = Path(config["tokenizer"])
-    return sorted(path for name in TOKENIZER_FILES for path in directory.glob(name))
-
-
-def tokenizer_name():
-    """A name for that tokenizer by what its files say, so that another in its place is embedded anew."""
-    digest = hashlib.sha256()
-    for path in tokenizer_paths():
-        digest.update(b"%s\0%s" % (path.name.encode(), hashlib.sha256(path.read_bytes()).digest()))
-    return f"tokenizer_{digest.hexdigest()[:16]}"
-
-
-TOKENIZER = tokenizer_name() if "tokenizer" in config else "tokenizer_none"
+TOKENIZER = tokenizer_name(Path(config["tokenizer"])) if "tokenizer" in config else "tokenizer_none"
 
 
 def vocabulary_source(wildcards):
@@ -37,12 +19,13 @@ def vocabulary_source(wildcards):
             "label_lists needs the tokenizer that the lists come from: --config tokenizer=DIRECTORY, with tokenizer.json, "
             "or vocab.json and merges.txt."
         )
-    if not tokenizer_paths():
+    files = tokenizer_paths(Path(config["tokenizer"]))
+    if not files:
         stop(
             f"tokenizer={config['tokenizer']}: no directory with tokenizer.json, or vocab.json and merges.txt. Give that of "
             "the model that the lists come from."
         )
-    return [local(ancient(str(path))) for path in tokenizer_paths()]  # what they say is in the name of the vocabulary
+    return [local(ancient(str(path))) for path in files]  # what they say is in the name of the vocabulary
 
 
 def vocabulary_model(wildcards, output):

@@ -21,7 +21,7 @@ def main(smk):
     ranks, token_frequency = log_ranks(directory, len(texts), counts, weights)
     classes = classify_tokens(texts, load_lexicon(Path(smk.input.words).parent), ranks)
     features = TokenFeatures(classes, ranks, token_frequency)
-    save_features(Path(smk.output.features), Path(smk.output.classes), features)
+    save_features(Path(smk.output.features), Path(smk.output.classes), features, counts)
 
 
 if __name__ == "__main__":

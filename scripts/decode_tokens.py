@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from svdlens.models.byte_order_marks import without_marks
 from svdlens.models.token_table import write_token_texts
 from svdlens.models.token_texts import read_vocabulary
 from svdlens.runtime.lost_files import restore_lost_files
@@ -13,8 +12,7 @@ def main(smk):
     directory = Path(smk.input.source[0]).parent
     if smk.params.source:
         restore_lost_files(directory, "fetch_model", smk.params.source)
-    with without_marks(directory) as readable:
-        texts = read_vocabulary(readable)
+    texts = read_vocabulary(directory)
     write_token_texts(Path(smk.output.tokens), texts, {"code": smk.params.code})
 
 

@@ -20,7 +20,8 @@ def main(smk):
     module = importlib.import_module(entry.external_module)
     columns, facts = module.label_external_lists(lists, files, smk.params.parameters, smk.params.seed)
     logger.info("%d lists: %s", len(lists), facts)
-    facts |= {"lists_sha256": sha256_of(Path(smk.input.lists)), "code": smk.params.code}
+    named = {"lists_sha256": sha256_of(Path(smk.input.lists)), "tokenizer": smk.params.tokenizer}
+    facts |= named | {"code": smk.params.code}
     write_table(Path(smk.output.labels), columns, LABELLED_LISTS, facts)
 
 

@@ -2,7 +2,7 @@
 "use strict";
 var svdlens = window.svdlens || {};
 
-/** @typedef {{layer: number, head: number, found: QuantityValue | null}} Cell One matrix of the grid, with its value. */
+/** @typedef {{layer: number, head: number, found: QuantityValue | null, zero?: boolean}} Cell One matrix of the grid, with its value; whether it is zero. */
 
 svdlens.grid = (function () {
   const { element, withProperty } = svdlens.dom;
@@ -24,6 +24,7 @@ svdlens.grid = (function () {
         layer,
         head,
         found: quantities.valueOf(source, summary, quantity, reading, layer, head),
+        zero: quantities.isZero(source, summary, layer, head),
       }))
     );
   }
@@ -64,7 +65,7 @@ svdlens.grid = (function () {
         type: "button",
         class: cell.found ? "cell" : "cell missing",
         tabindex: -1,
-        "aria-label": `${text.cell(cell.layer, cell.head)}: ${quantities.inWords(quantity, cell.found)}`,
+        "aria-label": `${text.cell(cell.layer, cell.head)}: ${cell.zero && !cell.found ? "zero, all null space" : quantities.inWords(quantity, cell.found)}`,
         "data-layer": cell.layer,
         "data-head": cell.head,
       });

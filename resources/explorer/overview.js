@@ -193,9 +193,14 @@ svdlens.overview = (function () {
   function missingLabels(chosen, summary, cells) {
     const { matrix, setting, labeller, quantity, source } = chosen;
     if (labeller === null) return "This sweep has no labels: the grid shows singular values, and lists have no names.";
-    if (quantity.fact || cells.every((cell) => cell.found)) return null;
-    if (cells.some((cell) => cell.found)) return `Some matrices have no labels by ${labeller}; they are hatched.`;
+    const missing = cells.filter((cell) => !cell.found);
+    if (quantity.fact || !missing.length) return null;
     if (!(labeller in source.entry.labels)) return `No labels by ${labeller} of ${text.matrix(matrix)} in ${setting}, in this sweep.`;
+    if (missing.every((cell) => cell.zero)) {
+      const which = missing.length < cells.length ? "Hatched matrices are" : `Every matrix of ${text.matrix(matrix)} in ${setting} is`;
+      return `${which} zero: all directions are null space, which has no lists to label.`;
+    }
+    if (missing.length < cells.length) return `Some matrices have no labels by ${labeller}; they are hatched.`;
     const all = quantities.fraction(summary, { ...chosen, side: "all" }, "all", -1, -1);
     if (!all || !all.n) return `${labeller} gave no answer to any list of ${text.matrix(matrix)} in ${setting}.`;
     return `${labeller} does not say this of its lists.`;
@@ -224,5 +229,5 @@ svdlens.overview = (function () {
     return [`svdlens_${model.name}_${setting}_${matrix}_${quantity.key}`, header, rows];
   }
 
-  return { overviewOf, mark, cellAsked };
+  return { overviewOf, mark, cellAsked, missingLabels };
 })();

@@ -142,6 +142,17 @@ svdlens.quantities = (function () {
   }
 
   /**
+   * Whether all singular values of a matrix are zero, so that every direction is null space, which has no list to label.
+   * @param {Source} source
+   * @param {Summary} summary
+   * @param {number} layer
+   * @param {number} head
+   */
+  function isZero({ frame }, summary, layer, head) {
+    return summary.columns["spectra.top"][svdlens.sweep.cellOf(frame, layer, head)] === 0;
+  }
+
+  /**
    * A share of labels, or the mean rank, over the sides that are asked for.
    * @param {Source} source
    * @param {Summary} summary
@@ -193,5 +204,5 @@ svdlens.quantities = (function () {
     return value !== null && value !== undefined && !Number.isNaN(value);
   }
 
-  return { QUANTITIES, quantityOf, summaryOf, labellings, partsOf, fraction, valueOf, inWords, isKnown };
+  return { QUANTITIES, quantityOf, summaryOf, labellings, partsOf, fraction, valueOf, isZero, inWords, isKnown };
 })();

@@ -20,7 +20,7 @@ svdlens.spectrum = (function () {
     const { value, stability_noise } = spectrum;
     const shown = [];
     for (let i = 0; i < value.length; i++) if (value[i] > SMALLEST * value[0]) shown.push(i);
-    if (!shown.length) return element("p", { class: "note" }, "All singular values are zero.");
+    if (!shown.length) return element("p", { class: "note" }, "All singular values are zero: every direction is null space.");
     const largest = value[0];
     const smallest = value[shown[shown.length - 1]];
     const high = Math.log10(largest);

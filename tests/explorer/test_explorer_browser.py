@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from browser import LAPTOP, TELEPHONE, act, chromium, go, wait
 from made_up_sweep import Shape, write_sweep
-from svdlens.artefacts.table_schemas import LABELS, SPECTRA, write_table
+from svdlens.artefacts.table_schemas import LABELS, SPECTRA, read_metadata, write_table
 from svdlens.explorer.build import TOKENS, build_explorer
 
 STATIC = sorted((Path(__file__).parents[2] / "resources/explorer").glob("*"))
@@ -666,6 +667,38 @@ def test_a_labeller_that_never_answered_is_said(page, tmp_path):
     second = page.locator(".lists > tbody").nth(1)
     assert second.locator(".label").first.inner_text() == second.locator(".sigma").inner_text() == "null space"
     assert "null space" not in page.locator(".lists > tbody").first.inner_text()
+
+
+def test_a_matrix_of_zeros_is_said(page, tmp_path):
+    shape = Shape(layers=1, heads=2, directions=3, matrices=("ov",), tables=(("raw", 0),))
+    sources = write_sweep(tmp_path / "results", {"model": shape}, controls=10)
+    for path, schema, zero in [
+        (
+            sources[0].labels["coherence"],
+            LABELS,
+            {"status": "null_space", "label": None, "kind": None, "labelled": None, "interpretable": None},
+        ),
+        (sources[0].spectra, SPECTRA, {"value": 0.0, "energy": 0.0, "cluster": None}),
+    ]:
+        table = pq.ParquetFile(path).read()
+        columns = {name: table[name].to_pylist() for name in table.column_names}
+        for name, value in zero.items():
+            columns[name] = [
+                value if head == 1 else old for head, old in zip(columns["head"], columns[name], strict=True)
+            ]
+        write_table(path, columns, schema, read_metadata(path))
+    fractions = tmp_path / "results/tables/fractions.parquet"
+    whole = pq.ParquetFile(fractions).read()
+    pq.write_table(whole.filter(pc.invert(pc.equal(pc.fill_null(whole["head"], -1), 1))), fractions)
+    build_explorer(sources, fractions, STATIC, tmp_path / "explorer")
+    go(page, tmp_path / "explorer/index.html", "#head=1")
+    assert "Hatched matrices are zero: all directions are null space" in page.locator(".overview").inner_text()
+    [hatched] = page.locator(".cell.missing").all()
+    assert hatched.get_attribute("aria-label") == "Layer 0, head 1: zero, all null space"
+    detail = page.locator(".detail").inner_text()
+    assert "All singular values are zero: every direction is null space." in detail
+    assert page.locator(".lists .label").all_inner_texts() == ["null space"] * 3 * 4
+    assert page.locator(".lists .sigma").all_inner_texts() == ["null space"] * 3
 
 
 def test_a_missing_file_is_named(browser, index, tmp_path):

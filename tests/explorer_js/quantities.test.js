@@ -104,3 +104,12 @@ test("a summary that cannot be read fails each time it is asked for, and is neve
   await assert.rejects(soon(quantities.summaryOf(source)));
   await assert.rejects(soon(quantities.summaryOf(source)));
 });
+
+test("a matrix is zero if its largest singular value is", async () => {
+  const { quantities, summary } = await open();
+  const source = { frame: FRAME };
+  const zero = () => FRAME.layers.flatMap((layer) => FRAME.heads.map((head) => quantities.isZero(source, summary, layer, head)));
+  assert.deepEqual(zero(), [false, false, false, false]);
+  summary.columns["spectra.top"][2] = 0;
+  assert.deepEqual(zero(), [false, false, true, false]);
+});

@@ -170,7 +170,9 @@ def test_the_script_writes_what_the_labeller_says(tmp_path):
         job = SimpleNamespace(
             input=Files({"lists": str(tmp_path / "lists.jsonl"), **{name: str(path) for name, path in files.items()}}),
             output=SimpleNamespace(labels=str(tmp_path / run / "labels.parquet")),
-            params=SimpleNamespace(labeller="coherence", parameters={"level": 0.05}, seed=0, code="0f"),
+            params=SimpleNamespace(
+                labeller="coherence", tokenizer="tokenizer_a", parameters={"level": 0.05}, seed=0, code="0f"
+            ),
         )
         script.main(job)
         contents.append((tmp_path / run / "labels.parquet").read_bytes())
@@ -182,5 +184,5 @@ def test_the_script_writes_what_the_labeller_says(tmp_path):
     assert table["interpretable"].to_pylist() == [True, False, None, None]
     facts = read_metadata(tmp_path / "first/labels.parquet")
     assert facts["lists_sha256"] == sha256_of(tmp_path / "lists.jsonl")
-    assert (facts["code"], facts["null"]) == ("0f", DRAWN)
+    assert (facts["code"], facts["null"], facts["tokenizer"]) == ("0f", DRAWN, "tokenizer_a")
     assert {name: facts[name] for name in FACTS} == FACTS

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from svdlens.artefacts.atomic_files import sha256_of
 from svdlens.errors import SvdlensError
 from svdlens.models.byte_order_marks import without_marks
-from svdlens.models.fetch import fetch_from_directory
+from svdlens.models.fetch import fetch_from_directory, fetch_from_package
+from svdlens.models.model_shape import read_shape
 from svdlens.models.token_texts import read_vocabulary
+from svdlens.sweep.verify import differences
 from tiny import make_tiny_gpt2
 
 TEXTS = ["config.json", "tokenizer.json", "tokenizer_config.json"]
@@ -23,16 +26,30 @@ def files_of(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
 
 
-def test_a_model_is_fetched_as_if_there_were_no_marks(tmp_path: Path) -> None:
-    source = make_tiny_gpt2(tmp_path / "source")
-    fetch_from_directory(source, tmp_path / "plain", {}, "tiny", "path")
+@pytest.mark.parametrize("source", ["path", "package"])
+def test_a_model_is_fetched_as_it_is(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its marks, so that a checksum of it holds, before and after; and read as if there were none."""
+    plain = make_tiny_gpt2(tmp_path / "plain")
+    marked = make_tiny_gpt2(tmp_path / f"site/marked_{source}")
     for name in TEXTS:
-        mark(source / name)
-    before = files_of(source)
-    fetch_from_directory(source, tmp_path / "marked", {}, "tiny", "path")
-    assert files_of(tmp_path / "marked") == files_of(tmp_path / "plain")
-    assert files_of(source) == before
-    assert json.loads((tmp_path / "marked/provenance.json").read_text("utf-8"))["files"]
+        mark(marked / name)
+    pins = {"config.json": sha256_of(marked / "config.json")}
+    target = tmp_path / "results/models/mine"
+    if source == "path":
+        fetch_from_directory(marked, target, pins, "mine", "path")
+    else:
+        (marked / "__init__.py").touch()
+        monkeypatch.syspath_prepend(str(marked.parent))
+        fetch_from_package(marked.name, target, pins, "mine")
+    fetched = files_of(target)
+    provenance = json.loads(fetched.pop("provenance.json"))
+    assert fetched == {name: content for name, content in files_of(marked).items() if name in fetched}
+    assert set(fetched) > set(TEXTS)
+    assert provenance["files"]["config.json"]["sha256"] == pins["config.json"]
+    config = {"models": {"mine": {"path": str(marked)}}, "labellers": {}}
+    assert list(differences(tmp_path / "results", config, tmp_path)) == []
+    assert read_vocabulary(target) == read_vocabulary(plain)
+    assert read_shape(target, "gpt2") == read_shape(plain, "gpt2")
 
 
 def test_a_message_names_the_directory_of_the_model(tmp_path: Path) -> None:
@@ -44,20 +61,13 @@ def test_a_message_names_the_directory_of_the_model(tmp_path: Path) -> None:
     assert not (tmp_path / "target/provenance.json").exists()
 
 
-def test_a_tokenizer_is_read_with_marks(tmp_path: Path) -> None:
+def test_what_another_library_reads_has_no_marks(tmp_path: Path) -> None:
     source = make_tiny_gpt2(tmp_path / "source")
-    vocabulary = {"a": 0, "b": 1, "Ġab": 2}
-    pair = tmp_path / "pair"
-    pair.mkdir()
-    (pair / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8-sig")
-    (pair / "merges.txt").write_text("#version: 0.2\na b\n", encoding="utf-8-sig")
-    expected = read_vocabulary(source)
-    mark(source / "tokenizer.json")
+    (source / "merges.txt").write_text("#version: 0.2\na b\n", encoding="utf-8-sig")
+    before = files_of(source)
     with without_marks(source) as directory:
-        assert read_vocabulary(directory) == expected
-    with without_marks(pair) as directory:
-        assert (directory / "merges.txt").read_text("utf-8").startswith("#version")
-        assert json.loads((directory / "vocab.json").read_text("utf-8")) == vocabulary
+        assert files_of(directory) == before | {"merges.txt": b"#version: 0.2\na b\n"}
+    assert files_of(source) == before and not directory.exists()
 
 
 def test_a_directory_without_marks_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Whatever files a tokenizer consists of, the texts are those that transformers' AutoTokenizer decodes."""
 
+import codecs
 import io
 import json
 import shutil
@@ -160,6 +161,10 @@ def test_texts_are_what_transformers_decodes(kind: str, tmp_path: Path) -> None:
         # Bytes that are no UTF-8 are shown, where decoding loses them.
         assert texts[id] == expected or ("�" in expected and "\\x" in texts[id])
     assert not {"<|user|>", "[user]"}.isdisjoint(texts) or "added" not in kind
+    # And with a byte order mark before every text.
+    for path in [*tmp_path.glob("*.json"), *tmp_path.glob("*.txt")]:
+        path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert read_vocabulary(tmp_path) == texts
 
 
 def add_rows(directory: Path, n_rows: int) -> None:

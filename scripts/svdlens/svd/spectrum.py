@@ -24,10 +24,10 @@ class Spectrum(NamedTuple):
 def describe_spectrum(values: Float[np.ndarray, " rank"], tolerance: float) -> Spectrum:
     """Describe singular values in descending order. Everything is relative, nothing has a unit.
 
-    energy: cumulative share of the sum of squares. gap: relative distance to the nearest neighbour,
-    (s_i - s_{i+1}) / s_i taken on either side. cluster: number of the maximal run whose neighbours are less than
-    `tolerance` (relative) apart; only vectors of clusters of size one are determined by the matrix. cluster_spread:
-    relative distance between the first and the last value of the cluster.
+    energy: cumulative share of the sum of squares, 0.0 throughout if that sum is 0. gap: relative distance to the
+    nearest neighbour, (s_i - s_{i+1}) / s_i taken on either side. cluster: number of the maximal run whose neighbours
+    are less than `tolerance` (relative) apart; only vectors of clusters of size one are determined by the matrix.
+    cluster_spread: relative distance between the first and the last value of the cluster.
     """
     values = np.asarray(values, dtype=np.float64)
     # Scaled before they are squared: the largest square is 1.

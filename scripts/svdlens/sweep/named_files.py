@@ -19,6 +19,10 @@ PIECE = 1 << 12  # bytes read every so often behind that
 PIECES = 1 << 10  # at most so many, and not more than one for each MiB
 OF_MODELS = (".safetensors", ".json", ".txt", ".model", ".parquet")
 """Endings of the files that models consist of; what else lies beside them changes nothing."""
+OF_TOKENIZERS = (
+    *("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "added_tokens.json"),
+    *("tokenizer_config.json", "special_tokens_map.json", "config.json", "token_counts.parquet"),
+)
 
 
 def named_paths(config: MutableMapping[str, Any]) -> Iterator[tuple[str, MutableMapping[str, Any], str]]:
@@ -72,6 +76,19 @@ def model_digests(path: Path) -> dict[str, str]:
         return {}
     files = sorted(file for file in path.iterdir() if file.suffix in OF_MODELS and file.is_file())
     return {file.name: content_digest(file) for file in files}
+
+
+def tokenizer_paths(directory: Path) -> list[Path]:
+    """The files of a tokenizer that are there."""
+    return sorted(path for name in OF_TOKENIZERS for path in directory.glob(name))
+
+
+def tokenizer_name(directory: Path) -> str:
+    """A name for a tokenizer by what its files, read as a whole, say, so that another in its place is embedded anew."""
+    digest = hashlib.sha256()
+    for path in tokenizer_paths(directory):
+        digest.update(b"%s\0%s" % (path.name.encode(), hashlib.sha256(path.read_bytes()).digest()))
+    return f"tokenizer_{digest.hexdigest()[:16]}"
 
 
 def content_digest(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import jsonschema
@@ -46,7 +46,10 @@ def explain(error: ValidationError, schema: Mapping[str, Any]) -> str:
     if error.validator == "additionalProperties":
         known = list(node["properties"])
         wrong = next(key for key in value if key not in known)
-        return f"{where}: {wrong!r} is no key. Keys: {', '.join(known)}.{did_you_mean(str(wrong), known)}"
+        entry = ".".join(str(part) for part in [*error.absolute_path, wrong])
+        places = ", ".join(f"`{place}`" for place in places_of(wrong, schema, schema))
+        hint = f" Elsewhere it is one: {places}." if places else did_you_mean(str(wrong), known)
+        return f"{entry}: {wrong!r} is no key. Keys: {', '.join(known)}.{hint}"
     if error.validator == "enum":
         known = [str(choice) for choice in rule]
         return f"{where}: {shown(value)} is not one of {', '.join(known)}.{did_you_mean(str(value), known)}"
@@ -61,6 +64,18 @@ def explain(error: ValidationError, schema: Mapping[str, Any]) -> str:
         said = f"{where}: {shown(value)} is not valid. It takes: {takes(node, schema)}."
         return said + description + (did_you_mean(str(value), constants(node)) or what_to_write(error, schema))
     return f"{where}: {error.message}.{description}"
+
+
+def places_of(key: str, node: Mapping[str, Any], schema: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """Where else in the configuration there is a key of this name, by the keys to it; NAME is one of the user's own."""
+    node = resolved(node, schema)
+    inside = list(node.get("properties", {}).items())
+    if isinstance(node.get("additionalProperties"), dict):
+        inside.append(("NAME", node["additionalProperties"]))
+    for name, child in inside:
+        if name == key:
+            yield f"{above}{name}"
+        yield from places_of(key, child, schema, f"{above}{name}.")
 
 
 def error_of_its_kind(error: ValidationError) -> ValidationError | None:

@@ -1,8 +1,10 @@
-"""`make verify`: whether fetched files, and what they were fetched from on this machine, are what provenance.json says.
+"""`make verify`: whether fetched files, and all files on this machine that a configuration names, are what they were.
 
-Every file is read as a whole, where a run looks only at parts of a large one (sweep/named_files.py).
+That is what provenance.json says, and the metadata of the tables that were made of counts of tokens and of lists from
+elsewhere. Every file is read as a whole, where a run looks only at parts of a large one (sweep/named_files.py).
 """
 
+import glob
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,13 +15,13 @@ from svdlens.artefacts.atomic_files import sha256_of
 from svdlens.errors import SvdlensError
 from svdlens.labels.published.local_files import local_files
 from svdlens.sweep.config_files import configuration
-from svdlens.sweep.named_files import expand_home, model_place
+from svdlens.sweep.named_files import expand_home, model_place, tokenizer_name
 
 PROJECT = Path(__file__).parents[3]
 
 
 def differences(results: Path, config: Mapping[str, Any], bundled: Path) -> Iterator[str]:
-    """A sentence about each file that is not what provenance.json says: in `results`, or where it was fetched from.
+    """A sentence about each file, in `results` or named by the configuration, that is another than it was.
 
     `config` has models and labellers, the paths in it are written out; `bundled` has the models with `bundled`.
     """
@@ -39,16 +41,37 @@ def differences(results: Path, config: Mapping[str, Any], bundled: Path) -> Iter
         for source in map(Path, local_files(config["labellers"].get("published", {}), path.parent.name)):
             if source.name in files:
                 yield from differing(source.parent, {source.name: files[source.name]["sha256"]})
+    yield from differing_from_tables(results, config)
 
 
-def differing(directory: Path, sha256: Mapping[str, str]) -> Iterator[str]:
+def differing_from_tables(results: Path, config: Mapping[str, Any]) -> Iterator[str]:
+    """The same of files that nothing is fetched from: counts of tokens, lists from elsewhere and their tokenizer."""
+    from svdlens.artefacts.table_schemas import read_metadata  # takes its time
+
+    for path in sorted(results.glob("vocabulary/*/features.parquet")):
+        counts = config["models"].get(path.parent.name, {}).get("token_counts")
+        made_of = read_metadata(path).get("token_counts_sha256")
+        if counts and made_of:
+            yield from differing(Path(counts).parent, {Path(counts).name: str(made_of)}, f"{path} was made of it")
+    if "lists" not in config:
+        return
+    lists = Path(config["lists"])
+    for path in sorted(results.glob(f"lists/{glob.escape(lists.stem)}.*.parquet")):
+        facts = read_metadata(path)
+        yield from differing(lists.parent, {lists.name: str(facts["lists_sha256"])}, f"{path} was made of it")
+        made_with = facts.get("tokenizer")
+        if made_with and "tokenizer" in config and made_with != tokenizer_name(Path(config["tokenizer"])):
+            yield f"{config['tokenizer']} is another tokenizer than {path} was made with"
+
+
+def differing(directory: Path, sha256: Mapping[str, str], when: str = "it was fetched") -> Iterator[str]:
     """A sentence about each of these files of a directory that is not there or has another sha256."""
     for name, expected in sha256.items():
         path = directory / name
         if not path.is_file():
             yield f"{path} is gone"
         elif (actual := sha256_of(path)) != expected:
-            yield f"{path} has the sha256 {actual}, and when it was fetched {expected}"
+            yield f"{path} has the sha256 {actual}, and when {when} {expected}"
 
 
 def main(config_files: list[str]) -> None:
@@ -57,12 +80,12 @@ def main(config_files: list[str]) -> None:
     expand_home(config)
     found = list(differences(Path("results"), config, PROJECT / "resources/models"))
     if found:
-        raise SvdlensError(
-            "\n".join(
-                [*found, "Delete provenance.json beside it, and the next run fetches the model (the answers) anew."]
-            )
+        way_out = (
+            "Delete provenance.json beside it, and the next run fetches the model (the answers) anew; of counts, lists "
+            "and tokenizers, delete the table that was made of them."
         )
-    print("Every fetched file, and every file on this machine that one was fetched from, is what provenance.json says.")
+        raise SvdlensError("\n".join([*found, way_out]))
+    print("Every fetched file, and every file on this machine that the configuration names, is what it was.")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from svdlens.artefacts.atomic_files import atomic_path
+from svdlens.artefacts.atomic_files import atomic_path, sha256_of
 from svdlens.artefacts.table_schemas import CLASSES, TOKEN_FEATURES, read_metadata, write_table
 from svdlens.vocabulary.list_similarity import UNKNOWN_WEIGHT, token_vectors
 from svdlens.vocabulary.token_classes import TokenClasses
@@ -46,10 +46,15 @@ class KnownVocabulary(NamedTuple):
     facts: dict[str, str]
 
 
-def save_features(features_file: Path, classes_file: Path, features: TokenFeatures) -> None:
-    """Write features.parquet and classes.parquet. Raises SvdlensError where that cannot be done."""
+def save_features(
+    features_file: Path, classes_file: Path, features: TokenFeatures, token_counts: Path | None = None
+) -> None:
+    """Write features.parquet and classes.parquet; the metadata have the sha256 of the file of `token_counts` that the
+    configuration names. Raises SvdlensError where that cannot be done."""
     classes = features.classes
     facts: dict[str, object] = {"token_frequency": features.token_frequency}
+    if token_counts:
+        facts["token_counts_sha256"] = sha256_of(token_counts)
     membership = pa.ListArray.from_arrays(
         pa.array(classes.membership.indptr, pa.int32()), pa.array(classes.membership.indices, pa.int32())
     )

@@ -14,7 +14,6 @@ d_vocab counts tokens: rows that only pad the vocabulary are left out. So are bi
 depends.
 """
 
-import json
 from pathlib import Path
 
 import torch
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from svdlens.models.gguf_rounding import SHARE
 from svdlens.models.load import load_bridge
-from svdlens.models.safetensors_files import STEPS
+from svdlens.models.safetensors_files import STEPS, read_json
 from svdlens.models.token_texts import read_vocabulary
 from svdlens.spec.architectures import ARCHITECTURES, Architecture
 from svdlens.weights.weight_files import save_tensors
@@ -46,7 +45,7 @@ def extract_weights(model_directory: Path, outputs: dict[str, Path]) -> None:
     outputs: by name in GROUPS. The bridge of TransformerLens 4 is asked once, without any weight processing.
     Raises OSError if a file cannot be written.
     """
-    config = json.loads((model_directory / "config.json").read_text(encoding="utf-8"))
+    config = read_json(model_directory / "config.json", f"the model in {model_directory}")
     architecture = ARCHITECTURES[config["model_type"]]
     n_tokens = len(read_vocabulary(model_directory))
     bridge = load_bridge(model_directory)
