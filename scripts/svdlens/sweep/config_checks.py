@@ -14,6 +14,7 @@ from svdlens.spec.controls import BESIDE_SVD, CONTROLS, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import setting_from_names
+from svdlens.spec.token_vectors import TOKEN_VECTORS
 from svdlens.sweep.named_files import named_paths
 from svdlens.sweep.plan import Sweep
 from svdlens.sweep.schema_checks import check_numbers, check_schema
@@ -31,6 +32,7 @@ def registered_names() -> dict[str, list[str]]:
         "side": list(SIDES),
         "readout": list(READOUTS),
         "control": list(CONTROLS),
+        "token_vectors": list(TOKEN_VECTORS),
         "labeller": list(LABELLERS),
     }
 

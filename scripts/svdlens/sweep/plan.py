@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from svdlens.errors import SvdlensError
 from svdlens.labels.registry import LABELLERS, can_label, criteria
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, Architecture
 from svdlens.spec.controls import RANDOM_VARIMAX, ROTATED, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
+from svdlens.spec.token_vectors import TOKEN_VECTORS
 from svdlens.sweep import paths
 
 CHOSEN_ROWS = ("sides", "signs", "directions")
@@ -190,6 +192,31 @@ class Sweep:
         """The lists that the labels of a place are of: those of the sweep, or the labeller's own."""
         own = LABELLERS[place.labeller].lists
         return own.format(**place._asdict()) if own else self.shared_path(paths.SHARED_TOKENS, place)
+
+    # --- trace
+
+    @property
+    def queries(self) -> dict[str, list[str]]:
+        """The words of each query by its name: the one given as `query`, which its first word names, or else all."""
+        if "query" in self.config:
+            return {str(self.config["query"][0]).strip(): list(self.config["query"])}
+        return {name: list(words) for name, words in self.config["trace"]["queries"].items()}
+
+    def token_vectors(self, model: str) -> str:
+        """What stands for a token of the model (spec/token_vectors.py): the first of the choice for which it has the
+        weights."""
+        readouts = self.architecture(model).readouts
+        able = [name for name in self.config["trace"]["vectors"] if TOKEN_VECTORS[name].readout in readouts]
+        if not able:
+            chosen = ", ".join(self.config["trace"]["vectors"])
+            raise SvdlensError(f"trace.vectors: {model} has no weights for {chosen}. Write `vectors: [{chosen}, W_E]`.")
+        return able[0]
+
+    @property
+    def trace_options(self) -> dict[str, Any]:
+        """What a trace is held against (trace/trace_model.py)."""
+        trace = self.config["trace"]
+        return {"null": trace["random_queries"], "level": trace["level"], "least_cosine": trace["cosine"]}
 
     # --- figures
 

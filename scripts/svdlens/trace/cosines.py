@@ -1,0 +1,125 @@
+"""How much of a query lies along each direction, and how much would by chance.
+
+A query is a vector of the residual stream, its cosines are with the singular vectors (Millidge & Black 2022, who search
+for a concept with the pseudo-inverse of the unembedding, and take what has a cosine of at least 0.15 either way).
+
+By chance: the cosines of random queries of as many words, as frequent as those of the query. Some directions have a
+part of every token, so each direction is compared with its own cosines with random queries, as a standard score; how
+far out such scores lie is counted over all directions together (as Tusher, Tibshirani & Chu 2001 do for genes), since
+a single direction would need a random query for each step of its p value.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from svdlens.readout.control_directions import seeded
+
+CLASSES = 10
+"""The tokens are divided into so many classes of the same size by how frequent they are."""
+DIRECTIONS_AT_ONCE = 4096
+BINS = 1 << 16
+"""Standard scores of random queries are counted in so many bins; a score takes all in its own bin for larger."""
+
+
+class Cosines(NamedTuple):
+    """Of each query with each direction. standard_score: how many standard deviations of the cosines of random queries
+    with this direction the cosine is off their mean, 0 for a direction of zeros. p_value: the share of the random
+    queries, over all directions, that are at least as far off, either way."""
+
+    cosine: Float[np.ndarray, "queries directions"]
+    standard_score: Float[np.ndarray, "queries directions"]
+    p_value: Float[np.ndarray, "queries directions"]
+
+
+def query_vector(vectors: Float[Tensor, "d_vocab d_model"], ids: Sequence[Sequence[int]]) -> Float[Tensor, " d_model"]:
+    """The sum of the `vectors` of the words; that of a word of several pieces is the mean of theirs.
+
+    With the rows of the pseudo-inverse of W_U it is the vector whose logits come closest, by least squares, to 1 for
+    the tokens of the query and 0 for all others.
+    """
+    return torch.stack([vectors[list(pieces)].mean(0) for pieces in ids]).sum(0)
+
+
+def frequency_classes(log_ranks: Float[np.ndarray, " d_vocab"]) -> Int[np.ndarray, " d_vocab"]:
+    """The class of each token, 0 for the most frequent of CLASSES; ties go by the id."""
+    classes = np.empty(len(log_ranks), np.int64)
+    classes[np.argsort(log_ranks, kind="stable")] = np.arange(len(log_ranks)) * CLASSES // len(log_ranks)
+    return classes
+
+
+def null_group(ids: Sequence[Sequence[int]], classes: Int[np.ndarray, " d_vocab"]) -> tuple[int, int]:
+    """What a query has in common with the random ones that it is compared with: the number of its words, and the class
+    in the middle of theirs."""
+    of_words = [float(np.mean(classes[list(pieces)])) for pieces in ids]
+    return len(ids), round(float(np.median(of_words)))
+
+
+def null_queries(
+    vectors: Float[Tensor, "d_vocab d_model"],
+    classes: Int[np.ndarray, " d_vocab"],
+    group: tuple[int, int],
+    n: int,
+    seed: int,
+) -> Float[Tensor, "n d_model"]:
+    """`n` sums of the vectors of as many random tokens of a class as `group` says."""
+    n_words, number = group
+    members = np.flatnonzero(classes == number)
+    ids = seeded(seed, "trace", str(n_words), str(number)).choice(members, (n, n_words))
+    return vectors[torch.from_numpy(ids)].sum(1)
+
+
+def trace(
+    queries: Float[Tensor, "queries d_model"],
+    random: Float[Tensor, "n d_model"],
+    directions: Float[Tensor, "directions d_model"],
+    threads: int,
+) -> Cosines:
+    """The cosines of the `queries`, which are alike in what null_group says, with all `directions`, beside those of
+    `random` queries, at least 3. float32 and in tiles of a fixed size, so that no number of threads changes a bit.
+    """
+    unit_queries, unit_random, n = unit_rows(queries), unit_rows(random), len(random)
+    largest = (n - 1) / n**0.5  # of n numbers none can be more of their standard deviations off their mean
+
+    def tile(start: int) -> tuple[Tensor, Tensor, Tensor]:
+        part = directions[start : start + DIRECTIONS_AT_ONCE].float()
+        lengths = torch.linalg.vector_norm(part, dim=1)
+        cosines = divided(unit_queries @ part.T, lengths)
+        by_chance = divided(unit_random @ part.T, lengths)
+        mean = by_chance.mean(0)
+        deviation = torch.linalg.vector_norm(by_chance.sub_(mean), dim=0) / (n - 1) ** 0.5
+        counts = torch.histc(divided(by_chance, deviation).abs_(), BINS, 0, largest)
+        return cosines, divided(cosines - mean, deviation), counts.long()
+
+    with ThreadPoolExecutor(threads) as pool:
+        cosines, scores, counts = zip(*pool.map(tile, range(0, len(directions), DIRECTIONS_AT_ONCE)), strict=True)
+    score = torch.cat(scores, dim=1)
+    # Each random query is part of the mean and deviation that it was divided by, the queries are not.
+    at_least = torch.stack(counts).sum(0).flip(0).cumsum(0).flip(0)
+    bins = (within(score, n).abs() * (BINS / largest)).long().clamp_(max=BINS - 1)
+    p_values = (1 + at_least[bins]) / (1 + at_least[0])
+    return Cosines(torch.cat(cosines, dim=1).numpy(), score.numpy(), p_values.numpy())
+
+
+def within(score: Float[Tensor, "..."], n: int) -> Float[Tensor, "..."]:
+    """Turn standard scores by the mean and standard deviation of the others into those by that of all n, itself among
+    them. Larger stays larger, so that ranks need but one of the two (internally and externally studentised residuals;
+    Cook & Weisberg 1982, section 2.2)."""
+    share = n / (n - 1)
+    return score * ((n - 1) / (share**2 * (n - 2) + share * score.square())).sqrt()
+
+
+def divided(numbers: Tensor, by: Tensor) -> Tensor:
+    """`numbers` / `by`, and 0 where that is 0."""
+    return torch.where(by > 0, numbers / torch.where(by > 0, by, 1), 0)
+
+
+def unit_rows(rows: Float[Tensor, "n d_model"]) -> Float[Tensor, "n d_model"]:
+    """Each row scaled to length 1, float32; one of zeros stays one."""
+    lengths = torch.linalg.vector_norm(rows.double(), dim=1, keepdim=True)
+    return divided(rows.double(), lengths).float()
