@@ -2,7 +2,8 @@
 #
 # needs   results/svd/... or results/varimax/..., results/tokens/..., results/labels/..., results/vocabulary/{model}/features.parquet,
 #         results/weights/{model}/{unembed,gains}.safetensors
-# makes   results/trace/model=/setting=/trace.parquet: for each query the directions nearest to it, with their tokens and labels
+# makes   results/trace/directions/model=/setting=/directions.parquet: for each query the directions nearest to it, with their tokens
+#         and labels; results/trace/matrices/model=/setting=/matrices.parquet: the nearest of each matrix; and pictures of both
 
 
 def trace_directions(wildcards):
@@ -34,13 +35,13 @@ def trace_matrices(wildcards):
 
 
 def trace_files(wildcards):
-    """The tables of all models and settings; an error where nothing is asked for."""
-    if not SWEEP.queries:
+    """The tables of all models and settings that are searched, and their pictures; an error where nothing is asked for."""
+    if not SWEEP.query_names:
         stop(
             "trace needs words to look for: --config 'query=[fire, flame, burning]', or trace.queries in config.yaml, such as "
             "{fire: [fire, flame, burning], ice: [ice, frozen]}."
         )
-    return SWEEP.over_places(paths.TRACE)
+    return [*SWEEP.over_traced(paths.TRACE), *figure_paths(SWEEP, ["trace_table", "trace_heads"])]
 
 
 rule trace_queries:
@@ -55,7 +56,8 @@ rule trace_queries:
         labels=trace_labels,
         provenance=paths.PROVENANCE,
     output:
-        trace=paths.TRACE,
+        directions=paths.TRACE,
+        matrices=paths.TRACE_MATRICES,
     log:
         "results/logs/trace_queries/{model}/{setting}.log",
     benchmark:
@@ -68,6 +70,7 @@ rule trace_queries:
         runtime=60,
     params:
         queries=SWEEP.queries,
+        best_list=SWEEP.best_list,
         vectors=trace_vectors,
         matrices=trace_matrices,
         readout=first_readout,

@@ -5,14 +5,18 @@ from pathlib import Path
 import torch
 
 from svdlens.artefacts.provenance import table_facts
-from svdlens.artefacts.table_schemas import TRACE, write_table
+from svdlens.artefacts.table_schemas import TRACE, TRACE_MATRICES, write_table
 from svdlens.models.token_table import read_token_texts
 from svdlens.models.word_pieces import word_pieces
 from svdlens.runtime.script import run
 from svdlens.spec.settings import setting_from_names
+from svdlens.spec.token_vectors import BEST_LIST
+from svdlens.trace.best_list import best_list
+from svdlens.trace.cosines import frequency_bands
 from svdlens.trace.queries import query_tokens
+from svdlens.trace.rounds import trace_queries
 from svdlens.trace.token_vectors import token_vectors
-from svdlens.trace.trace_model import find_again, live_directions, load_directions, load_lists, log_ranks, trace_queries
+from svdlens.trace.trace_model import find_again, live_directions, load_directions, load_lists, log_ranks
 from svdlens.trace.trace_table import LABEL_COLUMNS, with_lists
 from svdlens.weights.weight_files import WeightFile
 
@@ -23,19 +27,24 @@ def main(smk):
     texts, ranks = read_token_texts(Path(files.tokens)), log_ranks(files.features)
     pieces = word_pieces(Path(files.provenance).parent)
     queries = {name: query_tokens(name, words, texts, ranks, pieces) for name, words in params.queries.items()}
+    split = {name: tokens.split for name, tokens in queries.items() if tokens.split}
+    lists = load_lists(files.lists, ["token_ids", "tokens", "null_space"], params.readout)
+    labels = load_lists(files.labels, [*LABEL_COLUMNS, "score"], params.readout) if files.labels else None
+    facts = {"split": split, "vectors": params.vectors}
+    if params.best_list:
+        queries[BEST_LIST], facts[BEST_LIST] = best_list(lists, labels)
     setting = setting_from_names(smk.wildcards.setting, params.switches)
     vectors = token_vectors(WeightFile(Path(files.unembed)), setting, params.vectors)
     svd = dict(zip(params.matrices, files.directions, strict=True))
-    lists = load_lists(files.lists, ["token_ids", "tokens", "null_space"], params.readout)
     directions = live_directions(load_directions(svd, files.gains, setting, params.vectors), lists)
-    labels = load_lists(files.labels, LABEL_COLUMNS, params.readout) if files.labels else None
 
-    rows = trace_queries(queries, vectors, ranks, directions, seed=params.seed, threads=smk.threads, **params.options)
-    rows = with_lists(rows, lists.drop(columns=["token_ids", "null_space"]), labels)
-    split = {name: tokens.split for name, tokens in queries.items() if tokens.split}
-    again = find_again(directions, vectors, lists, params.seed)
-    facts = table_facts(files.provenance, queries=params.queries, split=split, vectors=params.vectors, code=params.code)
-    write_table(Path(smk.output.trace), dict(rows.items()), TRACE, facts | again)
+    options = dict(params.options) | {"seed": params.seed, "threads": smk.threads}
+    traced = trace_queries(queries, vectors, frequency_bands(ranks), directions, lists, **options)
+    rows = with_lists(traced.rows, lists.drop(columns=["token_ids", "null_space"]), labels)
+    facts |= {"rounds": traced.rounds, "code": params.code} | find_again(directions, vectors, lists, params.seed)
+    facts = table_facts(files.provenance, **facts)
+    write_table(Path(smk.output.directions), dict(rows.items()), TRACE, facts)
+    write_table(Path(smk.output.matrices), dict(traced.matrices.items()), TRACE_MATRICES, facts)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import false_discovery_control
 
 from random_weights import normal as numbers
 from svdlens.trace.cosines import (
-    CLASSES,
-    frequency_classes,
+    benjamini_hochberg,
+    frequency_bands,
     null_group,
     null_queries,
     query_vector,
@@ -96,16 +97,26 @@ def test_a_direction_of_zeros_is_along_nothing(given) -> None:
 
 
 def test_random_queries_are_as_frequent_and_as_many_as_the_words() -> None:
-    log_ranks = np.log(np.random.default_rng(0).permutation(1000) + 1.0)
-    classes = frequency_classes(log_ranks)
-    assert np.bincount(classes).tolist() == [100] * CLASSES
-    assert max(log_ranks[classes == 2]) < min(log_ranks[classes == 3])
-    rare = int(np.argmax(log_ranks))
-    assert null_group([[rare], [rare, rare], [rare]], classes) == (3, CLASSES - 1)
+    ranks = np.random.default_rng(0).permutation(2000) + 1
+    bands = frequency_bands(np.log(ranks))
+    assert (bands == np.where(ranks <= 1000, 3, 4)).all()
+    rare, frequent = int(np.argmax(ranks)), int(np.argmin(ranks))
+    assert null_group([[rare], [frequent], [rare]], bands) == (3, 4)
+    assert null_group([[frequent, rare]], bands) == (1, 4), "a word of pieces is as rare as the rarest"
     # A vector that says which token it is.
-    drawn = null_queries(torch.eye(1000), classes, (3, 7), 40, seed=1)
+    drawn = null_queries(torch.eye(2000), bands, (3, 4), 40, seed=1)
     assert drawn.sum(1).tolist() == [3.0] * 40
-    assert set(drawn.nonzero()[:, 1].tolist()) <= set(np.flatnonzero(classes == 7))
+    assert set(drawn.nonzero()[:, 1].tolist()) <= set(np.flatnonzero(bands == 4))
+
+
+def test_q_values_are_those_of_scipy(given) -> None:
+    found = trace(*given, threads=1)
+    for p_value, q_value in zip(found.p_value, found.q_value, strict=True):
+        np.testing.assert_allclose(q_value, false_discovery_control(p_value), rtol=1e-12)
+    # Bins that no direction is in, and one with several.
+    p_of_bin, bins = torch.tensor([1.0, 0.5, 0.03, 0.02, 0.001]).double(), torch.tensor([0, 3, 3, 1, 0, 4])
+    expected = false_discovery_control(p_of_bin[bins].numpy())
+    np.testing.assert_allclose(benjamini_hochberg(p_of_bin, bins)[bins].numpy(), expected, rtol=1e-12)
 
 
 def test_a_word_of_several_pieces_counts_as_one() -> None:

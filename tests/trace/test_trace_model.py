@@ -6,13 +6,25 @@ import pytest
 import torch
 
 from random_weights import normal as numbers
+from svdlens.errors import SvdlensError
 from svdlens.spec.matrix_kinds import layers_and_heads
 from svdlens.spec.settings import Setting
 from svdlens.spec.token_vectors import TOKEN_VECTORS
+from svdlens.trace.best_list import WORDS, best_list
+from svdlens.trace.cosines import Cosines, frequency_bands
 from svdlens.trace.queries import QueryTokens
+from svdlens.trace.rounds import MOST_ROUNDS, Traced, trace_queries
 from svdlens.trace.token_vectors import token_vectors
-from svdlens.trace.trace_model import Directions, live_directions, trace_queries
-from svdlens.trace.trace_table import KEYS, direction_keys, round_trip, with_lists
+from svdlens.trace.trace_model import Directions, live_directions
+from svdlens.trace.trace_table import (
+    AT_LEAST,
+    KEYS,
+    best_of_matrices,
+    direction_keys,
+    round_trip,
+    trace_rows,
+    with_lists,
+)
 from svdlens.weights.weight_files import WeightFile, save_tensors
 
 D_MODEL, D_VOCAB = 48, 600
@@ -62,31 +74,118 @@ def planted(weights: WeightFile, words: list[int], places: dict[int, int]) -> tu
     return vectors, Directions(directions.float(), keys)
 
 
-def traced(words: list[int], directions: Directions, vectors: torch.Tensor, level: float = 0.05) -> pd.DataFrame:
-    queries = {"concept": QueryTokens(["a"] * len(words), [[word] for word in words])}
-    options = {"null": 1000, "seed": 0, "level": level, "least_cosine": 0.5, "threads": 1}
-    return trace_queries(queries, vectors, RANKS, directions, **options)
+def lists_of(directions: Directions, vectors: torch.Tensor) -> pd.DataFrame:
+    """For each sign the tokens whose vectors lie closest."""
+    cosines = torch.nn.functional.normalize(directions.vectors.double()) @ torch.nn.functional.normalize(vectors).T
+    signs = []
+    for sign in (1, -1):
+        ids = (sign * cosines).argsort(dim=1, descending=True)[:, :10].tolist()
+        texts = [[f"t{id}" for id in row] for row in ids]
+        signs.append(directions.keys.assign(sign=sign, token_ids=ids, tokens=texts))
+    return pd.concat(signs, ignore_index=True)
+
+
+def traced(
+    words: list[int], directions: Directions, vectors: torch.Tensor, level: float = 0.05, iterative: bool = False
+) -> Traced:
+    queries = {"concept": QueryTokens([f"t{word}" for word in words], [[word] for word in words])}
+    options = {"null": 1000, "seed": 0, "level": level, "least_cosine": 0.5, "threads": 1, "iterative": iterative}
+    return trace_queries(queries, vectors, frequency_bands(RANKS), directions, lists_of(directions, vectors), **options)
 
 
 def test_planted_directions_are_found_and_no_others(weights):
     words = [300, 310, 320]
     vectors, directions = planted(weights, words, {3: 1, 77: -1, 150: 1})
-    rows = traced(words, directions, vectors, level=0.002)
+    rows, matrices, rounds = traced(words, directions, vectors, level=0.002)
     found = rows[rows["found"]]
     places = {(layer, head, index) for layer, head, index in found[["layer", "head", "index"]].to_numpy(int).tolist()}
     assert places == {(0, 0, 3), (1, 1, 17), (3, 1, 10)}
     assert found.set_index("layer")["sign"].to_dict() == {0: 1, 1: -1, 3: 1}
     assert (found["rank"] <= 3).all() and (found["cosine"] > 0.99).all() and found["above_cosine"].all()
     assert len(rows) == 50 and rows["rank"].tolist() == list(range(1, 51)), "the nearest are there in any case"
+    assert rounds == {"concept": [{"words": ["t300", "t310", "t320"], "found": 3}]}
+    # The best of each head: what is planted where it is, with its sign.
+    assert len(matrices) == 10 and (matrices["n"] == 20).all() and matrices["n_found"].sum() == 3
+    best = matrices[matrices["n_found"] == 1]
+    assert set(zip(best["layer"], best["head"], best["index"], best["sign"], strict=True)) == {
+        (0, 0, 3, 1),
+        (1, 1, 17, -1),
+        (3, 1, 10, 1),
+    }
 
 
 def test_random_words_find_nothing(weights):
     vectors, directions = planted(weights, [300, 310, 320], {3: 1})
     generator = np.random.default_rng(1)
     found = [
-        traced(sorted(generator.choice(range(240, 300), 3)), directions, vectors)["found"].any() for _ in range(20)
+        traced(sorted(generator.choice(range(240, 300), 3)), directions, vectors).rows["found"].any() for _ in range(20)
     ]
     assert sum(found) <= 4
+
+
+def test_rounds_go_from_direction_to_direction_until_nothing_new_is_found():
+    """Each planted direction has two words of what is looked for by then, and most of a further word."""
+    vectors = torch.nn.functional.normalize(normal(1, D_VOCAB, 256))
+    directions = normal(5, 200, 256)
+    for number, word in ((20, 300), (90, 301), (160, 302)):
+        directions[number] = vectors[word] + vectors[word + 1] + 2 * vectors[word + 2]
+    keys = direction_keys({"ov": {"write": directions.view(10, 20, 256)}}, {"ov": layers_and_heads((5, 2, 20), "ov")})
+    every = Directions(directions.float(), keys)
+    once = traced([300, 301], every, vectors, level=0.15)
+    rows, matrices, rounds = traced([300, 301], every, vectors, level=0.15, iterative=True)
+    found = rows[rows["found"]]
+    assert once.rows.loc[once.rows["found"], "direction"].tolist() == [20]
+    assert found["direction"].tolist() == [20, 90, 160] and found["round"].tolist() == [1, 2, 3]
+    assert rows["direction"].is_unique and rows["rank"].tolist() == list(range(1, len(rows) + 1))
+    assert rounds["concept"] == [
+        {"words": ["t300", "t301"], "found": 1},
+        *({"words": [f"t{word}"], "found": found} for word, found in ((302, 1), (303, 1), (304, 0))),
+    ]
+    assert len(rounds["concept"]) <= MOST_ROUNDS
+    pd.testing.assert_frame_equal(matrices, once.matrices)
+    again = traced([300, 301], every, vectors, level=0.15, iterative=True)
+    pd.testing.assert_frame_equal(again.rows, rows)
+
+
+def test_all_that_is_found_and_the_nearest_are_rows():
+    """Against sorting everything, with more found than are there in any case."""
+    generator = np.random.default_rng(2)
+    score = generator.normal(size=(2, 400))
+    q_value = np.where(np.abs(score) > 0.9, 0.01, 0.5)
+    cosines = Cosines(score / 10, score, q_value / 2, q_value)
+    keys = direction_keys(
+        {"mlp_in": {"read": torch.zeros(4, 100, 3)}}, {"mlp_in": layers_and_heads((4, 100), "mlp_in")}
+    )
+    rows = trace_rows(keys, cosines, 1, 0.05, 2.0)
+    expected = np.argsort(-np.abs(score[1]), kind="stable")[: int((np.abs(score[1]) > 0.9).sum())]
+    assert rows["direction"].tolist() == expected.tolist() and len(rows) > AT_LEAST
+    assert len(trace_rows(keys, cosines, 1, 0.001, 2.0)) == AT_LEAST
+    assert len(trace_rows(keys.iloc[:7], Cosines(*(part[:, :7] for part in cosines)), 1, 0.001, 2.0)) == 7
+    best = best_of_matrices(keys, cosines, 0, 0.05)
+    assert best["index"].tolist() == np.abs(score[0]).reshape(4, 100).argmax(1).tolist()
+    assert best["n_found"].tolist() == (q_value[0].reshape(4, 100) <= 0.05).sum(1).tolist()
+
+
+def test_the_best_list_is_that_with_the_highest_score_among_those_of_meaning():
+    keys = direction_keys({"ov": {"write": torch.zeros(2, 2, 3)}}, {"ov": layers_and_heads((2, 1, 2), "ov")})
+    both = pd.concat([keys.assign(sign=1), keys.assign(sign=-1)], ignore_index=True)
+    lists = both.assign(
+        token_ids=[list(range(20 * row, 20 * row + 20)) for row in range(8)],
+        tokens=[[f"t{20 * row + column}" for column in range(20)] for row in range(8)],
+    )
+    labels = both.assign(
+        score=[9.0, 5, 7, 8, 1, 5, 2, np.nan],
+        kind=["orthographic", *["semantic"] * 7],
+        interpretable=[True, True, None, False, *[True] * 4],
+        label=[f"l{row}" for row in range(8)],
+    )
+    words, which = best_list(lists.sample(frac=1, random_state=0), labels.sample(frac=1, random_state=1))
+    # Two have a score of 5: the first by layer, head, index, side, sign.
+    assert which == {"matrix": "ov", "layer": 0, "head": 0, "index": 1, "side": "write", "sign": -1, "label": "l5"}
+    assert words.ids == [[100 + number] for number in range(WORDS)] and words.words[0] == "t100"
+    for nothing in (None, labels.assign(interpretable=False), labels.assign(kind="frequency")):
+        with pytest.raises(SvdlensError, match=r"trace\.best_list: no list .* best_list: false"):
+            best_list(lists, nothing)
 
 
 def test_lists_and_labels_of_both_signs_stand_beside_a_direction():

@@ -15,6 +15,9 @@ class TokenVectors:
     what: str
 
 
+BEST_LIST = "best_list"
+"""The name of the query that is made of a model's own lists (trace/best_list.py)."""
+
 TOKEN_VECTORS = {
     "pinv_W_U": TokenVectors("W_U", True, "W_U", "rows of the pseudo-inverse of the unembedding, which the post takes"),
     "W_U": TokenVectors("W_U", False, "W_U", "columns of the unembedding"),

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from svdlens.readout.control_directions import seeded
 
-CLASSES = 10
-"""The tokens are divided into so many classes of the same size by how frequent they are."""
+FIRST_BAND = 3
+"""The most frequent tokens, up to rank 10^3, are one band of frequency; those up to 10^4 the next, and so on."""
 DIRECTIONS_AT_ONCE = 4096
 BINS = 1 << 16
 """Standard scores of random queries are counted in so many bins; a score takes all in its own bin for larger."""
@@ -30,11 +30,13 @@ BINS = 1 << 16
 class Cosines(NamedTuple):
     """Of each query with each direction. standard_score: how many standard deviations of the cosines of random queries
     with this direction the cosine is off their mean, 0 for a direction of zeros. p_value: the share of the random
-    queries, over all directions, that are at least as far off, either way."""
+    queries, over all directions, that are at least as far off, either way. q_value: of these, over the directions of
+    the query (Benjamini & Hochberg 1995)."""
 
     cosine: Float[np.ndarray, "queries directions"]
     standard_score: Float[np.ndarray, "queries directions"]
     p_value: Float[np.ndarray, "queries directions"]
+    q_value: Float[np.ndarray, "queries directions"]
 
 
 def query_vector(vectors: Float[Tensor, "d_vocab d_model"], ids: Sequence[Sequence[int]]) -> Float[Tensor, " d_model"]:
@@ -46,31 +48,30 @@ def query_vector(vectors: Float[Tensor, "d_vocab d_model"], ids: Sequence[Sequen
     return torch.stack([vectors[list(pieces)].mean(0) for pieces in ids]).sum(0)
 
 
-def frequency_classes(log_ranks: Float[np.ndarray, " d_vocab"]) -> Int[np.ndarray, " d_vocab"]:
-    """The class of each token, 0 for the most frequent of CLASSES; ties go by the id."""
-    classes = np.empty(len(log_ranks), np.int64)
-    classes[np.argsort(log_ranks, kind="stable")] = np.arange(len(log_ranks)) * CLASSES // len(log_ranks)
-    return classes
+def frequency_bands(log_ranks: Float[np.ndarray, " d_vocab"]) -> Int[np.ndarray, " d_vocab"]:
+    """The band of frequency of each token (FIRST_BAND), by the natural logarithm of its rank, 1 the most frequent."""
+    # A rank of exactly 1,000 belongs below, whatever the rounding of its logarithm.
+    return np.maximum(np.ceil(log_ranks / np.log(10) - 1e-9), FIRST_BAND).astype(np.int64)
 
 
-def null_group(ids: Sequence[Sequence[int]], classes: Int[np.ndarray, " d_vocab"]) -> tuple[int, int]:
-    """What a query has in common with the random ones that it is compared with: the number of its words, and the class
-    in the middle of theirs."""
-    of_words = [float(np.mean(classes[list(pieces)])) for pieces in ids]
-    return len(ids), round(float(np.median(of_words)))
+def null_group(ids: Sequence[Sequence[int]], bands: Int[np.ndarray, " d_vocab"]) -> tuple[int, int]:
+    """What a query has in common with the random ones that it is compared with: the number of its words, and the band
+    in the middle of theirs. A word of several pieces is as rare as the rarest."""
+    of_words = [max(bands[list(pieces)]) for pieces in ids]
+    return len(ids), int(np.sort(of_words)[len(ids) // 2])
 
 
 def null_queries(
     vectors: Float[Tensor, "d_vocab d_model"],
-    classes: Int[np.ndarray, " d_vocab"],
+    bands: Int[np.ndarray, " d_vocab"],
     group: tuple[int, int],
     n: int,
     seed: int,
 ) -> Float[Tensor, "n d_model"]:
-    """`n` sums of the vectors of as many random tokens of a class as `group` says."""
-    n_words, number = group
-    members = np.flatnonzero(classes == number)
-    ids = seeded(seed, "trace", str(n_words), str(number)).choice(members, (n, n_words))
+    """`n` sums of the vectors of as many random tokens of a band as `group` says."""
+    n_words, band = group
+    members = np.flatnonzero(bands == band)
+    ids = seeded(seed, "trace", str(n_words), str(band)).choice(members, (n, n_words))
     return vectors[torch.from_numpy(ids)].sum(1)
 
 
@@ -101,9 +102,16 @@ def trace(
     score = torch.cat(scores, dim=1)
     # Each random query is part of the mean and deviation that it was divided by, the queries are not.
     at_least = torch.stack(counts).sum(0).flip(0).cumsum(0).flip(0)
+    p_of_bin = (1 + at_least).double() / (1 + at_least[0])
     bins = (within(score, n).abs() * (BINS / largest)).long().clamp_(max=BINS - 1)
-    p_values = (1 + at_least[bins]) / (1 + at_least[0])
-    return Cosines(torch.cat(cosines, dim=1).numpy(), score.numpy(), p_values.numpy())
+    q_values = torch.stack([benjamini_hochberg(p_of_bin, row)[row] for row in bins])
+    return Cosines(torch.cat(cosines, dim=1).numpy(), score.numpy(), p_of_bin[bins].numpy(), q_values.numpy())
+
+
+def benjamini_hochberg(p_of_bin: Float[Tensor, " bins"], bins: Int[Tensor, " directions"]) -> Float[Tensor, " bins"]:
+    """The q value of each bin, of which p falls with the number, for directions in these `bins`: no sorting."""
+    so_far_out = torch.bincount(bins, minlength=len(p_of_bin)).flip(0).cumsum(0).flip(0)
+    return torch.cummin(p_of_bin * len(bins) / so_far_out.clamp(min=1), 0).values
 
 
 def within(score: Float[Tensor, "..."], n: int) -> Float[Tensor, "..."]:

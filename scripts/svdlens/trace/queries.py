@@ -35,17 +35,18 @@ def query_tokens(
     space is taken as it stands. Where there is neither, `split` says the ids of its pieces. `log_ranks`: natural
     logarithm of the frequency rank of each token.
 
-    Raises SvdlensError for a query without words, and for a word that is empty, in no token, cut into pieces that are
-    no text, or among the most frequent tokens: every direction has something of these, so that they find nothing.
+    Raises SvdlensError for a word that is in no token, cut into pieces that are no text, there twice, or among the
+    most frequent tokens: every direction has something of these, so that they find nothing. That there are words, and
+    none is empty, check_configuration has seen to.
     """
-    if not words:
-        raise SvdlensError(
-            f"trace.queries.{query} has no words. Write some, such as `{query}: [fire, flame, burning]`."
-        )
     by_text = {text: id for id, text in reversed(list(enumerate(texts))) if text}
     frequent = np.sort(log_ranks)[min(MOST_FREQUENT, len(log_ranks)) - 1]
     found = [word_tokens(query, word, texts, by_text, split) for word in words]
-    for word, ids in zip(words, found, strict=True):
+    for number, (word, ids) in enumerate(zip(words, found, strict=True)):
+        if ids in found[:number]:
+            raise SvdlensError(
+                f"trace.queries.{query}: {word!r} and {words[found.index(ids)]!r} are the same token. Leave one out."
+            )
         if len(ids) == 1 and log_ranks[ids[0]] <= frequent:
             raise SvdlensError(
                 f"trace.queries.{query}: {word!r} is one of the {MOST_FREQUENT} most frequent tokens, which nearly "
@@ -58,10 +59,6 @@ def word_tokens(
     query: str, word: str, texts: Sequence[str], by_text: dict[str, int], split: Callable[[str], list[int]]
 ) -> list[int]:
     """The ids of one word. Raises SvdlensError as query_tokens does."""
-    if not word.strip():
-        raise SvdlensError(
-            f"trace.queries.{query}: {word!r} is an empty word. Leave it out, or write one with letters."
-        )
     for text in (word,) if word[0].isspace() else (f" {word}", word):
         if text in by_text:
             return [by_text[text]]

@@ -1,6 +1,6 @@
 """The queries of a sweep in one model and setting, from its files to a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -18,15 +18,9 @@ from svdlens.readout.readout_matrix import reading_gains
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads, stored_numbers
 from svdlens.spec.settings import Setting
 from svdlens.spec.token_vectors import TOKEN_VECTORS
-from svdlens.trace.cosines import (
-    frequency_classes,
-    null_group,
-    null_queries,
-    query_vector,
-    trace,
-)
+from svdlens.trace.cosines import Cosines, null_group, null_queries, query_vector, trace
 from svdlens.trace.queries import QueryTokens
-from svdlens.trace.trace_table import KEYS, all_directions, direction_keys, round_trip, trace_rows
+from svdlens.trace.trace_table import KEYS, all_directions, direction_keys, round_trip
 from svdlens.weights.weight_files import WeightFile
 
 SAMPLE = 500
@@ -57,7 +51,7 @@ def load_directions(files: Mapping[str, str], gains: str, setting: Setting, toke
 
 def live_directions(directions: Directions, lists: pd.DataFrame) -> Directions:
     """Those that are no null space, by the table of their lists."""
-    known = lists.loc[lists["sign"] == 1, [*KEYS, "null_space"]].astype({"matrix": str, "side": str})
+    known = lists.loc[lists["sign"] == 1, [*KEYS, "null_space"]]
     live = ~directions.keys.merge(known, on=KEYS, how="left")["null_space"].fillna(True).to_numpy(bool)
     return Directions(directions.vectors[torch.from_numpy(live)], directions.keys[live].reset_index(drop=True))
 
@@ -66,7 +60,8 @@ def load_lists(paths: Sequence[str], columns: Sequence[str], readout: str) -> pd
     """`columns` of tables of tokens or labels, through one read-out."""
     tables = [pq.ParquetFile(path).read(columns=[*KEYS, "sign", "readout", *columns]).to_pandas() for path in paths]
     table = pd.concat(tables, ignore_index=True)
-    return table[table["readout"].astype(str) == readout].drop(columns="readout")
+    table = table[table["readout"].astype(str) == readout].drop(columns="readout")
+    return table.astype({"head": "Int32", "matrix": str, "side": str})
 
 
 def log_ranks(features: str) -> Float[np.ndarray, " d_vocab"]:
@@ -74,31 +69,24 @@ def log_ranks(features: str) -> Float[np.ndarray, " d_vocab"]:
     return pq.ParquetFile(features).read(columns=["log_rank"])["log_rank"].to_numpy()
 
 
-def trace_queries(
+def compare(
     queries: Mapping[str, QueryTokens],
     vectors: Float[Tensor, "d_vocab d_model"],
-    ranks: Float[np.ndarray, " d_vocab"],
+    bands: Int[np.ndarray, " d_vocab"],
     directions: Directions,
     *,
     null: int,
     seed: int,
-    level: float,
-    least_cosine: float,
     threads: int,
-) -> pd.DataFrame:
-    """The rows of trace_rows for each query, beside `null` random queries that are like it (null_group)."""
-    classes = frequency_classes(ranks)
+) -> Iterator[tuple[list[str], Cosines]]:
+    """Names of queries that are alike in what null_group says, and their cosines beside `null` random queries."""
     groups: dict[tuple[int, int], list[str]] = {}
     for name, tokens in queries.items():
-        groups.setdefault(null_group(tokens.ids, classes), []).append(name)
-    rows = {}
+        groups.setdefault(null_group(tokens.ids, bands), []).append(name)
     for group, names in groups.items():
         asked = torch.stack([query_vector(vectors, queries[name].ids) for name in names])
-        random = null_queries(vectors, classes, group, null, seed)
-        cosines = trace(asked, random, directions.vectors, threads)
-        for number, name in enumerate(names):
-            rows[name] = trace_rows(name, directions.keys, cosines, number, level, least_cosine)
-    return pd.concat([rows[name] for name in queries], ignore_index=True)
+        random = null_queries(vectors, bands, group, null, seed)
+        yield names, trace(asked, random, directions.vectors, threads)
 
 
 def find_again(

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from scipy.stats import false_discovery_control
 from torch import Tensor
 
 from svdlens.readout.projection import Vectors
@@ -48,32 +47,62 @@ def all_directions(vectors: Mapping[str, Vectors]) -> Float[Tensor, "directions 
     return torch.cat([directions.flatten(0, 1) for sides in vectors.values() for directions in sides.values()])
 
 
-def trace_rows(
-    query: str, keys: pd.DataFrame, cosines: Cosines, number: int, level: float, least_cosine: float
-) -> pd.DataFrame:
-    """A row for each direction that is found, and for the nearest AT_LEAST in any case, the nearest first.
+def trace_rows(keys: pd.DataFrame, cosines: Cosines, number: int, level: float, least_cosine: float) -> pd.DataFrame:
+    """A row for each direction that query `number` of `cosines` finds, and for the nearest AT_LEAST in any case, the
+    largest |standard_score| first.
 
-    `number`: which of the queries of `cosines` it is. Columns: query, rank (1 for the largest |standard_score|), KEYS,
-    sign (of the cosine: the direction times its sign is what the query lies along), cosine (not negative),
-    standard_score (of the direction at that sign), p_value, q_value (Benjamini & Hochberg 1995, over all directions),
-    found (q_value at most `level`), above_cosine (cosine at least `least_cosine`).
+    Columns: direction (its row of `keys`), KEYS, sign (of the cosine: the direction times its sign is what the query
+    lies along), cosine (not negative), standard_score (of the direction at that sign), p_value, q_value, found (q_value
+    at most `level`), above_cosine (cosine at least `least_cosine`).
     """
-    cosine, score = cosines.cosine[number].astype(float), cosines.standard_score[number].astype(float)
-    p_value = cosines.p_value[number].astype(float)
+    cosine, score, _, q_value = one = [array[number] for array in cosines]
+    far = np.abs(score)
+    nearest = far >= np.partition(far, -AT_LEAST)[-AT_LEAST] if len(far) > AT_LEAST else np.ones(len(far), bool)
+    chosen = np.flatnonzero((q_value <= level) | (np.abs(cosine) >= least_cosine) | nearest)
+    chosen = chosen[np.argsort(-far[chosen], kind="stable")]
+    cosine, score, p_value, q_value = (array[chosen].astype(float) for array in one)
     sign = np.where(cosine < 0, -1, 1)
-    rows = keys.assign(
-        query=query,
-        sign=sign,
-        cosine=np.abs(cosine),
-        standard_score=score * sign,
-        p_value=p_value,
-        q_value=false_discovery_control(p_value),
+    return (
+        keys.iloc[chosen]
+        .assign(
+            direction=chosen,
+            sign=sign,
+            cosine=np.abs(cosine),
+            standard_score=score * sign,
+            p_value=p_value,
+            q_value=q_value,
+            found=q_value <= level,
+            above_cosine=np.abs(cosine) >= least_cosine,
+        )
+        .reset_index(drop=True)
     )
-    rows["found"] = rows["q_value"] <= level
-    rows["above_cosine"] = rows["cosine"] >= least_cosine
-    rows = rows.iloc[np.argsort(-np.abs(score), kind="stable")].reset_index(drop=True)
-    rows["rank"] = np.arange(1, len(rows) + 1)
-    return rows[rows["found"] | rows["above_cosine"] | (rows["rank"] <= AT_LEAST)].reset_index(drop=True)
+
+
+def best_of_matrices(keys: pd.DataFrame, cosines: Cosines, number: int, level: float) -> pd.DataFrame:
+    """The direction with the largest |standard_score| of each matrix and side, for query `number` of `cosines`.
+
+    Columns: KEYS and sign, cosine, standard_score, q_value of that direction, as trace_rows has them; n, the number of
+    directions of the matrix, and n_found, those with a q_value up to `level`.
+    """
+    columns = [keys[name].fillna(-1).to_numpy() for name in ("matrix", "side", "layer", "head")]
+    starts = np.flatnonzero(np.r_[True, np.any([column[1:] != column[:-1] for column in columns], axis=0)])
+    cosine, score, _, q_value = (array[number].astype(float) for array in cosines)
+    far = np.abs(score)
+    ends = np.r_[starts[1:], len(keys)]
+    best = np.array([start + np.argmax(far[start:end]) for start, end in zip(starts, ends, strict=True)])
+    sign = np.where(cosine[best] < 0, -1, 1)
+    return (
+        keys.iloc[best]
+        .assign(
+            sign=sign,
+            cosine=np.abs(cosine[best]),
+            standard_score=score[best] * sign,
+            q_value=q_value[best],
+            n=ends - starts,
+            n_found=np.add.reduceat(q_value <= level, starts),
+        )
+        .reset_index(drop=True)
+    )
 
 
 def with_lists(rows: pd.DataFrame, lists: pd.DataFrame, labels: pd.DataFrame | None) -> pd.DataFrame:
@@ -84,7 +113,7 @@ def with_lists(rows: pd.DataFrame, lists: pd.DataFrame, labels: pd.DataFrame | N
         if table is None:
             rows[[name, f"antipode_{name}"]] = None
             continue
-        known = table[[*KEYS, "sign", name]].astype({"head": "Int32", "matrix": str, "side": str})
+        known = table[[*KEYS, "sign", name]]
         rows = rows.merge(known, on=[*KEYS, "sign"], how="left", validate="many_to_one")
         other = known.assign(sign=-known["sign"]).rename(columns={name: f"antipode_{name}"})
         rows = rows.merge(other, on=[*KEYS, "sign"], how="left", validate="many_to_one")
