@@ -89,7 +89,7 @@ def traced(
     words: list[int], directions: Directions, vectors: torch.Tensor, level: float = 0.05, iterative: bool = False
 ) -> Traced:
     queries = {"concept": QueryTokens([f"t{word}" for word in words], [[word] for word in words])}
-    options = {"null": 1000, "seed": 0, "level": level, "least_cosine": 0.5, "threads": 1, "iterative": iterative}
+    options = {"null": 1000, "seed": 0, "level": level, "least_cosine": 0.4, "threads": 1, "iterative": iterative}
     return trace_queries(queries, vectors, frequency_bands(RANKS), directions, lists_of(directions, vectors), **options)
 
 

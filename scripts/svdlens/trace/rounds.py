@@ -65,7 +65,11 @@ def trace_queries(
     asked = dict(queries)
     for round in range(2, MOST_ROUNDS + 1 if iterative else 2):
         before = asked
-        asked = {name: extended(tokens, new[name], lists) for name, tokens in before.items() if len(new[name])}
+        asked = {
+            name: extended(tokens, new[name], lists)
+            for name, tokens in before.items()
+            if new[name]["above_cosine"].any()
+        }
         for name, (later, _) in one_round(asked).items():
             new[name] = first_found(later, rows[name]).assign(round=round)
             rows[name] = joined(rows[name], new[name])
