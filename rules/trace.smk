@@ -76,7 +76,6 @@ rule trace_queries:
         readout=first_readout,
         switches=setting_switches,
         options=SWEEP.trace_options,
-        seed=config["seed"],
         code=code_hash("trace_queries"),
     script:
         "../scripts/trace_queries.py"

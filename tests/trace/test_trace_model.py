@@ -11,11 +11,11 @@ from svdlens.spec.matrix_kinds import layers_and_heads
 from svdlens.spec.settings import Setting
 from svdlens.spec.token_vectors import TOKEN_VECTORS
 from svdlens.trace.best_list import WORDS, best_list
-from svdlens.trace.cosines import Cosines, frequency_bands
+from svdlens.trace.cosines import Cosines
 from svdlens.trace.queries import QueryTokens
 from svdlens.trace.rounds import MOST_ROUNDS, Traced, trace_queries
 from svdlens.trace.token_vectors import token_vectors
-from svdlens.trace.trace_model import Directions, live_directions
+from svdlens.trace.trace_model import Directions, live_directions, load_lists
 from svdlens.trace.trace_table import (
     AT_LEAST,
     KEYS,
@@ -90,7 +90,7 @@ def traced(
 ) -> Traced:
     queries = {"concept": QueryTokens([f"t{word}" for word in words], [[word] for word in words])}
     options = {"null": 1000, "seed": 0, "level": level, "least_cosine": 0.4, "threads": 1, "iterative": iterative}
-    return trace_queries(queries, vectors, frequency_bands(RANKS), directions, lists_of(directions, vectors), **options)
+    return trace_queries(queries, vectors, RANKS, directions, lists_of(directions, vectors), **options)
 
 
 def test_planted_directions_are_found_and_no_others(weights):
@@ -183,7 +183,7 @@ def test_the_best_list_is_that_with_the_highest_score_among_those_of_meaning():
     # Two have a score of 5: the first by layer, head, index, side, sign.
     assert which == {"matrix": "ov", "layer": 0, "head": 0, "index": 1, "side": "write", "sign": -1, "label": "l5"}
     assert words.ids == [[100 + number] for number in range(WORDS)] and words.words[0] == "t100"
-    for nothing in (None, labels.assign(interpretable=False), labels.assign(kind="frequency")):
+    for nothing in (labels.iloc[:0], labels.assign(interpretable=False), labels.assign(kind="frequency")):
         with pytest.raises(SvdlensError, match=r"trace\.best_list: no list .* best_list: false"):
             best_list(lists, nothing)
 
@@ -199,7 +199,7 @@ def test_lists_and_labels_of_both_signs_stand_beside_a_direction():
     joined = with_lists(rows.assign(sign=-1), lists, labels).iloc[0]
     assert (joined["tokens"], joined["antipode_tokens"]) == ("ice", "fire")
     assert (joined["label"], joined["antipode_label"], joined["interpretable"]) == ("cold", "hot", False)
-    assert with_lists(rows.assign(sign=1), lists, None)["label"].isna().all()
+    assert with_lists(rows.assign(sign=1), lists, load_lists([], "W_U"))["label"].isna().all()
 
 
 def test_a_direction_that_is_a_token_is_found_by_it():

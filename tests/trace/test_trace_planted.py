@@ -11,7 +11,6 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import Setting
 from svdlens.svd.layer_by_layer import Task
 from svdlens.svd.model_svd import decompose_layers
-from svdlens.trace.cosines import frequency_bands
 from svdlens.trace.queries import QueryTokens
 from svdlens.trace.rounds import trace_queries
 from svdlens.trace.token_vectors import token_vectors
@@ -76,9 +75,9 @@ def test_what_is_planted_in_a_model_is_found_and_nothing_else(architecture: str,
     vectors = token_vectors(WeightFile(files["unembed"]), Setting(), "pinv_W_U")
 
     queries = {"concept": QueryTokens(["a", "b", "c"], [[word] for word in WORDS])}
-    bands = frequency_bands(np.log(1.0 + np.arange(VOCABULARY)))
+    ranks = np.log(1.0 + np.arange(VOCABULARY))
     options = {"null": 200, "seed": 0, "threads": 1, "level": 0.05, "least_cosine": 0.9, "iterative": False}
-    rows, matrices, _ = trace_queries(queries, vectors, bands, directions, directions.keys, **options)
+    rows, matrices, _ = trace_queries(queries, vectors, ranks, directions, directions.keys, **options)
     found = rows[rows["found"]]
     reading = "mlp_gate" if architecture == "llama" else "mlp_in"
     assert {

@@ -245,6 +245,7 @@ class Sweep:
         trace = self.config["trace"]
         return {
             "null": trace["random_queries"],
+            "seed": self.config["seed"],
             "level": trace["level"],
             "least_cosine": trace["cosine"],
             "iterative": trace["iterative"],

@@ -12,14 +12,13 @@ WORDS = 10
 """So many tokens of the list are the query."""
 
 
-def best_list(lists: pd.DataFrame, labels: pd.DataFrame | None) -> tuple[QueryTokens, dict[str, Any]]:
+def best_list(lists: pd.DataFrame, labels: pd.DataFrame) -> tuple[QueryTokens, dict[str, Any]]:
     """The first WORDS tokens of the interpretable list of meaning (kind `semantic`) with the highest score of the
     labeller, and which direction it is of: KEYS, sign and label. Among equals the first by these keys.
 
     Raises SvdlensError where there is no such list.
     """
-    known = pd.DataFrame() if labels is None else labels
-    chosen = known if known.empty else known[known["interpretable"].eq(True) & known["kind"].eq("semantic")]
+    chosen = labels[labels["interpretable"].eq(True) & labels["kind"].eq("semantic")]
     if chosen.empty:
         raise SvdlensError(
             "trace.best_list: no list of this model and setting is labelled as interpretable and semantic. Write words "

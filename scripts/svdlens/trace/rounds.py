@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
+from svdlens.trace.cosines import frequency_bands
 from svdlens.trace.queries import QueryTokens
 from svdlens.trace.trace_model import Directions, compare
 from svdlens.trace.trace_table import KEYS, best_of_matrices, trace_rows
@@ -32,7 +33,7 @@ class Traced(NamedTuple):
 def trace_queries(
     queries: Mapping[str, QueryTokens],
     vectors: Float[Tensor, "d_vocab d_model"],
-    bands: Int[ndarray, " d_vocab"],
+    log_ranks: Float[ndarray, " d_vocab"],
     directions: Directions,
     lists: pd.DataFrame,
     *,
@@ -41,12 +42,14 @@ def trace_queries(
     least_cosine: float,
     **null: int,
 ) -> Traced:
-    """Trace each query (`null`: what compare asks). With `iterative`, the best tokens, by `lists`, of the directions
-    that a round is the first to find, and that are above `least_cosine`, are added to the query for another round, at
-    most MOST_ROUNDS.
+    """Trace each query. `log_ranks`: natural logarithm of the frequency rank of each token; `null`: what compare asks.
+
+    With `iterative`, the best tokens, by `lists`, of the directions that a round is the first to find, and that are
+    above `least_cosine`, are added to the query for another round, at most MOST_ROUNDS.
 
     A direction has the numbers of the round that is the first to find it; one that none finds, those of the first.
     """
+    bands = frequency_bands(log_ranks)
 
     def one_round(asked: Mapping[str, QueryTokens]) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
         return {

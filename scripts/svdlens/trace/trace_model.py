@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file
 from torch import Tensor
 
+from svdlens.artefacts.table_schemas import LABELS
 from svdlens.readout.control_directions import seeded
 from svdlens.readout.projection import residual_vectors
 from svdlens.readout.readout_matrix import reading_gains
@@ -25,6 +26,8 @@ from svdlens.weights.weight_files import WeightFile
 
 SAMPLE = 500
 """So many directions are looked for by their own tokens."""
+LIST_COLUMNS = ("token_ids", "tokens", "null_space", "label", "kind", "interpretable", "score")
+"""What is read of tables of tokens and of labels."""
 OWN_TOKENS = 10
 """By so many of these."""
 
@@ -56,10 +59,12 @@ def live_directions(directions: Directions, lists: pd.DataFrame) -> Directions:
     return Directions(directions.vectors[torch.from_numpy(live)], directions.keys[live].reset_index(drop=True))
 
 
-def load_lists(paths: Sequence[str], columns: Sequence[str], readout: str) -> pd.DataFrame:
-    """`columns` of tables of tokens or labels, through one read-out."""
-    tables = [pq.ParquetFile(path).read(columns=[*KEYS, "sign", "readout", *columns]).to_pandas() for path in paths]
-    table = pd.concat(tables, ignore_index=True)
+def load_lists(paths: Sequence[str], readout: str) -> pd.DataFrame:
+    """Tables of tokens, or of labels, through one read-out, one below the other; without `paths` nothing."""
+    wanted = [*KEYS, "sign", "readout", *LIST_COLUMNS]
+    # Columns that a table lacks are left out.
+    tables = [pq.ParquetFile(path).read(columns=wanted) for path in paths] or [LABELS.empty_table()]
+    table = pd.concat([table.to_pandas() for table in tables], ignore_index=True)
     table = table[table["readout"].astype(str) == readout].drop(columns="readout")
     return table.astype({"head": "Int32", "matrix": str, "side": str})
 

@@ -105,15 +105,11 @@ def best_of_matrices(keys: pd.DataFrame, cosines: Cosines, number: int, level: f
     )
 
 
-def with_lists(rows: pd.DataFrame, lists: pd.DataFrame, labels: pd.DataFrame | None) -> pd.DataFrame:
+def with_lists(rows: pd.DataFrame, lists: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     """`rows` with the tokens of each direction at its sign, those of the other sign as antipode_tokens, and the same of
-    the label, kind and interpretable of a table of labels; without one these are empty."""
+    the label, kind and interpretable of a table of labels, which may have no rows."""
     for name in ("tokens", *LABEL_COLUMNS):
-        table = lists if name == "tokens" else labels
-        if table is None:
-            rows[[name, f"antipode_{name}"]] = None
-            continue
-        known = table[[*KEYS, "sign", name]]
+        known = (lists if name == "tokens" else labels)[[*KEYS, "sign", name]]
         rows = rows.merge(known, on=[*KEYS, "sign"], how="left", validate="many_to_one")
         other = known.assign(sign=-known["sign"]).rename(columns={name: f"antipode_{name}"})
         rows = rows.merge(other, on=[*KEYS, "sign"], how="left", validate="many_to_one")
