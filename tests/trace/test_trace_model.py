@@ -21,6 +21,7 @@ from svdlens.trace.trace_table import (
     KEYS,
     best_of_matrices,
     direction_keys,
+    matrix_starts,
     round_trip,
     trace_rows,
     with_lists,
@@ -161,7 +162,7 @@ def test_all_that_is_found_and_the_nearest_are_rows():
     assert rows["direction"].tolist() == expected.tolist() and len(rows) > AT_LEAST
     assert len(trace_rows(keys, cosines, 1, 0.001, 2.0)) == AT_LEAST
     assert len(trace_rows(keys.iloc[:7], Cosines(*(part[:, :7] for part in cosines)), 1, 0.001, 2.0)) == 7
-    best = best_of_matrices(keys, cosines, 0, 0.05)
+    best = best_of_matrices(keys, matrix_starts(keys), cosines, 0, 0.05)
     assert best["index"].tolist() == np.abs(score[0]).reshape(4, 100).argmax(1).tolist()
     assert best["n_found"].tolist() == (q_value[0].reshape(4, 100) <= 0.05).sum(1).tolist()
 

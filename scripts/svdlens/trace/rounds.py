@@ -11,7 +11,7 @@ from torch import Tensor
 from svdlens.trace.cosines import frequency_bands
 from svdlens.trace.queries import QueryTokens
 from svdlens.trace.trace_model import Directions, compare
-from svdlens.trace.trace_table import KEYS, best_of_matrices, trace_rows
+from svdlens.trace.trace_table import KEYS, best_of_matrices, matrix_starts, trace_rows
 
 MOST_ROUNDS = 5
 DIRECTIONS_OF_ROUND = 3
@@ -49,13 +49,13 @@ def trace_queries(
 
     A direction has the numbers of the round that is the first to find it; one that none finds, those of the first.
     """
-    bands = frequency_bands(log_ranks)
+    bands, starts = frequency_bands(log_ranks), matrix_starts(directions.keys)
 
     def one_round(asked: Mapping[str, QueryTokens]) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
         return {
             name: (
                 trace_rows(directions.keys, cosines, number, level, least_cosine),
-                best_of_matrices(directions.keys, cosines, number, level),
+                best_of_matrices(directions.keys, starts, cosines, number, level),
             )
             for names, cosines in compare(asked, vectors, bands, directions, **null)
             for number, name in enumerate(names)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from svdlens.readout.projection import Vectors
@@ -78,18 +78,24 @@ def trace_rows(keys: pd.DataFrame, cosines: Cosines, number: int, level: float, 
     )
 
 
-def best_of_matrices(keys: pd.DataFrame, cosines: Cosines, number: int, level: float) -> pd.DataFrame:
+def matrix_starts(keys: pd.DataFrame) -> Int[np.ndarray, " matrices"]:
+    """The first row of each matrix and side in keys of direction_keys, some of which may have been left out."""
+    numbers = keys.groupby(["matrix", "side", "layer", "head"], sort=False, dropna=False).ngroup().to_numpy()
+    return np.flatnonzero(np.diff(numbers, prepend=-1))
+
+
+def best_of_matrices(
+    keys: pd.DataFrame, starts: Int[np.ndarray, " matrices"], cosines: Cosines, number: int, level: float
+) -> pd.DataFrame:
     """The direction with the largest |standard_score| of each matrix and side, for query `number` of `cosines`.
 
-    Columns: KEYS and sign, cosine, standard_score, q_value of that direction, as trace_rows has them; n, the number of
-    directions of the matrix, and n_found, those with a q_value up to `level`.
+    `starts`: matrix_starts. Columns: KEYS and sign, cosine, standard_score, q_value of that direction, as trace_rows
+    has them; n, the number of directions of the matrix, and n_found, those with a q_value up to `level`.
     """
-    columns = [keys[name].fillna(-1).to_numpy() for name in ("matrix", "side", "layer", "head")]
-    starts = np.flatnonzero(np.r_[True, np.any([column[1:] != column[:-1] for column in columns], axis=0)])
     cosine, score, _, q_value = (array[number].astype(float) for array in cosines)
-    far = np.abs(score)
-    ends = np.r_[starts[1:], len(keys)]
-    best = np.array([start + np.argmax(far[start:end]) for start, end in zip(starts, ends, strict=True)])
+    far, sizes = np.abs(score), np.diff(starts, append=len(keys))
+    are_largest = np.flatnonzero(far == np.repeat(np.maximum.reduceat(far, starts), sizes))
+    best = are_largest[np.searchsorted(are_largest, starts)]  # the first where several are
     sign = np.where(cosine[best] < 0, -1, 1)
     return (
         keys.iloc[best]
@@ -98,8 +104,8 @@ def best_of_matrices(keys: pd.DataFrame, cosines: Cosines, number: int, level: f
             cosine=np.abs(cosine[best]),
             standard_score=score[best] * sign,
             q_value=q_value[best],
-            n=ends - starts,
-            n_found=np.add.reduceat(q_value <= level, starts),
+            n=sizes,
+            n_found=np.add.reduceat(q_value <= level, starts, dtype=int),
         )
         .reset_index(drop=True)
     )
