@@ -102,6 +102,8 @@ def test_what_a_sweep_leaves_out_is_said_with_the_reason_and_the_way_to_have_it(
         "figure fraction_published",
         "figure readouts",
         "figure agreement",
+        "figure trace_table",
+        "figure trace_heads",
     }
     chosen = reasons(figures={"select": ["token_table"]})
     assert {what for what in chosen if what.startswith("token tables")} == {
