@@ -14,9 +14,14 @@ import torch
 from svdlens.readout.readout_matrix import readout_matrix
 from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
 from svdlens.runtime.compute import single_threaded_pool
-from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.svd.matrix_svd import decompose, decompose_dense, decompose_product, fix_signs
+from svdlens.trace.cosines import query_vector
+from svdlens.trace.queries import QueryTokens
+from svdlens.trace.rounds import trace_queries
+from svdlens.trace.trace_model import Directions
+from svdlens.trace.trace_table import all_directions, direction_keys
 from svdlens.weights.factors import factors
 
 THREADS = os.cpu_count() or 1
@@ -244,6 +249,35 @@ def nine_settings(shape: str, who: str) -> Work:
     return lambda: run_settings(model, size, settings, None), 1
 
 
+# --- trace
+
+
+def trace(shape: str, who: str) -> Work:
+    """100 queries of three words over the leading 64 directions of every head, both sides, and of every MLP matrix, in
+    memory: cosines, standard scores and q values beside 200 random queries, and the tables of what is nearest. All
+    words are of one band of frequency, so that the queries share the random ones. Against the cosines alone. Random
+    numbers stand for the directions and for the vectors of the tokens."""
+    size = SHAPES[shape]
+    kinds = {"ov": (("read", "write"), size.n_heads), "mlp_in": (("read",), 1), "mlp_out": (("write",), 1)}
+    vectors, matrices = {}, {}
+    for number, (matrix, (sides, heads)) in enumerate(kinds.items()):
+        n = size.n_layers * heads
+        vectors[matrix] = {side: random_weights(n, DIRECTIONS, size.d_model, seed=number) for side in sides}
+        stored = (size.n_layers, heads, DIRECTIONS) if matrix == "ov" else (n, DIRECTIONS)
+        matrices[matrix] = layers_and_heads(stored, matrix)
+    directions = Directions(all_directions(vectors), direction_keys(vectors, matrices))
+    tokens = random_weights(size.d_vocab, size.d_model, seed=9).double()
+    words = [[[3 * query + word] for word in range(3)] for query in range(min(100, size.d_vocab // 3))]
+    queries = {str(number): QueryTokens(["a", "b", "c"], ids) for number, ids in enumerate(words)}
+    log_ranks = torch.arange(1, size.d_vocab + 1).log().numpy()
+    options = {"null": 200, "seed": 0, "threads": THREADS, "level": 0.05, "least_cosine": 0.15, "iterative": False}
+    if who == "ours":
+        torch.set_num_threads(1)
+        return lambda: trace_queries(queries, tokens, log_ranks, directions, directions.keys, **options), 1
+    asked = torch.stack([query_vector(tokens, query.ids) for query in queries.values()]).float()
+    return lambda: torch.nn.functional.normalize(asked) @ torch.nn.functional.normalize(directions.vectors).T, 1
+
+
 LARGE_CASE = {"rounds": 1, "repeats": 1}
 CASES = {
     "ov_layer": Case(ov_layer, ("transformer_lens", "dense")),
@@ -253,5 +287,6 @@ CASES = {
     "whole_model": Case(whole_model, ("fp32_multiply",), ("gpt2-medium",), **LARGE_CASE),
     "whole_model_certified": Case(whole_model_certified, ("fp32_multiply",), ("gpt2-medium",), **LARGE_CASE),
     "whole_model_interpreter_rows": Case(interpreter_rows, ("svd_interpreter",), ("gpt2-medium",), **LARGE_CASE),
+    "trace": Case(trace, ("cosines",), ("gpt2-large",)),
     "nine_settings": Case(nine_settings, ("one_setting",), ("gpt2-small",), **LARGE_CASE),
 }

@@ -49,6 +49,8 @@ COLUMNS_OF: dict[str, pa.Schema] = {
     "fractions": schemas.FRACTIONS,
     "scores": schemas.SCORES,
     "agreement": schemas.AGREEMENT,
+    "trace": schemas.TRACE,
+    "trace matrices": schemas.TRACE_MATRICES,
     "token texts": schemas.TOKEN_TEXTS,
     "token features": schemas.TOKEN_FEATURES,
     "classes": schemas.CLASSES,
@@ -181,6 +183,7 @@ FILES_OF_SCOPE = {
     "one_matrix": "`{{model}}/{{setting}}/{name}`",
     "labelled_kind": "`{{model}}/{{setting}}/{name}_{{matrix}}`",
     "place": "`{{model}}/{{setting}}/{name}_{{matrix}}`",
+    "trace": "`{{model}}/{{setting}}/{name}_{{query}}`",
     "token_table": "`{{model}}/{{setting}}/{name}_{{matrix}}_L{{layer}}[_H{{head}}]`",
 }
 """The files of a figure under results/figures by FigureEntry.scope."""

@@ -121,7 +121,7 @@ def test_schemas_keep_model_and_setting_to_the_path(name: str) -> None:
     if name != "FRACTIONS":  # which are of the whole sweep
         assert not {"model", "setting"} & set(schema.names)
     categories = {"control", "matrix", "side", "readout", "labeller", "kind", "status", "criterion", "unit"}
-    categories |= {"test", "first", "second", "model", "setting"}
+    categories |= {"test", "first", "second", "model", "setting", "query", "antipode_kind"}
     for field in schema:
         # Of tokens, a group is a number that case variants and inflections share.
         is_category = field.name in categories or (field.name == "group" and name == "FRACTIONS")

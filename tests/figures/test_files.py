@@ -153,6 +153,27 @@ def test_where_there_is_nothing_to_compare_nothing_is_drawn_and_that_is_said():
                 check_figures(asked)
 
 
+def test_pictures_of_a_trace_are_of_each_query_and_of_what_is_searched():
+    for name in ("trace_table", "trace_heads"):
+        why, how = why_not_drawn(SWEEP, name)
+        assert figure_files(SWEEP, name) == [] and "no query" in why and "trace.queries" in how
+        with pytest.raises(SvdlensError, match=rf"figures.select: {name} is of queries.*, or leave {name} out"):
+            check_figures(sweep_with(figures={"select": [name]}))
+        trace = {"queries": {"fire": ["fire"], "ice": ["ice"]}, "best_list": True, "models": ["own"]}
+        sweep = sweep_with(trace=trace | {"settings": ["post2022"]})
+        assert [file.path for file in figure_files(sweep, name)] == [
+            f"{RESULTS}/own/post2022/{name}_{query}" for query in ("fire", "ice", "best_list")
+        ]
+        [inputs] = figure_inputs(sweep, name).values()
+        assert len(inputs) == 3 and set(inputs) == {inputs[0]}
+        assert inputs[0].startswith("results/trace/") and "model=own/setting=post2022/" in inputs[0]
+        # All that is swept, where nothing is chosen.
+        assert len(figure_files(sweep_with(trace=trace | {"models": ["own", "encoder"]}), name)) == 3 * 3
+        # What is asked on the command line is all that is looked for.
+        asked = sweep_with(trace=trace, query=[" a/b {c}", "d"])
+        assert asked.queries == {"a_b_c_": [" a/b {c}", "d"]} and asked.query_names == ["a_b_c_"]
+
+
 def test_a_figure_about_one_labeller_is_drawn_where_its_labels_are_swept():
     assert "fraction_published" not in selected_figures(SWEEP)
     why, how = why_not_drawn(SWEEP, "fraction_published")

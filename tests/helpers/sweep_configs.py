@@ -35,6 +35,15 @@ CONFIG: dict[str, Any] = {
     "random_directions": 1000,
     "rotated_directions": 4000,
     "seed": 0,
+    "trace": {
+        "queries": {},
+        "best_list": False,
+        "vectors": ["pinv_W_U", "W_E"],
+        "random_queries": 200,
+        "level": 0.05,
+        "cosine": 0.15,
+        "iterative": False,
+    },
     "figures": {"select": "all", "token_table_directions": 15, "token_table_tokens": 20},
 }
 

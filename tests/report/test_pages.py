@@ -29,9 +29,9 @@ def test_every_row_of_the_post_is_made_or_says_why_not():
     for models in (["gpt2-medium"], ["own"], ["own", "gpt2-medium"]):
         sweep = medium_sweep(models)
         rows = paper_figures(sweep)
-        # 6 + 1 + 3 + 8 figures of gpt2-medium, hand labels, 3 of GPT-3's labels, traces and edits.
+        # 6 + 1 + 3 + 8 figures of gpt2-medium, hand labels, 3 of GPT-3's labels, a trace, and edits.
         counterparts = [row for row in rows if row.model == "own"]
-        assert Counter(row.row for row in rows if row not in counterparts) == {1: 6, 2: 1, 3: 3, 4: 8, 5: 1, 6: 3, 7: 1}
+        assert Counter(row.row for row in rows if row not in counterparts) == {1: 6, 2: 1, 3: 3, 4: 8, 5: 1, 6: 3, 7: 2}
         assert [row.row for row in rows] == sorted(row.row for row in rows)
         assert all(bool(row.path) != bool(row.why) for row in rows)
         figures = ("token_table", "random_table", "spectra")
@@ -42,6 +42,19 @@ def test_every_row_of_the_post_is_made_or_says_why_not():
         assert bool(made) == ("gpt2-medium" in models)
         pictures = {path.rsplit(".", 1)[0] for path in paper_paths(sweep)}
         assert pictures == {"results/tables/paper_figures", *(row.path for row in rows if row.path)}
+
+
+def test_traces_are_in_the_place_of_the_post_s_whatever_is_looked_for():
+    trace = {"queries": {"ice": ["ice"]}, "best_list": True}
+    for model in ("gpt2-medium", "own"):
+        rows = [row for row in paper_figures(medium_sweep([model], trace=trace)) if row.row == 7 and row.path]
+        assert [row.path for row in rows] == [
+            f"results/figures/{model}/post2022/{figure}_{query}"
+            for figure in ("trace_table", "trace_heads")
+            for query in ("ice", "best_list")
+        ]
+    [absent] = [row for row in paper_figures(medium_sweep(["own"], trace=trace)) if row.row == 7 and row.command]
+    assert "trace --config 'query=[" in absent.command and "gpt2-medium" in absent.command
 
 
 def test_what_is_missing_has_the_command_that_makes_it():
@@ -89,6 +102,8 @@ def test_what_a_sweep_leaves_out_is_said_with_the_reason_and_the_way_to_have_it(
         "figure fraction_published",
         "figure readouts",
         "figure agreement",
+        "figure trace_table",
+        "figure trace_heads",
     }
     chosen = reasons(figures={"select": ["token_table"]})
     assert {what for what in chosen if what.startswith("token tables")} == {

@@ -93,6 +93,42 @@ OF_ANOTHER_KIND: dict[str, tuple[str, tuple[str, ...]]] = {
     "key of a list": ("figures: {layer: 1}", ("figures.layer: ", "Did you mean 'labeller'?")),
     "beginning of a name": ("sweep: {models: [gpt2]}", ("'gpt2' is no model", "Did you mean 'gpt2-small'?")),
     "capitals": ("sweep: {readouts: [w_u]}", ("'w_u' is not one of W_U", "Did you mean 'W_U'?")),
+    "a single word": ("query: fire", ("query: 'fire' is not valid. It takes: list.", "Write [fire].")),
+    "a year": ("query: [1999]", ("query.0: YAML takes 1999 for something other than text", "in quotes")),
+    "no words": ("query: []", ("query: [] should be non-empty", "as in [fire, flame, burning]")),
+    "empty word": ("query: [fire, ' ']", ("query.1: ' ' does not match", "A word is not empty.")),
+    "word twice": ("query: [fire, fire]", ("query: ['fire', 'fire'] has non-unique", "each once")),
+    "query of a single word": ("trace: {queries: {a: fire}}", ("trace.queries.a: 'fire' is not", "Write [fire].")),
+    "query without words": ("trace: {queries: {a: }}", ("trace.queries.a: null is not valid. It takes: list.",)),
+    "name of a query": ("trace: {queries: {../a: [fire]}}", ("trace.queries: '../a'", "letters, digits, dots")),
+    "name of the other query": (
+        "trace: {queries: {best_list: [fire]}}",
+        ("trace.queries: best_list is the name", "Take another name."),
+    ),
+    "vectors": ("trace: {vectors: [pinv_WU]}", ("trace.vectors.0: 'pinv_WU'", "Did you mean 'pinv_W_U'?")),
+    "model that is not swept": (
+        "trace: {models: [gpt2-small]}",
+        ("trace.models: 'gpt2-small' is not in the sweep. In it: tiny.",),
+    ),
+    "setting that is not swept": (
+        "{trace: {settings: [fold]}, sweep: {settings: [raw]}}",
+        ("trace.settings: 'fold' is not in the sweep. In it: raw.",),
+    ),
+    "setting of another model": (
+        "{query: [fire], trace: {models: [tiny], settings: [raw]}, models: {tiny: {settings: [fold]}}, "
+        "sweep: {models: [tiny, wordnet-2layer], settings: [raw]}}",
+        ("trace: the sweep has no tiny in raw", "Leave `settings` out"),
+    ),
+    "best list without labels": (
+        "{trace: {best_list: true}, sweep: {labellers: [published, coherence], settings: [post2022, raw], "
+        "models: [gpt2-small]}}",
+        ("trace.best_list: published labels nothing of gpt2-small in raw", "Write best_list: false"),
+    ),
+    "vectors that a model lacks": (
+        "{query: [fire], trace: {vectors: [W_U]}, sweep: {settings: [raw], readouts: [W_E]}, "
+        "models: {tiny: {architecture: bert}}}",
+        ("trace.vectors: tiny has no weights for W_U", "Write `vectors: [W_U, W_E]`"),
+    ),
 }
 
 

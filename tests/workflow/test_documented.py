@@ -45,7 +45,7 @@ TARGETS = set(re.findall(r"^\| `(\w+)` \|", (PROJECT / "README.md").read_text("u
 def test_a_command_means_what_it_says(command: str) -> None:
     """No option has taken a target for its own, and what is named is there."""
     arguments = parsed(command)
-    wanted = TARGETS | {"all", "label_lists", "TARGET"}
+    wanted = TARGETS | {"all", "label_lists", "trace", "TARGET"}
     assert all(target in wanted or target.startswith(("results/", "plot_")) for target in arguments.targets)
     for path in arguments.configfile or []:
         assert str(path) == "mine.yaml" or (PROJECT / path).exists()
@@ -90,7 +90,8 @@ def test_after_the_first_run_its_file_means_what_is_there(finished: Workflow) ->
     for arguments in asked:
         if arguments.config:
             run = finished.finish("--dry-run", *arguments.targets, "--config", *arguments.config)
-            assert run.rules == {"plot_token_table"}
+            of_trace = {"trace_queries", "plot_trace_table", "plot_trace_heads"}
+            assert run.rules == (of_trace if arguments.targets == ["trace"] else {"plot_token_table"})
 
 
 # docs/tasks.md

@@ -139,6 +139,38 @@ SCORES = pa.schema(
         *[(name, pa.float64()) for name in ("value", "low", "high", "chance", "shuffled")],
     ]
 )
+# The directions that a query of words lies along (trace/rounds.py), and the nearest of each matrix.
+TRACE = pa.schema(
+    [
+        ("query", CATEGORY),
+        ("rank", pa.int32()),
+        ("round", pa.int32()),
+        *KEYS,
+        ("side", CATEGORY),
+        ("sign", pa.int32()),
+        *[(name, pa.float64()) for name in ("cosine", "standard_score", "p_value", "q_value")],
+        ("found", pa.bool_()),
+        ("above_cosine", pa.bool_()),
+        ("tokens", pa.list_(pa.string())),
+        ("antipode_tokens", pa.list_(pa.string())),
+        *[
+            (f"{of}{name}", type)
+            for of in ("", "antipode_")
+            for name, type in (("label", pa.string()), ("kind", CATEGORY), ("interpretable", pa.bool_()))
+        ],
+    ]
+)
+TRACE_MATRICES = pa.schema(
+    [
+        ("query", CATEGORY),
+        *KEYS,
+        ("side", CATEGORY),
+        ("sign", pa.int32()),
+        *[(name, pa.float64()) for name in ("cosine", "standard_score", "q_value")],
+        ("n", pa.int32()),
+        ("n_found", pa.int32()),
+    ]
+)
 LABEL_EMBEDDINGS = pa.schema([("label", pa.string()), ("embedding", pa.list_(pa.float32()))])
 AGREEMENT = pa.schema(
     [

@@ -4,6 +4,7 @@ Pure functions of the configuration, which the rules ask. Imports nothing heavy:
 again.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -103,6 +104,17 @@ def one_for_each_labelled_kind(sweep: Sweep, name: str) -> list[FigureFile]:
     ]
 
 
+def one_for_each_query(sweep: Sweep, name: str) -> list[FigureFile]:
+    """Subjects: model, setting, query; of the models and settings that are searched."""
+    return [
+        FigureFile(
+            f"results/figures/{model}/{setting}/{name}_{query}", {"model": model, "setting": setting, "query": query}
+        )
+        for model, setting in sweep.traced
+        for query in sweep.query_names
+    ]
+
+
 SCOPES: dict[str, Callable[[Sweep, str], list[FigureFile]]] = {
     "sweep": one_for_sweep,
     "setting": one_for_each_setting,
@@ -111,6 +123,7 @@ SCOPES: dict[str, Callable[[Sweep, str], list[FigureFile]]] = {
     "place": one_for_each_place,
     "token_table": one_for_each_token_table,
     "labelled_kind": one_for_each_labelled_kind,
+    "trace": one_for_each_query,
 }
 """By `scope` of a FigureEntry: the files of the figure `name` in a sweep."""
 
@@ -191,6 +204,8 @@ def what_is_lacking(sweep: Sweep, name: str) -> tuple[str, str] | None:
         return f"the control {figure.control} is not in `controls`", f"write controls: [{controls}]"
     if figure.compares is not None and not files_with_something(sweep, name):
         return COMPARED[figure.compares].why_not, COMPARED[figure.compares].how(sweep)
+    if figure.scope == "trace" and not sweep.query_names:
+        return "there is no query", "write trace.queries: {fire: [fire, flame, burning]}, or trace.best_list: true"
     return None
 
 
@@ -213,8 +228,9 @@ def report_labels(name: str, file: FigureFile) -> dict[str, str]:
 def figure_inputs(sweep: Sweep, name: str) -> dict[str, str | list[str]]:
     """The paths of the tables that a figure is drawn from, by the names of FigureEntry.inputs.
 
-    A pattern becomes a list of paths: one for each file of the figure where such a file is of one model, setting and
-    matrix; otherwise one for each of the sweep, or for what the labeller that the figure is about labels.
+    A pattern becomes a list of paths: one for each file of the figure where such a file is of just one of what the
+    pattern has wildcards for; otherwise one for each of the sweep, or for what the labeller that the figure is about
+    labels.
     """
     return {
         input: input_paths(sweep, FIGURES[name], pattern) if "{" in pattern else pattern
@@ -226,8 +242,8 @@ def input_paths(sweep: Sweep, figure: FigureEntry, pattern: str) -> list[str]:
     """The paths that a pattern of figure_inputs becomes."""
     if figure.labeller is not None:
         return [pattern.format(**place._asdict()) for place in places_with_own_lists(sweep, figure.labeller)]
-    subjects = [file.subject for file in figure_files(sweep, figure.name)]
-    if all("matrix" in subject for subject in subjects):
+    subjects, wildcards = [file.subject for file in figure_files(sweep, figure.name)], re.findall(r"{(\w+)}", pattern)
+    if all(subject.keys() >= set(wildcards) for subject in subjects):
         return [pattern.format(**subject) for subject in subjects]
     return sweep.over_places(pattern)
 
@@ -258,7 +274,8 @@ def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
     in standard deviations of each factor, on weights that are not quantised.
     directions: leading ones of each matrix that are kept, None for all. n_directions, n_tokens: columns of a table of
     tokens, and tokens of each. rotary: the models with rotary position embeddings. published: (model, matrix) of the
-    published answers.
+    published answers. level, n_random: of a trace, up to which false discovery rate a direction is found, and random
+    queries.
     """
     config, labeller = sweep.config, sweep.figure_labeller
     options = {
@@ -277,6 +294,8 @@ def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
         "n_tokens": config["figures"]["token_table_tokens"],
         "rotary": [model for model in sweep.models if sweep.architecture(model).rotary],
         "published": [(place.model, place.matrix) for place in places_with_own_lists(sweep, "published")],
+        "level": config["trace"]["level"],
+        "n_random": config["trace"]["random_queries"],
     }
     return {option: options[option] for option in FIGURES[name].options}
 
@@ -323,8 +342,7 @@ def check_figures(sweep: Sweep) -> None:
                 f"figures.select: {name} needs the control {control}, and `controls` has {', '.join(sweep.controls)}. "
                 f"Add it there, or leave {name} out."
             )
-        if FIGURES[name].compares is not None and (lacking := what_is_lacking(sweep, name)):
+        if lacking := what_is_lacking(sweep, name):
             why, how = lacking
-            raise SvdlensError(
-                f"figures.select: {name} compares {FIGURES[name].compares}, and {why}: {how}, or leave {name} out."
-            )
+            what = f"compares {FIGURES[name].compares}" if FIGURES[name].compares else "is of queries"
+            raise SvdlensError(f"figures.select: {name} {what}, and {why}: {how}, or leave {name} out.")

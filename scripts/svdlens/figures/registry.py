@@ -253,6 +253,23 @@ FIGURES = {
             runtime=30,
         ),
         FigureEntry(
+            name="trace_table",
+            shows="the directions that a query of words lies along, the nearest first, with tokens and labels; where "
+            "there are queries",
+            category="Trace",
+            scope="trace",
+            inputs={"directions": paths.TRACE},
+            options=("level", "n_random"),
+        ),
+        FigureEntry(
+            name="trace_heads",
+            shows="how far a query lies along the directions of each head, and of each matrix of an MLP",
+            category="Trace",
+            scope="trace",
+            inputs={"matrices": paths.TRACE_MATRICES},
+            options=("level", "n_random"),
+        ),
+        FigureEntry(
             name="agreement",
             shows="how far labellers agree on which lists are interpretable",
             category="Labellers",

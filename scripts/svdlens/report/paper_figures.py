@@ -25,7 +25,7 @@ FOR_LACK_OF = {
         "share of hand labels by layer and by index",
         "The hand labels are not published, and no labeller takes them yet.",
     ),
-    7: ("trace of fire words, and edits of their directions", "This version has neither traces nor edits."),
+    7: ("edits of the directions of a concept", "This version has no edits."),
 }
 
 
@@ -44,11 +44,26 @@ class PaperFigure(NamedTuple):
     command: str
 
 
+NO_TRACE = PaperFigure(
+    row=7,
+    shows="directions that fire words lie along",
+    model=MODEL,
+    setting=SETTING,
+    figure="trace_table",
+    path="",
+    why=f"{MODEL} is not searched for words.",
+    command="snakemake --cores all trace --config 'query=[fire, flame, burning]' "
+    f"'sweep={{models: [{MODEL}], settings: [{SETTING}]}}'",
+)
+
+
 def paper_figures(sweep: Sweep) -> list[PaperFigure]:
     """Every row of the post, then the counterparts for the other models of the sweep."""
     rows = [paper_row(sweep, *wanted) for wanted in gpt2_medium_figures()]
     rows += [published_row(sweep, figure, shows) for figure, shows in PUBLISHED.items()]
     rows += [PaperFigure(row, shows, "", "", "", "", why, "") for row, (shows, why) in FOR_LACK_OF.items()]
+    rows += [] if traces(sweep, MODEL) else [NO_TRACE]
+    rows += [row for model in sweep.models for row in traces(sweep, model)]
     rows += [row for model in sweep.models if model != MODEL for row in counterparts(sweep, model)]
     return sorted(rows, key=lambda one: one.row)
 
@@ -113,6 +128,18 @@ def published_row(sweep: Sweep, figure: str, shows: str) -> PaperFigure:
         chosen = f"sweep={{settings: [{SETTING}], labellers: [coherence, published]}}"
         command = f"snakemake --cores all paper_figures --config '{chosen}' 'figures={{labeller: published}}'"
     return PaperFigure(6, shows, "all", SETTING, figure, "", why, command)
+
+
+def traces(sweep: Sweep, model: str) -> list[PaperFigure]:
+    """The traces of a model, of whatever queries the sweep has: those of the post are of words of fire."""
+    return [
+        PaperFigure(
+            7, f"{of}, query {file.subject['query']}", model, file.subject["setting"], figure, file.path, "", ""
+        )
+        for figure, of in (("trace_table", "directions of a concept"), ("trace_heads", "where it is"))
+        for file in figure_files(sweep, figure)
+        if file.subject["model"] == model
+    ]
 
 
 def counterparts(sweep: Sweep, model: str) -> list[PaperFigure]:

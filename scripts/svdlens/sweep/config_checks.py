@@ -14,6 +14,7 @@ from svdlens.spec.controls import BESIDE_SVD, CONTROLS, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import setting_from_names
+from svdlens.spec.token_vectors import BEST_LIST, TOKEN_VECTORS
 from svdlens.sweep.named_files import named_paths
 from svdlens.sweep.plan import Sweep
 from svdlens.sweep.schema_checks import check_numbers, check_schema
@@ -31,6 +32,7 @@ def registered_names() -> dict[str, list[str]]:
         "side": list(SIDES),
         "readout": list(READOUTS),
         "control": list(CONTROLS),
+        "token_vectors": list(TOKEN_VECTORS),
         "labeller": list(LABELLERS),
     }
 
@@ -72,7 +74,7 @@ def check_configuration(config: MutableMapping[str, Any], schema: Mapping[str, A
             chosen["matrices"],
             chosen["readouts"],
         )
-    if problem := check_labelled(config) or check_basis(config):
+    if problem := check_labelled(config) or check_basis(config) or check_trace(config):
         raise SvdlensError(problem)
 
 
@@ -110,6 +112,31 @@ def check_labelled(config: Mapping[str, Any]) -> str | None:
         f"{', '.join(sweep.models)} in the settings {', '.join(sweep.swept_settings())}. Ask for what it labels "
         "(docs/labels.md), see `matrices` under `labellers`, or ask for another labeller."
     )
+
+
+def check_trace(config: Mapping[str, Any]) -> str | None:
+    """What is traced and not swept, or not labelled although a list is the query. Raises what token_vectors raises."""
+    sweep, trace = Sweep(config), config["trace"]
+    for key, swept in (("models", sweep.models), ("settings", sweep.swept_settings())):
+        for name in trace.get(key, []):
+            if name not in swept:
+                return (
+                    f"trace.{key}: {name!r} is not in the sweep. In it: {', '.join(swept)}.{did_you_mean(name, swept)}"
+                )
+    if sweep.query_names and not sweep.traced:
+        chosen = f"{', '.join(trace['models'])} in {', '.join(trace['settings'])}"
+        return f"trace: the sweep has no {chosen}. Leave `settings` out, or name one that the model has."
+    if BEST_LIST in trace["queries"]:
+        return f"trace.queries: {BEST_LIST} is the name of the query that `best_list: true` makes. Take another name."
+    labelled = {place[:2] for place in sweep.labelled_places if place.labeller == sweep.figure_labeller}
+    for model, setting in sweep.traced if sweep.query_names else []:
+        sweep.token_vectors(model)
+        if sweep.best_list and (model, setting) not in labelled:
+            return (
+                f"trace.best_list: {sweep.figure_labeller} labels nothing of {model} in {setting}, and the list is "
+                "chosen by its scores. Write best_list: false, or other trace.models and trace.settings."
+            )
+    return None
 
 
 def check_names(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:

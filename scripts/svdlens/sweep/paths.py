@@ -23,5 +23,8 @@ TOKENS = "results/tokens/model={model}/setting={setting}/{matrix}.parquet"
 CONTROLS = "results/controls/model={model}/setting={setting}/{matrix}.{control}.parquet"
 LABELS = "results/labels/model={model}/setting={setting}/{matrix}.{labeller}.parquet"
 
+TRACE = "results/trace/directions/model={model}/setting={setting}/directions.parquet"
+TRACE_MATRICES = "results/trace/matrices/model={model}/setting={setting}/matrices.parquet"
+
 TABLES = ("spectra", "tokens", "labels", "control_labels", "fractions", "scores", "agreement")
 """The tables of the whole sweep, results/tables/{table}.parquet."""

@@ -3,16 +3,19 @@
 Pure functions of config.yaml, which the rules ask. Imports nothing heavy: every cluster job reads the Snakefile again.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from svdlens.errors import SvdlensError
 from svdlens.labels.registry import LABELLERS, can_label, criteria
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, Architecture
 from svdlens.spec.controls import RANDOM_VARIMAX, ROTATED, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
+from svdlens.spec.token_vectors import BEST_LIST, TOKEN_VECTORS
 from svdlens.sweep import paths
 
 CHOSEN_ROWS = ("sides", "signs", "directions")
@@ -190,6 +193,63 @@ class Sweep:
         """The lists that the labels of a place are of: those of the sweep, or the labeller's own."""
         own = LABELLERS[place.labeller].lists
         return own.format(**place._asdict()) if own else self.shared_path(paths.SHARED_TOKENS, place)
+
+    # --- trace
+
+    @property
+    def queries(self) -> dict[str, list[str]]:
+        """The words of each query by its name: the one given as `query`, which its first word names, or else all."""
+        if "query" in self.config:
+            first = re.sub(r"[^\w.-]+", "_", self.config["query"][0].strip())
+            return {first: list(self.config["query"])}
+        return {name: list(words) for name, words in self.config["trace"]["queries"].items()}
+
+    @property
+    def best_list(self) -> bool:
+        """Whether a list of the model itself is a query as well (trace/best_list.py)."""
+        return bool(self.config["trace"]["best_list"]) and "query" not in self.config
+
+    @property
+    def query_names(self) -> list[str]:
+        """What is looked for, by name."""
+        return [*self.queries, *([BEST_LIST] if self.best_list else [])]
+
+    @property
+    def traced(self) -> list[tuple[str, str]]:
+        """The models and settings that are searched: of the sweep those that `trace` chooses, or else all."""
+        trace, pairs = self.config["trace"], dict.fromkeys(place[:2] for place in self.places)
+        return [
+            (model, setting)
+            for model, setting in pairs
+            if model in trace.get("models", [model]) and setting in trace.get("settings", [setting])
+        ]
+
+    def over_traced(self, pattern: str) -> list[str]:
+        """`pattern` for every model and setting that is searched; none where nothing is looked for."""
+        pairs = self.traced if self.query_names else []
+        return [pattern.format(model=model, setting=setting) for model, setting in pairs]
+
+    def token_vectors(self, model: str) -> str:
+        """What stands for a token of the model (spec/token_vectors.py): the first of the choice for which it has the
+        weights."""
+        readouts = self.architecture(model).readouts
+        able = [name for name in self.config["trace"]["vectors"] if TOKEN_VECTORS[name].readout in readouts]
+        if not able:
+            chosen = ", ".join(self.config["trace"]["vectors"])
+            raise SvdlensError(f"trace.vectors: {model} has no weights for {chosen}. Write `vectors: [{chosen}, W_E]`.")
+        return able[0]
+
+    @property
+    def trace_options(self) -> dict[str, Any]:
+        """How it is looked for (trace/rounds.py)."""
+        trace = self.config["trace"]
+        return {
+            "null": trace["random_queries"],
+            "seed": self.config["seed"],
+            "level": trace["level"],
+            "least_cosine": trace["cosine"],
+            "iterative": trace["iterative"],
+        }
 
     # --- figures
 
