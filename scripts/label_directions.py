@@ -19,9 +19,9 @@ def main(smk):
     matrix, entry, params = smk.wildcards.matrix, LABELLERS[smk.wildcards.labeller], smk.params
     module = importlib.import_module(entry.module)
     files = {name: Path(smk.input[name]) for name in entry.files}
-    if params.source:
-        restore_lost_files(files["answers"].parent, "fetch_published", params.source)
     if entry.lists:
+        if params.source:
+            restore_lost_files(files["answers"].parent, "fetch_published", params.source)
         columns, facts = module.own_labels(files, smk.wildcards.model, matrix)
         columns["control"] = [None] * len(columns["sign"])
     else:

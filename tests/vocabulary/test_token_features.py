@@ -175,8 +175,9 @@ def run_scripts(directory: Path, tokenizer: Path, threads: int) -> dict[str, Pat
     """decode_tokens, classify_tokens and embed_tokens, as the rules run them; what they make, by name."""
     made = {name: directory / f"{name}.parquet" for name in ("tokens", "features", "classes")}
     made["embeddings"] = directory / "embeddings.safetensors"
-    files = SimpleNamespace(**made, words=LEXICON / "words.parquet", token_counts=[], weights=[])
-    params = SimpleNamespace(directory=str(tokenizer), code="0")
+    source = [str(tokenizer / "tokenizer.json")]
+    files = SimpleNamespace(**made, source=source, words=LEXICON / "words.parquet", token_counts=[], weights=[])
+    params = SimpleNamespace(source={}, code="0")
     for script in ("decode_tokens", "classify_tokens", "embed_tokens"):
         job = SimpleNamespace(input=files, output=files, params=params, threads=threads)
         importlib.import_module(script).main(job)
@@ -214,9 +215,13 @@ def test_counts_of_the_catalogue_are_taken_in_place_of_the_models_own(tmp_path: 
     for token_counts in ([], [str(tmp_path / "counts.parquet")]):
         made = SimpleNamespace(features=tmp_path / "features.parquet", classes=tmp_path / "classes.parquet")
         given = SimpleNamespace(
-            tokens=tmp_path / "tokens.parquet", words=LEXICON / "words.parquet", token_counts=token_counts, weights=[]
+            source=[str(BUNDLED / "tokenizer.json")],
+            tokens=tmp_path / "tokens.parquet",
+            words=LEXICON / "words.parquet",
+            token_counts=token_counts,
+            weights=[],
         )
-        job = SimpleNamespace(input=given, output=made, params=SimpleNamespace(directory=str(BUNDLED)))
+        job = SimpleNamespace(input=given, output=made, params=SimpleNamespace(source={}))
         importlib.import_module("classify_tokens").main(job)
         features.append(load_features(made.features, made.classes))
         # `make verify` compares it.
@@ -231,8 +236,9 @@ def test_counts_of_the_catalogue_are_taken_in_place_of_the_models_own(tmp_path: 
 def test_tokens_of_gpt2_are_decoded_as_its_tokenizer_has_them(tmp_path: Path) -> None:
     tokenizer = shared("gpt2-tokenizer")
     job = SimpleNamespace(
+        input=SimpleNamespace(source=[str(tokenizer / "vocab.json")]),
         output=SimpleNamespace(tokens=tmp_path / "tokens.parquet"),
-        params=SimpleNamespace(directory=str(tokenizer), code="0"),
+        params=SimpleNamespace(source={}, code="0"),
     )
     importlib.import_module("decode_tokens").main(job)
     table = pq.ParquetFile(tmp_path / "tokens.parquet").read()
