@@ -6,6 +6,7 @@
 from snakemake.cli import get_argument_parser
 from snakemake.logging import logger
 
+from svdlens.figures.files import what_is_lacking
 from svdlens.sweep.asked_files import no_such_target
 from svdlens.sweep.stale import stale_beside, warning
 
@@ -83,5 +84,9 @@ def check_asked_targets():
         if is_made and os.path.isabs(asked):
             stop(f"{asked}: files are asked for by their path from the working directory, {path}.")
         if not is_made:
+            figures = [name for name in FIGURES if Path(path).name.startswith(name)]
+            lacking = what_is_lacking(SWEEP, max(figures, key=len)) if figures else None
+            if lacking:
+                stop(f"no rule of this configuration makes {path}: {'; '.join(lacking)}.")
             patterns = [str(file) for rule in workflow.rules for file in rule.products()]
             stop(no_such_target(path, dict.fromkeys(names), patterns))

@@ -188,7 +188,15 @@ def test_an_export_is_of_a_matrix_that_is_decomposed() -> None:
 
 def shape_config(directory: Path, n_layer: int, n_head: int) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
-    config = {"n_layer": n_layer, "n_head": n_head, "n_embd": 12, "n_inner": None, "vocab_size": 7, "n_positions": 9}
+    config = {
+        "model_type": "gpt2",
+        "n_layer": n_layer,
+        "n_head": n_head,
+        "n_embd": 12,
+        "n_inner": None,
+        "vocab_size": 7,
+        "n_positions": 9,
+    }
     (directory / "config.json").write_text(json.dumps(config), encoding="utf-8-sig")
     return directory
 
@@ -248,5 +256,6 @@ def test_nothing_is_said_of_a_model_whose_shape_may_be_another(tmp_path: Path) -
     provenance(fetched, "someone/mine", "0" * 40)
     with pytest.raises(SvdlensError, match="no layer 5"):
         check(source)
+    check({**source, "architecture": "llama"})
     (fetched / "config.json").write_text("{")
     check(source)

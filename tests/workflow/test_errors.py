@@ -71,6 +71,10 @@ def test_a_file_outside_of_the_sweep_must_be_one_that_the_model_can_have(
     [
         (["tabels"], ("'tabels' is no target", "Did you mean 'tables'?")),
         (["tables", "--forcerun", "colect_tokens"], ("'colect_tokens' is no target", "Did you mean 'collect_tokens'?")),
+        (
+            ["results/figures/agreement_raw.png"],
+            ("no two labellers label the same lists; add a labeller to sweep.labellers",),
+        ),
         (["tokens", "results/controls/model=tin/setting=raw/ov.random_unit.parquet"], ("Did you mean 'model=tiny'?",)),
     ],
 )

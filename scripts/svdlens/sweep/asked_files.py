@@ -141,10 +141,15 @@ def check_shape(model: str, source: Mapping[str, Any], bundled: Path, fetched: P
     directory = place if place is not None and place.is_dir() else fetched if is_of(fetched, source) else None
     if directory is None:
         return
-    from svdlens.models.model_shape import read_shape  # takes its time
+    # These take their time.
+    from svdlens.models.checks import check_model_type
+    from svdlens.models.model_shape import read_shape
+    from svdlens.models.safetensors_files import read_json
 
+    architecture = source.get("architecture", DEFAULT)
     try:
-        shape = read_shape(directory, source.get("architecture", DEFAULT))
+        check_model_type(read_json(directory / "config.json", model), model, architecture, model)
+        shape = read_shape(directory, architecture)
     except SvdlensError:
         return
     wanted = (("layer", exported.layer, shape.n_layers), ("head", exported.head or 0, shape.n_heads))
@@ -157,7 +162,7 @@ def is_of(fetched: Path, source: Mapping[str, Any]) -> bool:
     """Whether the model in a directory was downloaded from this source."""
     try:
         provenance = json.loads((fetched / "provenance.json").read_text(encoding="utf-8"))
-    except OSError:
+    except (OSError, ValueError):
         return False
     wheel = source.get("wheel", {})
     stated = (source.get("repo", wheel.get("name")), source.get("revision", wheel.get("version")), source.get("file"))
