@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from svdlens.errors import SvdlensError
 from svdlens.vocabulary.token_classes import MOST_FREQUENT
@@ -40,19 +40,24 @@ def query_tokens(
     none is empty, check_configuration has seen to.
     """
     by_text = {text: id for id, text in reversed(list(enumerate(texts))) if text}
-    frequent = np.sort(log_ranks)[min(MOST_FREQUENT, len(log_ranks)) - 1]
+    frequent = too_frequent(log_ranks)
     found = [word_tokens(query, word, texts, by_text, split) for word in words]
     for number, (word, ids) in enumerate(zip(words, found, strict=True)):
         if ids in found[:number]:
             raise SvdlensError(
                 f"trace.queries.{query}: {word!r} and {words[found.index(ids)]!r} are the same token. Leave one out."
             )
-        if len(ids) == 1 and log_ranks[ids[0]] <= frequent:
+        if len(ids) == 1 and frequent[ids[0]]:
             raise SvdlensError(
                 f"trace.queries.{query}: {word!r} is one of the {MOST_FREQUENT} most frequent tokens, which nearly "
                 "every direction has something of. Take words that say what the concept is."
             )
     return QueryTokens(list(words), found)
+
+
+def too_frequent(log_ranks: Float[np.ndarray, " d_vocab"]) -> Bool[np.ndarray, " d_vocab"]:
+    """Which tokens are among the MOST_FREQUENT."""
+    return log_ranks <= np.sort(log_ranks)[min(MOST_FREQUENT, len(log_ranks)) - 1]
 
 
 def word_tokens(
