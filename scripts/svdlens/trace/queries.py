@@ -1,11 +1,15 @@
 """Words of a query as tokens of a model."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
 
+from svdlens.artefacts.atomic_files import write_text
 from svdlens.errors import SvdlensError
 from svdlens.vocabulary.token_classes import MOST_FREQUENT
 
@@ -20,6 +24,21 @@ class QueryTokens(NamedTuple):
     def split(self) -> dict[str, list[int]]:
         """The words that are no single token, and their pieces."""
         return {word: ids for word, ids in zip(self.words, self.ids, strict=True) if len(ids) > 1}
+
+
+def save_queries(path: Path, queries: Mapping[str, QueryTokens]) -> None:
+    """Write queries, by name, as JSON."""
+    write_text(path, json.dumps({name: tokens._asdict() for name, tokens in queries.items()}, ensure_ascii=False))
+
+
+def read_queries(path: Path) -> dict[str, QueryTokens]:
+    """What save_queries wrote."""
+    return {name: QueryTokens(**tokens) for name, tokens in json.loads(path.read_text(encoding="utf-8")).items()}
+
+
+def read_log_ranks(features: Path) -> Float[np.ndarray, " d_vocab"]:
+    """The natural logarithm of the frequency rank of each token, of a table of its features."""
+    return pq.ParquetFile(features).read(columns=["log_rank"])["log_rank"].to_numpy()
 
 
 def query_tokens(
