@@ -4,6 +4,7 @@
 #         results/weights/{model}/{unembed,gains}.safetensors
 # makes   results/trace/directions/model=/setting=/directions.parquet: for each query the directions nearest to it, with their tokens
 #         and labels; results/trace/matrices/model=/setting=/matrices.parquet: the nearest of each matrix; and pictures of both
+QUERY_TOKENS = "results/trace/queries/{model}.json"
 
 
 def trace_directions(wildcards):
@@ -44,14 +45,45 @@ def trace_files(wildcards):
     return [*SWEEP.over_traced(paths.TRACE), *figure_paths(SWEEP, ["trace_table", "trace_heads"])]
 
 
+def traced_words(wildcards):
+    """The words of the queries as tokens, where there are any."""
+    return QUERY_TOKENS if SWEEP.queries else []
+
+
+rule tokenize_queries:
+    """The words of the queries as tokens of a model."""
+    input:
+        tokens="results/vocabulary/{model}/tokens.parquet",
+        features="results/vocabulary/{model}/features.parquet",
+        provenance=paths.PROVENANCE,
+    output:
+        queries=QUERY_TOKENS,
+    log:
+        "results/logs/tokenize_queries/{model}.log",
+    benchmark:
+        "results/benchmarks/tokenize_queries/{model}.tsv"
+    # A word that is refused is said before the matrices are decomposed.
+    priority: 1
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        queries=SWEEP.queries,
+        code=code_hash("tokenize_queries"),
+    script:
+        "../scripts/tokenize_queries.py"
+
+
 rule trace_queries:
     """The directions of a model, in one setting, that the queries lie along."""
     input:
         directions=trace_directions,
         gains="results/weights/{model}/gains.safetensors",
         unembed="results/weights/{model}/unembed.safetensors",
-        tokens="results/vocabulary/{model}/tokens.parquet",
         features="results/vocabulary/{model}/features.parquet",
+        queries=traced_words,
         lists=trace_lists,
         labels=trace_labels,
         provenance=paths.PROVENANCE,
@@ -69,7 +101,6 @@ rule trace_queries:
         mem_mb=8000,
         runtime=60,
     params:
-        queries=SWEEP.queries,
         best_list=SWEEP.best_list,
         vectors=trace_vectors,
         matrices=trace_matrices,

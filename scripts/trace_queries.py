@@ -6,16 +6,14 @@ import torch
 
 from svdlens.artefacts.provenance import table_facts
 from svdlens.artefacts.table_schemas import TRACE, TRACE_MATRICES, write_table
-from svdlens.models.token_table import read_token_texts
-from svdlens.models.word_pieces import word_pieces
 from svdlens.runtime.script import run
 from svdlens.spec.settings import setting_from_names
 from svdlens.spec.token_vectors import BEST_LIST
 from svdlens.trace.best_list import best_list
-from svdlens.trace.queries import query_tokens
+from svdlens.trace.queries import read_log_ranks, read_queries
 from svdlens.trace.rounds import trace_queries
 from svdlens.trace.token_vectors import token_vectors
-from svdlens.trace.trace_model import find_again, live_directions, load_directions, load_lists, log_ranks
+from svdlens.trace.trace_model import find_again, live_directions, load_directions, load_lists
 from svdlens.trace.trace_table import with_lists
 from svdlens.weights.weight_files import WeightFile
 
@@ -23,9 +21,8 @@ from svdlens.weights.weight_files import WeightFile
 def main(smk):
     torch.set_num_threads(1)  # tiles run side by side
     files, params = smk.input, smk.params
-    texts, ranks = read_token_texts(Path(files.tokens)), log_ranks(files.features)
-    pieces, facts = word_pieces(Path(files.provenance).parent), {"vectors": params.vectors, "code": params.code}
-    queries = {name: query_tokens(name, words, texts, ranks, pieces) for name, words in params.queries.items()}
+    ranks, facts = read_log_ranks(Path(files.features)), {"vectors": params.vectors, "code": params.code}
+    queries = read_queries(Path(files.queries)) if files.queries else {}
     lists, labels = load_lists(files.lists, params.readout), load_lists(files.labels, params.readout)
     if params.best_list:
         queries[BEST_LIST], facts[BEST_LIST] = best_list(lists, labels)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from svdlens.errors import SvdlensError
-from svdlens.trace.queries import query_tokens
+from svdlens.trace.queries import query_tokens, read_queries, save_queries
 from svdlens.vocabulary.token_classes import MOST_FREQUENT
 
 WORDS = ["fire", " fire", " flame", "Flame", " the", "\\xe7", "\\x81", "flam", "mable", "", "火"]
@@ -43,3 +43,13 @@ def test_a_query_that_can_find_nothing_is_refused(words, pieces, told):
     with pytest.raises(SvdlensError, match=r"trace\.queries\.heat") as error:
         tokens(*words, pieces=pieces)
     assert told in str(error.value)
+
+
+def test_queries_are_read_as_they_were_written(tmp_path):
+    queries = {
+        "heat": query_tokens("heat", ["fire", "flammable"], TEXTS, LOG_RANKS, lambda word: [7, 8]),
+        "火": query_tokens("火", ["火"], TEXTS, LOG_RANKS, lambda word: []),
+    }
+    save_queries(tmp_path / "queries.json", queries)
+    assert read_queries(tmp_path / "queries.json") == queries
+    assert read_queries(tmp_path / "queries.json")["heat"].split == {"flammable": [7, 8]}

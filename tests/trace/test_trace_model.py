@@ -87,11 +87,16 @@ def lists_of(directions: Directions, vectors: torch.Tensor) -> pd.DataFrame:
 
 
 def traced(
-    words: list[int], directions: Directions, vectors: torch.Tensor, level: float = 0.05, iterative: bool = False
+    words: list[int],
+    directions: Directions,
+    vectors: torch.Tensor,
+    level: float = 0.05,
+    iterative: bool = False,
+    ranks: np.ndarray = RANKS,
 ) -> Traced:
     queries = {"concept": QueryTokens([f"t{word}" for word in words], [[word] for word in words])}
     options = {"null": 1000, "seed": 0, "level": level, "least_cosine": 0.4, "threads": 1, "iterative": iterative}
-    return trace_queries(queries, vectors, RANKS, directions, lists_of(directions, vectors), **options)
+    return trace_queries(queries, vectors, ranks, directions, lists_of(directions, vectors), **options)
 
 
 def test_planted_directions_are_found_and_no_others(weights):
@@ -144,6 +149,11 @@ def test_rounds_go_from_direction_to_direction_until_nothing_new_is_found():
     ]
     assert len(rounds["concept"]) <= MOST_ROUNDS
     pd.testing.assert_frame_equal(matrices, once.matrices)
+    # A word that is refused as too frequent does not join.
+    ranks = RANKS.copy()
+    ranks[302] = -1.0
+    *_, rounds = traced([300, 301], every, vectors, iterative=True, ranks=ranks)
+    assert [one["words"] for one in rounds["concept"]] == [["t300", "t301"]]
     again = traced([300, 301], every, vectors, iterative=True)
     pd.testing.assert_frame_equal(again.rows, rows)
 

@@ -90,7 +90,7 @@ def test_after_the_first_run_its_file_means_what_is_there(finished: Workflow) ->
     for arguments in asked:
         if arguments.config:
             run = finished.finish("--dry-run", *arguments.targets, "--config", *arguments.config)
-            of_trace = {"trace_queries", "plot_trace_table", "plot_trace_heads"}
+            of_trace = {"tokenize_queries", "trace_queries", "plot_trace_table", "plot_trace_heads"}
             assert run.rules == (of_trace if arguments.targets == ["trace"] else {"plot_token_table"})
 
 

@@ -24,9 +24,9 @@ TABLES = (
     SPECTRA | FRACTIONS | AGREEMENT | {"view_tokens", "view_labels", "embed_labels", "score_labels", "list_findings"}
 )
 TABLES |= {f"collect_{table}" for table in ("spectra", "tokens", "labels", "control_labels", "scores")} | {"list_files"}
-# Labels of others, and further read-outs and labellers, which the sweep has not, are not drawn.
+# Labels of others, further read-outs and labellers, and queries, which the sweep has not, are not drawn.
 PLOTS = {f"plot_{figure}" for figure in FIGURES} - {"plot_fraction_published", "plot_readouts", "plot_agreement"}
-PLOTS |= {"check_token_tables"}
+PLOTS = PLOTS - {"plot_trace_table", "plot_trace_heads"} | {"check_token_tables"}
 NOT_DRAWN = {"collect_tokens", "embed_labels", "score_labels", "collect_scores", "list_findings", "list_files"}
 NOT_DRAWN |= AGREEMENT - LABELLED
 PUBLISHED = {"fetch_published", "list_published", "label_directions", "view_labels", "plot_fraction_published"}

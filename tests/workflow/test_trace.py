@@ -23,12 +23,12 @@ def test_words_are_looked_for_in_a_finished_sweep(finished: Workflow, tmp_path: 
 
     # A word of which the vocabulary has only bytes.
     refused = workflow.run("trace", config={"query": ["ab", "火"]})
-    assert refused.status != 0
+    assert refused.status != 0 and refused.rules == {"tokenize_queries"}
     assert any("'火' only as the pieces" in message for message in messages(refused))
-    assert not list((workflow.results / "trace").rglob("*.parquet")) and not hidden_files(workflow.results / "trace")
+    assert not list((workflow.results / "trace").rglob("*.json")) and not hidden_files(workflow.results / "trace")
 
     run = workflow.finish("trace", config=QUERY)
-    assert run.rules == {"trace_queries", "plot_trace_table", "plot_trace_heads"}
+    assert run.rules == {"tokenize_queries", "trace_queries", "plot_trace_table", "plot_trace_heads"}
     directions, matrices = (
         workflow.results / f"trace/{name}/{PLACE}/{name}.parquet" for name in ("directions", "matrices")
     )

@@ -14,6 +14,7 @@ COLUMNS = ["model", "setting", "query", "matrix", "layer", "head", "side", "inde
 COLUMNS += ["q_value", "n", "n_found"]
 WIDTH = 6.5  # inches
 LAYER_HEIGHT, LEAST_HEIGHT, MOST_HEIGHT = 0.09, 1.5, 4.5
+LEAST_DARKEST = 6.0  # so that a model in which nothing stands out looks like that
 MLP_COLUMN = 2.0  # as wide as so many heads
 
 
@@ -34,11 +35,11 @@ def draw_trace_heads(data: pd.DataFrame, caption: str, *, several_rounds: bool) 
     title = f"{first['model']}, setting {first['setting']}: where {first['query']} is"
     legend = (
         f"{caption} Colour: the largest score, either sign, of the directions of a head, or of a matrix of an MLP. "
-        f"Circles: matrices with a direction that is found.{' Of the first round.' if several_rounds else ''}"
+        f"Circles: matrices with a direction that is found.{' All is of the first round.' if several_rounds else ''}"
     )
     panels = panels_of(data)
     layers = int(data["layer"].max()) + 1
-    largest = float(data["standard_score"].abs().max())
+    darkest = max(LEAST_DARKEST, float(data["standard_score"].abs().max()))
     with look():
         height = float(np.clip(LAYER_HEIGHT * layers, LEAST_HEIGHT, MOST_HEIGHT)) + 0.5
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -52,7 +53,7 @@ def draw_trace_heads(data: pd.DataFrame, caption: str, *, several_rounds: bool) 
             shades[rows["layer"], columns] = rows["standard_score"].abs()
             drawn = axes.pcolormesh(
                 np.arange(shades.shape[1] + 1) - 0.5, np.arange(layers + 1) - 0.5, shades,
-                cmap="Blues", vmin=0, vmax=largest, edgecolor="white", linewidth=0.3,
+                cmap="Blues", vmin=0, vmax=darkest, edgecolor="white", linewidth=0.3,
             )  # fmt: skip
             found = rows[rows["n_found"] > 0]
             axes.plot(found["column"], found["layer"], ls="", marker="o", ms=3.2, mfc="none", mec="#D55E00", mew=0.9)

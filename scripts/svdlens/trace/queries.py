@@ -1,11 +1,15 @@
 """Words of a query as tokens of a model."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+import pyarrow.parquet as pq
+from jaxtyping import Bool, Float
 
+from svdlens.artefacts.atomic_files import write_text
 from svdlens.errors import SvdlensError
 from svdlens.vocabulary.token_classes import MOST_FREQUENT
 
@@ -20,6 +24,21 @@ class QueryTokens(NamedTuple):
     def split(self) -> dict[str, list[int]]:
         """The words that are no single token, and their pieces."""
         return {word: ids for word, ids in zip(self.words, self.ids, strict=True) if len(ids) > 1}
+
+
+def save_queries(path: Path, queries: Mapping[str, QueryTokens]) -> None:
+    """Write queries, by name, as JSON."""
+    write_text(path, json.dumps({name: tokens._asdict() for name, tokens in queries.items()}, ensure_ascii=False))
+
+
+def read_queries(path: Path) -> dict[str, QueryTokens]:
+    """What save_queries wrote."""
+    return {name: QueryTokens(**tokens) for name, tokens in json.loads(path.read_text(encoding="utf-8")).items()}
+
+
+def read_log_ranks(features: Path) -> Float[np.ndarray, " d_vocab"]:
+    """The natural logarithm of the frequency rank of each token, of a table of its features."""
+    return pq.ParquetFile(features).read(columns=["log_rank"])["log_rank"].to_numpy()
 
 
 def query_tokens(
@@ -40,19 +59,24 @@ def query_tokens(
     none is empty, check_configuration has seen to.
     """
     by_text = {text: id for id, text in reversed(list(enumerate(texts))) if text}
-    frequent = np.sort(log_ranks)[min(MOST_FREQUENT, len(log_ranks)) - 1]
+    frequent = too_frequent(log_ranks)
     found = [word_tokens(query, word, texts, by_text, split) for word in words]
     for number, (word, ids) in enumerate(zip(words, found, strict=True)):
         if ids in found[:number]:
             raise SvdlensError(
                 f"trace.queries.{query}: {word!r} and {words[found.index(ids)]!r} are the same token. Leave one out."
             )
-        if len(ids) == 1 and log_ranks[ids[0]] <= frequent:
+        if len(ids) == 1 and frequent[ids[0]]:
             raise SvdlensError(
                 f"trace.queries.{query}: {word!r} is one of the {MOST_FREQUENT} most frequent tokens, which nearly "
                 "every direction has something of. Take words that say what the concept is."
             )
     return QueryTokens(list(words), found)
+
+
+def too_frequent(log_ranks: Float[np.ndarray, " d_vocab"]) -> Bool[np.ndarray, " d_vocab"]:
+    """Which tokens are among the MOST_FREQUENT."""
+    return log_ranks <= np.sort(log_ranks)[min(MOST_FREQUENT, len(log_ranks)) - 1]
 
 
 def word_tokens(

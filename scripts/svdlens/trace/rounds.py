@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
 from svdlens.trace.cosines import frequency_bands
-from svdlens.trace.queries import QueryTokens
+from svdlens.trace.queries import QueryTokens, too_frequent
 from svdlens.trace.trace_model import Directions, compare
 from svdlens.trace.trace_table import KEYS, best_of_matrices, matrix_starts, trace_rows
 
@@ -45,11 +45,12 @@ def trace_queries(
     """Trace each query. `log_ranks`: natural logarithm of the frequency rank of each token; `null`: what compare asks.
 
     With `iterative`, the best tokens, by `lists`, of the directions that a round is the first to find, and that are
-    above `least_cosine`, are added to the query for another round, at most MOST_ROUNDS.
+    above `least_cosine`, are added to the query for another round, at most MOST_ROUNDS; not those that are refused as
+    words because they are too frequent.
 
     A direction has the numbers of the round that is the first to find it; one that none finds, those of the first.
     """
-    bands, starts = frequency_bands(log_ranks), matrix_starts(directions.keys)
+    bands, frequent, starts = frequency_bands(log_ranks), too_frequent(log_ranks), matrix_starts(directions.keys)
 
     def one_round(asked: Mapping[str, QueryTokens]) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
         return {
@@ -68,11 +69,8 @@ def trace_queries(
     asked = dict(queries)
     for round in range(2, MOST_ROUNDS + 1 if iterative else 2):
         before = asked
-        asked = {
-            name: extended(tokens, new[name], lists)
-            for name, tokens in before.items()
-            if new[name]["above_cosine"].any()
-        }
+        longer = {name: extended(tokens, new[name], lists, frequent) for name, tokens in before.items()}
+        asked = {name: tokens for name, tokens in longer.items() if len(tokens.words) > len(before[name].words)}
         for name, (later, _) in one_round(asked).items():
             new[name] = first_found(later, rows[name]).assign(round=round)
             rows[name] = joined(rows[name], new[name])
@@ -83,13 +81,15 @@ def trace_queries(
     return Traced(pd.concat(ranked, ignore_index=True), pd.concat(matrices, ignore_index=True), rounds)
 
 
-def extended(tokens: QueryTokens, found: pd.DataFrame, lists: pd.DataFrame) -> QueryTokens:
-    """A query with the best tokens of the nearest directions that were `found`; those that it has stay once."""
+def extended(
+    tokens: QueryTokens, found: pd.DataFrame, lists: pd.DataFrame, frequent: Bool[ndarray, " d_vocab"]
+) -> QueryTokens:
+    """A query with the best tokens, but for `frequent` ones, of the nearest directions that were `found`, each once."""
     nearest = found[found["above_cosine"]].head(DIRECTIONS_OF_ROUND).merge(lists, on=[*KEYS, "sign"], how="left")
     words, ids = list(tokens.words), list(tokens.ids)
     for texts, best in zip(nearest["tokens"], nearest["token_ids"], strict=True):
         for text, id in zip(texts[:TOKENS_OF_DIRECTION], best[:TOKENS_OF_DIRECTION], strict=True):
-            if [int(id)] not in ids:
+            if not frequent[id] and [int(id)] not in ids:
                 words.append(text)
                 ids.append([int(id)])
     return QueryTokens(words, ids)

@@ -69,11 +69,6 @@ def load_lists(paths: Sequence[str], readout: str) -> pd.DataFrame:
     return table.astype({"head": "Int32", "matrix": str, "side": str})
 
 
-def log_ranks(features: str) -> Float[np.ndarray, " d_vocab"]:
-    """The natural logarithm of the frequency rank of each token."""
-    return pq.ParquetFile(features).read(columns=["log_rank"])["log_rank"].to_numpy()
-
-
 def compare(
     queries: Mapping[str, QueryTokens],
     vectors: Float[Tensor, "d_vocab d_model"],
