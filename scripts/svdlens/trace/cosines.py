@@ -10,7 +10,6 @@ a single direction would need a random query for each step of its p value.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from svdlens.readout.control_directions import seeded
+from svdlens.runtime.compute import single_threaded_pool
 
 FIRST_BAND = 3
 """The most frequent tokens, up to rank 10^3, are one band of frequency; those up to 10^4 the next, and so on."""
@@ -97,7 +97,7 @@ def trace(
         counts = torch.histc(divided(by_chance, deviation).abs_(), BINS, 0, largest)
         return cosines, divided(cosines - mean, deviation), counts.long()
 
-    with ThreadPoolExecutor(threads) as pool:
+    with single_threaded_pool(threads) as pool:
         cosines, scores, counts = zip(*pool.map(tile, range(0, len(directions), DIRECTIONS_AT_ONCE)), strict=True)
     score = torch.cat(scores, dim=1)
     # Each random query is part of the mean and deviation that it was divided by, the queries are not.
