@@ -4,6 +4,7 @@ Pure functions of the configuration, which the rules ask. Imports nothing heavy:
 again.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -103,6 +104,17 @@ def one_for_each_labelled_kind(sweep: Sweep, name: str) -> list[FigureFile]:
     ]
 
 
+def one_for_each_edit(sweep: Sweep, name: str) -> list[FigureFile]:
+    """Subjects: model, setting, edit."""
+    return [
+        FigureFile(
+            f"results/figures/{edit['model']}/{edit['setting']}/{name}_{key}",
+            {"model": edit["model"], "setting": edit["setting"], "edit": key},
+        )
+        for key, edit in sweep.edits.items()
+    ]
+
+
 SCOPES: dict[str, Callable[[Sweep, str], list[FigureFile]]] = {
     "sweep": one_for_sweep,
     "setting": one_for_each_setting,
@@ -111,6 +123,7 @@ SCOPES: dict[str, Callable[[Sweep, str], list[FigureFile]]] = {
     "place": one_for_each_place,
     "token_table": one_for_each_token_table,
     "labelled_kind": one_for_each_labelled_kind,
+    "edit": one_for_each_edit,
 }
 """By `scope` of a FigureEntry: the files of the figure `name` in a sweep."""
 
@@ -191,6 +204,8 @@ def what_is_lacking(sweep: Sweep, name: str) -> tuple[str, str] | None:
         return f"the control {figure.control} is not in `controls`", f"write controls: [{controls}]"
     if figure.compares is not None and not files_with_something(sweep, name):
         return COMPARED[figure.compares].why_not, COMPARED[figure.compares].how(sweep)
+    if figure.scope == "edit" and not sweep.edits:
+        return "there is no edit", "write one into edits, such as {name: {model: M, setting: S, directions: best}}"
     return None
 
 
@@ -213,8 +228,9 @@ def report_labels(name: str, file: FigureFile) -> dict[str, str]:
 def figure_inputs(sweep: Sweep, name: str) -> dict[str, str | list[str]]:
     """The paths of the tables that a figure is drawn from, by the names of FigureEntry.inputs.
 
-    A pattern becomes a list of paths: one for each file of the figure where such a file is of one model, setting and
-    matrix; otherwise one for each of the sweep, or for what the labeller that the figure is about labels.
+    A pattern becomes a list of paths: one for each file of the figure where such a file is of just one of what the
+    pattern has wildcards for; otherwise one for each of the sweep, or for what the labeller that the figure is about
+    labels.
     """
     return {
         input: input_paths(sweep, FIGURES[name], pattern) if "{" in pattern else pattern
@@ -226,8 +242,8 @@ def input_paths(sweep: Sweep, figure: FigureEntry, pattern: str) -> list[str]:
     """The paths that a pattern of figure_inputs becomes."""
     if figure.labeller is not None:
         return [pattern.format(**place._asdict()) for place in places_with_own_lists(sweep, figure.labeller)]
-    subjects = [file.subject for file in figure_files(sweep, figure.name)]
-    if all("matrix" in subject for subject in subjects):
+    subjects, wildcards = [file.subject for file in figure_files(sweep, figure.name)], re.findall(r"{(\w+)}", pattern)
+    if all(subject.keys() >= set(wildcards) for subject in subjects):
         return [pattern.format(**subject) for subject in subjects]
     return sweep.over_places(pattern)
 

@@ -25,8 +25,12 @@ FOR_LACK_OF = {
         "share of hand labels by layer and by index",
         "The hand labels are not published, and no labeller takes them yet.",
     ),
-    7: ("trace of fire words, and edits of their directions", "This version has neither traces nor edits."),
+    7: ("trace of fire words", "This version has no traces."),
 }
+
+
+EDITS = {"edit_effect": "what an edit does to target tokens", "edit_spectrum": "directions before and after an edit"}
+"""Figures of edits, and what they show."""
 
 
 class PaperFigure(NamedTuple):
@@ -49,6 +53,7 @@ def paper_figures(sweep: Sweep) -> list[PaperFigure]:
     rows = [paper_row(sweep, *wanted) for wanted in gpt2_medium_figures()]
     rows += [published_row(sweep, figure, shows) for figure, shows in PUBLISHED.items()]
     rows += [PaperFigure(row, shows, "", "", "", "", why, "") for row, (shows, why) in FOR_LACK_OF.items()]
+    rows += edit_rows(sweep)
     rows += [row for model in sweep.models if model != MODEL for row in counterparts(sweep, model)]
     return sorted(rows, key=lambda one: one.row)
 
@@ -129,6 +134,21 @@ def counterparts(sweep: Sweep, model: str) -> list[PaperFigure]:
                 shows = f"counterpart: {name.replace('_', ' ')}"
                 rows.append(PaperFigure(row, shows, model, setting, figure, path, "", ""))
     return rows
+
+
+def edit_rows(sweep: Sweep) -> list[PaperFigure]:
+    """The counterparts of row 7 for each edit, or why there is none."""
+    if not sweep.edits:
+        command = "snakemake --cores all edits --configfile profiles/demo/sweep.yaml"
+        return [PaperFigure(7, shows, "", "", name, "", "`edits` is empty.", command) for name, shows in EDITS.items()]
+    return [
+        PaperFigure(
+            7, f"counterpart: {shows}, {file.subject['edit']}", file.subject["model"], file.subject["setting"], name,
+            file.path, "", "",
+        )
+        for name, shows in EDITS.items()
+        for file in figure_files(sweep, name)
+    ]  # fmt: skip
 
 
 def paths_without_suffix(sweep: Sweep, figure: str) -> list[str]:

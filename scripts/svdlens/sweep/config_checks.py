@@ -14,6 +14,7 @@ from svdlens.spec.controls import BESIDE_SVD, CONTROLS, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import setting_from_names
+from svdlens.sweep.edit_checks import check_edits
 from svdlens.sweep.named_files import named_paths
 from svdlens.sweep.plan import Sweep
 from svdlens.sweep.schema_checks import check_numbers, check_schema
@@ -73,6 +74,8 @@ def check_configuration(config: MutableMapping[str, Any], schema: Mapping[str, A
             chosen["readouts"],
         )
     if problem := check_labelled(config) or check_basis(config):
+        raise SvdlensError(problem)
+    if problem := check_edits(config):
         raise SvdlensError(problem)
 
 
