@@ -54,6 +54,11 @@ COLUMNS_OF: dict[str, pa.Schema] = {
     "token texts": schemas.TOKEN_TEXTS,
     "token features": schemas.TOKEN_FEATURES,
     "classes": schemas.CLASSES,
+    "edit directions": schemas.EDIT_DIRECTIONS,
+    "edit effect": schemas.EDIT_EFFECT,
+    "edit summary": schemas.EDIT_SUMMARY,
+    "edit dose": schemas.EDIT_DOSE,
+    "edit spectrum": schemas.EDIT_SPECTRUM,
 }
 """The tables whose columns docs/artefacts.md describes, by their names in docs/columns.yaml."""
 LIKE = {"controls": "tokens", "control_labels": "labels", "lists": "labels"}
@@ -184,6 +189,7 @@ FILES_OF_SCOPE = {
     "labelled_kind": "`{{model}}/{{setting}}/{name}_{{matrix}}`",
     "place": "`{{model}}/{{setting}}/{name}_{{matrix}}`",
     "trace": "`{{model}}/{{setting}}/{name}_{{query}}`",
+    "edit": "`{{model}}/{{setting}}/{name}_{{edit}}`",
     "token_table": "`{{model}}/{{setting}}/{name}_{{matrix}}_L{{layer}}[_H{{head}}]`",
 }
 """The files of a figure under results/figures by FigureEntry.scope."""

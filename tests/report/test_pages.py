@@ -13,6 +13,7 @@ from svdlens.report.html import html_page, html_table
 from svdlens.report.not_made import not_made, swept_configuration
 from svdlens.report.pages import agreement_page, configuration_page, fractions_page, markdown_table
 from svdlens.report.paper_figures import paper_figures, paper_paths
+from svdlens.sweep.plan import Sweep
 from sweep_configs import CONFIG, sweep_with
 from workflow import Files
 
@@ -29,9 +30,9 @@ def test_every_row_of_the_post_is_made_or_says_why_not():
     for models in (["gpt2-medium"], ["own"], ["own", "gpt2-medium"]):
         sweep = medium_sweep(models)
         rows = paper_figures(sweep)
-        # 6 + 1 + 3 + 8 figures of gpt2-medium, hand labels, 3 of GPT-3's labels, a trace, and edits.
+        # 6 + 1 + 3 + 8 figures of gpt2-medium, hand labels, 3 of GPT-3's labels, a trace, two of an edit.
         counterparts = [row for row in rows if row.model == "own"]
-        assert Counter(row.row for row in rows if row not in counterparts) == {1: 6, 2: 1, 3: 3, 4: 8, 5: 1, 6: 3, 7: 2}
+        assert Counter(row.row for row in rows if row not in counterparts) == {1: 6, 2: 1, 3: 3, 4: 8, 5: 1, 6: 3, 7: 3}
         assert [row.row for row in rows] == sorted(row.row for row in rows)
         assert all(bool(row.path) != bool(row.why) for row in rows)
         figures = ("token_table", "random_table", "spectra")
@@ -53,8 +54,22 @@ def test_traces_are_in_the_place_of_the_post_s_whatever_is_looked_for():
             for figure in ("trace_table", "trace_heads")
             for query in ("ice", "best_list")
         ]
-    [absent] = [row for row in paper_figures(medium_sweep(["own"], trace=trace)) if row.row == 7 and row.command]
+    [absent] = [
+        row for row in paper_figures(medium_sweep(["own"], trace=trace)) if row.figure == "trace_table" and row.command
+    ]
     assert "trace --config 'query=[" in absent.command and "gpt2-medium" in absent.command
+
+
+def test_edits_are_counterparts_of_the_last_row():
+    edit = {"model": "own", "setting": "raw", "directions": "best"}
+    edits = {"edits": {"one": edit, "two": edit}}
+    rows = [row for row in paper_figures(Sweep(CONFIG | edits)) if row.row == 7]
+    paths = {
+        f"results/figures/own/raw/{figure}_{name}"
+        for figure in ("edit_effect", "edit_spectrum")
+        for name in edits["edits"]
+    }
+    assert {row.path for row in rows} == {"", *paths}
 
 
 def test_what_is_missing_has_the_command_that_makes_it():
@@ -104,6 +119,7 @@ def test_what_a_sweep_leaves_out_is_said_with_the_reason_and_the_way_to_have_it(
         "figure agreement",
         "figure trace_table",
         "figure trace_heads",
+        *(f"figure edit_{name}" for name in ("effect", "spectrum", "dose")),
     }
     chosen = reasons(figures={"select": ["token_table"]})
     assert {what for what in chosen if what.startswith("token tables")} == {

@@ -171,6 +171,73 @@ TRACE_MATRICES = pa.schema(
         ("n_found", pa.int32()),
     ]
 )
+# An edit of the weights (edit/): the directions, what each of their changes and of their controls does to target
+# tokens, that summed up, the same by eps, and the matrix decomposed again.
+EDIT_DIRECTIONS = pa.schema(
+    [
+        *KEYS,
+        ("sign", pa.int32()),
+        ("named", pa.bool_()),
+        ("value", pa.float64()),
+        ("cluster_size", pa.int32()),
+        ("stability_noise", pa.float64()),
+        *[
+            (f"{of}{name}", type)
+            for of in ("", "antipode_")
+            for name, type in (
+                ("token_ids", pa.list_(pa.int32())),
+                ("tokens", pa.list_(pa.string())),
+                ("label", pa.string()),
+            )
+        ],
+    ]
+)
+EDIT_EFFECT = pa.schema(
+    [
+        ("targets", CATEGORY),
+        ("prompt", pa.int32()),
+        ("text", pa.string()),
+        ("edited", CATEGORY),
+        ("number", pa.int32()),
+        ("matched", pa.bool_()),
+        ("token_id", pa.int32()),
+        ("token", pa.string()),
+        ("target", pa.string()),
+        ("log_probability", pa.float64()),
+        ("change", pa.float64()),
+    ]
+)
+EDIT_SUMMARY = pa.schema(
+    [
+        ("targets", CATEGORY),
+        ("control", CATEGORY),
+        ("n_prompts", pa.int32()),
+        ("n_controls", pa.int32()),
+        *[
+            (name, pa.float64())
+            for name in ("change", "low", "high", "control_change", "excess", "excess_low", "excess_high")
+        ],
+        *[(name, pa.float64()) for name in ("standardized", "standardized_low", "standardized_high", "p_value")],
+    ]
+)
+EDIT_DOSE = pa.schema(
+    [
+        ("eps", pa.float64()),
+        ("targets", CATEGORY),
+        *[(name, pa.float64()) for name in ("change", "low", "high", "matched_change", "matched_low", "matched_high")],
+        ("perplexity", pa.float64()),
+    ]
+)
+EDIT_SPECTRUM = pa.schema(
+    [
+        *KEYS,
+        ("edited", pa.bool_()),
+        ("value", pa.float64()),
+        ("index_after", pa.int32()),
+        ("value_after", pa.float64()),
+        ("cosine", pa.float64()),
+    ]
+)
 LABEL_EMBEDDINGS = pa.schema([("label", pa.string()), ("embedding", pa.list_(pa.float32()))])
 AGREEMENT = pa.schema(
     [

@@ -1,5 +1,6 @@
 """Updates written into the weights of a model, which transformers and TransformerLens then load."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -45,4 +46,13 @@ def save_model(model: nn.Module, source: Path, target: Path) -> None:
         pretrained.save_pretrained(made)
         for name in tokenizer_files({path.name for path in source.iterdir()}):
             shutil.copyfile(source / name, made / name)
+        for file in made.iterdir():
+            file.chmod(0o666 & ~umask())  # safetensors makes files that only their owner can read
         made.rename(target)
+
+
+def umask() -> int:
+    """What new files must not allow."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -115,6 +115,17 @@ def one_for_each_query(sweep: Sweep, name: str) -> list[FigureFile]:
     ]
 
 
+def one_for_each_edit(sweep: Sweep, name: str) -> list[FigureFile]:
+    """Subjects: model, setting, edit."""
+    return [
+        FigureFile(
+            f"results/figures/{edit['model']}/{edit['setting']}/{name}_{key}",
+            {"model": edit["model"], "setting": edit["setting"], "edit": key},
+        )
+        for key, edit in sweep.edits.items()
+    ]
+
+
 SCOPES: dict[str, Callable[[Sweep, str], list[FigureFile]]] = {
     "sweep": one_for_sweep,
     "setting": one_for_each_setting,
@@ -124,6 +135,7 @@ SCOPES: dict[str, Callable[[Sweep, str], list[FigureFile]]] = {
     "token_table": one_for_each_token_table,
     "labelled_kind": one_for_each_labelled_kind,
     "trace": one_for_each_query,
+    "edit": one_for_each_edit,
 }
 """By `scope` of a FigureEntry: the files of the figure `name` in a sweep."""
 
@@ -206,6 +218,8 @@ def what_is_lacking(sweep: Sweep, name: str) -> tuple[str, str] | None:
         return COMPARED[figure.compares].why_not, COMPARED[figure.compares].how(sweep)
     if figure.scope == "trace" and not sweep.query_names:
         return "there is no query", "write trace.queries: {fire: [fire, flame, burning]}, or trace.best_list: true"
+    if figure.scope == "edit" and not sweep.edits:
+        return "there is no edit", "write one into edits, such as {name: {model: M, setting: S, directions: best}}"
     return None
 
 

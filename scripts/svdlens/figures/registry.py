@@ -270,6 +270,28 @@ FIGURES = {
             options=("level", "n_random"),
         ),
         FigureEntry(
+            name="edit_effect",
+            shows="what an edit does to the log-probability of its tokens, beside controls: the bar plot of the post; "
+            "for each of `edits`",
+            category="Edits",
+            scope="edit",
+            inputs={"effect": paths.EDIT_EFFECT, "summary": paths.EDIT_SUMMARY, "directions": paths.EDIT_DIRECTIONS},
+        ),
+        FigureEntry(
+            name="edit_spectrum",
+            shows="the edited matrix decomposed again, its directions matched with those before",
+            category="Edits",
+            scope="edit",
+            inputs={"spectrum": paths.EDIT_SPECTRUM, "directions": paths.EDIT_DIRECTIONS},
+        ),
+        FigureEntry(
+            name="edit_dose",
+            shows="what an edit does by eps, to its tokens and to the perplexity of a neutral text",
+            category="Edits",
+            scope="edit",
+            inputs={"dose": paths.EDIT_DOSE, "directions": paths.EDIT_DIRECTIONS},
+        ),
+        FigureEntry(
             name="agreement",
             shows="how far labellers agree on which lists are interpretable",
             category="Labellers",

@@ -1,10 +1,12 @@
 """Text as token ids for forward passes: windows of a long text, or one prompt."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Int
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from svdlens.errors import SvdlensError
@@ -43,10 +45,16 @@ def first_token(model: nn.Module) -> list[int]:
 
 def token_ids(text: str, directory: Path) -> list[int]:
     """The ids of a text by the tokenizer in `directory`, nothing put before or after."""
+    return list(plain_tokenizer(directory).encode(text, add_special_tokens=False).ids)
+
+
+@functools.lru_cache(maxsize=1)
+def plain_tokenizer(directory: Path) -> Tokenizer:
+    """The tokenizer in `directory`, which neither cuts nor pads; kept, since reading a large one takes time."""
     tokenizer, _ = load_tokenizer(directory, f"the tokenizer in {directory}")
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return list(tokenizer.encode(text, add_special_tokens=False).ids)
+    return tokenizer
 
 
 def token_windows(text: str, model: nn.Module, directory: Path, length: int, tokens: int) -> Int[Tensor, "n length"]:

@@ -25,8 +25,11 @@ FOR_LACK_OF = {
         "share of hand labels by layer and by index",
         "The hand labels are not published, and no labeller takes them yet.",
     ),
-    7: ("edits of the directions of a concept", "This version has no edits."),
 }
+
+
+EDITS = {"edit_effect": "what an edit does to target tokens", "edit_spectrum": "directions before and after an edit"}
+"""Figures of edits, and what they show."""
 
 
 class PaperFigure(NamedTuple):
@@ -64,6 +67,7 @@ def paper_figures(sweep: Sweep) -> list[PaperFigure]:
     rows += [PaperFigure(row, shows, "", "", "", "", why, "") for row, (shows, why) in FOR_LACK_OF.items()]
     rows += [] if traces(sweep, MODEL) else [NO_TRACE]
     rows += [row for model in sweep.models for row in traces(sweep, model)]
+    rows += edit_rows(sweep)
     rows += [row for model in sweep.models if model != MODEL for row in counterparts(sweep, model)]
     return sorted(rows, key=lambda one: one.row)
 
@@ -156,6 +160,21 @@ def counterparts(sweep: Sweep, model: str) -> list[PaperFigure]:
                 shows = f"counterpart: {name.replace('_', ' ')}"
                 rows.append(PaperFigure(row, shows, model, setting, figure, path, "", ""))
     return rows
+
+
+def edit_rows(sweep: Sweep) -> list[PaperFigure]:
+    """The counterparts of row 7 for each edit, or why there is none."""
+    if not sweep.edits:
+        command = "snakemake --cores all edits --configfile profiles/demo/sweep.yaml"
+        return [PaperFigure(7, shows, "", "", name, "", "`edits` is empty.", command) for name, shows in EDITS.items()]
+    return [
+        PaperFigure(
+            7, f"counterpart: {shows}, {file.subject['edit']}", file.subject["model"], file.subject["setting"], name,
+            file.path, "", "",
+        )
+        for name, shows in EDITS.items()
+        for file in figure_files(sweep, name)
+    ]  # fmt: skip
 
 
 def paths_without_suffix(sweep: Sweep, figure: str) -> list[str]:

@@ -31,6 +31,9 @@ def named_paths(config: MutableMapping[str, Any]) -> Iterator[tuple[str, Mutable
         yield from ((f"models.{name}.{key}", model, key) for key in ("path", "token_counts"))
     yield "labellers.published.path", config["labellers"].get("published", {}), "path"
     yield from ((key, config, key) for key in ("lists", "tokenizer"))
+    for name, edit in config.get("edits", {}).items():
+        keys = ("text", "prompts") if isinstance(edit.get("prompts"), str) else ("text",)
+        yield from ((f"edits.{name}.{key}", edit, key) for key in keys)
 
 
 def expand_home(config: MutableMapping[str, Any]) -> None:

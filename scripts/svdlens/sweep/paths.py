@@ -25,6 +25,13 @@ LABELS = "results/labels/model={model}/setting={setting}/{matrix}.{labeller}.par
 
 TRACE = "results/trace/directions/model={model}/setting={setting}/directions.parquet"
 TRACE_MATRICES = "results/trace/matrices/model={model}/setting={setting}/matrices.parquet"
+EDIT_DIRECTIONS = "results/edits/{edit}/directions.parquet"
+EDIT_EFFECT = "results/edits/{edit}/effect.parquet"
+EDIT_SUMMARY = "results/edits/{edit}/summary.parquet"
+EDIT_DOSE = "results/edits/{edit}/dose.parquet"
+EDIT_SPECTRUM = "results/edits/{edit}/spectrum.parquet"
+EDIT_CONTINUATIONS = "results/edits/{edit}/continuations.csv"
+EDITED_MODEL = "results/edits/{edit}/model"
 
 TABLES = ("spectra", "tokens", "labels", "control_labels", "fractions", "scores", "agreement")
 """The tables of the whole sweep, results/tables/{table}.parquet."""

@@ -13,6 +13,7 @@ from svdlens.errors import SvdlensError
 from svdlens.labels.registry import LABELLERS, can_label, criteria
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, Architecture
 from svdlens.spec.controls import RANDOM_VARIMAX, ROTATED, VARIMAX
+from svdlens.spec.edits import BEST, BEST_MATRIX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.spec.token_vectors import BEST_LIST, TOKEN_VECTORS
@@ -20,6 +21,7 @@ from svdlens.sweep import paths
 
 CHOSEN_ROWS = ("sides", "signs", "directions")
 """Keys of a labeller's configuration that say which rows of a table it gets."""
+EDIT_DEFAULTS = {"eps": -1.0, "path": "total", "groups": False}
 
 
 class Place(NamedTuple):
@@ -250,6 +252,27 @@ class Sweep:
             "least_cosine": trace["cosine"],
             "iterative": trace["iterative"],
         }
+
+    # --- edits
+
+    @property
+    def edits(self) -> dict[str, dict[str, Any]]:
+        """The edits by name, with what they need not say."""
+        return {name: EDIT_DEFAULTS | dict(edit) for name, edit in self.config.get("edits", {}).items()}
+
+    def edited_matrices(self, name: str) -> list[str]:
+        """The kinds of matrices that an edit changes."""
+        directions = self.edits[name]["directions"]
+        return [BEST_MATRIX] if directions == BEST else list(dict.fromkeys(entry["matrix"] for entry in directions))
+
+    def edited_places(self, name: str) -> list[Place]:
+        """The places that the directions of an edit are of."""
+        edit = self.edits[name]
+        return [Place(edit["model"], edit["setting"], matrix) for matrix in self.edited_matrices(name)]
+
+    def over_edits(self, *patterns: str) -> list[str]:
+        """Each of the patterns for every edit."""
+        return [pattern.format(edit=name) for name in self.edits for pattern in patterns]
 
     # --- figures
 

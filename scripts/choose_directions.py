@@ -1,0 +1,22 @@
+"""Rule choose_directions: the directions of an edit, with their lists."""
+
+from pathlib import Path
+
+from svdlens.artefacts.provenance import table_facts
+from svdlens.artefacts.table_schemas import EDIT_DIRECTIONS, write_table
+from svdlens.edit.choice import best_direction, chosen_directions, read_kinds
+from svdlens.runtime.script import run
+from svdlens.spec.edits import BEST
+
+
+def main(smk):
+    edit, files = smk.params.edit, smk.input
+    spectra, tokens, labels = (read_kinds(one) for one in (files.spectra, files.tokens, files.labels))
+    named = best_direction(labels) if edit["directions"] == BEST else edit["directions"]
+    rows = chosen_directions(named, edit["groups"], spectra, tokens, labels)
+    facts = table_facts(files.provenance, setting=edit["setting"], code=smk.params.code)
+    write_table(Path(smk.output.directions), dict(rows.items()), EDIT_DIRECTIONS, facts)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # noqa: F821

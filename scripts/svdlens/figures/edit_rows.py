@@ -1,0 +1,48 @@
+"""What the figures of edits share: what was edited, in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from svdlens.figures.style import matrix_name
+from svdlens.spec.edits import CONCEPT, OPPOSITE
+
+SHOWN = 3
+"""Directions that a title names; of more it says how many."""
+TARGETS = {CONCEPT: "its tokens", OPPOSITE: "tokens of the opposite sign"}
+
+
+def edited_words(directions: pd.DataFrame) -> str:
+    """The edited directions in words, such as `attention OV, layer 29, head 7, direction 0`."""
+    places: Any = directions.groupby(["matrix", "layer", "head"], dropna=False, sort=False, observed=True)
+    words = []
+    for place, rows in places:
+        where = matrix_words(*place)
+        indices = [str(index) for index in rows["index"]]
+        if len(indices) > SHOWN:
+            words.append(f"{where}, {len(indices)} directions")
+        else:
+            words.append(f"{where}, direction{'s' if len(indices) > 1 else ''} {', '.join(indices)}")
+    more = f" and {len(words) - SHOWN} more matrices" if len(words) > SHOWN else ""
+    return "; ".join(words[:SHOWN]) + more
+
+
+def matrix_words(matrix: str, layer: int, head: float) -> str:
+    """A matrix in words; `head` is NaN where it has none."""
+    return f"{matrix_name(matrix)}, layer {layer}" + ("" if pd.isna(head) else f", head {int(head)}")
+
+
+def scaled_words(eps: float) -> str:
+    """What eps does, in words."""
+    return "removed" if eps == -1 else f"scaled by {1 + eps:g}"
+
+
+def title(subject: Mapping[str, Any], directions: pd.DataFrame, eps: float) -> str:
+    return f"{subject['model']}, {subject['setting']}: {edited_words(directions)}, {scaled_words(eps)}"
+
+
+def labels_of(directions: pd.DataFrame, column: str = "label") -> str:
+    """The labels of the directions in quotes, each once; empty without any."""
+    labels = list(directions[column].dropna().unique())
+    return ", ".join(f"“{label}”" for label in labels[:SHOWN])

@@ -1,0 +1,12 @@
+"""What edits, their targets and their controls are called, and where an edit has a direct path."""
+
+BEST, BEST_MATRIX = "best", "ov"
+"""What the configuration calls the direction that labels choose (edit/choice.py), and its kind of matrix."""
+DIRECTION, OTHER, RANDOM = "direction", "other_directions", "random_directions"
+"""What is scaled: the directions of the edit, others of the same matrices, random ones."""
+MATCHED = "matched_tokens"
+"""The control that is the edit itself, and tokens matched with the targets in frequency."""
+CONCEPT, OPPOSITE = "concept", "opposite"
+"""The targets: tokens of the edited directions at their sign, or at the opposite one."""
+NORM_BETWEEN = ("gemma2",)
+"""Architectures with a norm between what attention and MLP write and the residual stream: there is no direct path."""

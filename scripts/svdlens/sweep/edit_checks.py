@@ -1,0 +1,109 @@
+"""Checks of the edits that a configuration names, as far as they need no model. Imports nothing heavy."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from svdlens.errors import did_you_mean
+from svdlens.labels.registry import LABELLERS
+from svdlens.models.checkpoint_layouts import LAYOUTS
+from svdlens.spec.architectures import DEFAULT, check_choices
+from svdlens.spec.controls import VARIMAX
+from svdlens.spec.edits import BEST, BEST_MATRIX, NORM_BETWEEN
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.sweep.plan import Place, Sweep
+
+EDITED = [name for name, kind in MATRIX_KINDS.items() if not any(factor.transposed for factor in kind.factors)]
+"""Kinds of matrices that can be edited: those that map the residual stream, which a pattern of attention does not."""
+WRITING = [name for name in EDITED if "write" in MATRIX_KINDS[name].sides]
+
+
+def check_edits(config: Mapping[str, Any]) -> str | None:
+    """The first thing that is wrong with an edit. Raises SvdlensError for a setting or matrix that its model lacks."""
+    sweep = Sweep(config)
+    if sweep.edits and sweep.basis == VARIMAX:
+        return "edits: edits are of singular directions, and with basis: varimax lists are of others. Write basis: svd."
+    for name in sweep.edits:
+        problem = check_model(sweep, name) or check_directions(sweep, name) or check_path(sweep, name)
+        if problem:
+            return f"edits.{name}{problem}"
+    return None
+
+
+def check_model(sweep: Sweep, name: str) -> str | None:
+    """A model or setting that is none, or a model that predicts no next token."""
+    edit = sweep.edits[name]
+    for key, known in (("model", list(sweep.config["models"])), ("setting", list(sweep.config["settings"]))):
+        if edit[key] not in known:
+            return (
+                f".{key}: {edit[key]!r} is no {key}. In the catalogue `{key}s`: {', '.join(known)}."
+                f"{did_you_mean(edit[key], known)}"
+            )
+    architecture = sweep.config["models"][edit["model"]].get("architecture", DEFAULT)
+    if architecture in LAYOUTS and not LAYOUTS[architecture].modules:
+        able = ", ".join(name for name, layout in LAYOUTS.items() if layout.modules)
+        return (
+            f".model: {edit['model']} ({architecture}) predicts no next token, so that nothing tells what an edit "
+            f"does. Take a model of one of the architectures {able}."
+        )
+    check_choices(
+        edit["model"], architecture, {edit["setting"]: sweep.setting(edit["setting"])}, sweep.edited_matrices(name),
+        sweep.choice(edit["model"], "readouts"),
+    )  # fmt: skip
+    return None
+
+
+def check_directions(sweep: Sweep, name: str) -> str | None:
+    """A direction that no matrix has, as far as that is known, or that is there twice; a choice without labels."""
+    edit = sweep.edits[name]
+    model, setting, kept = edit["model"], edit["setting"], sweep.config["directions"]
+    if edit["directions"] == BEST:
+        chosen_by = sweep.labeller_config(sweep.figure_labeller)
+        sides, own = chosen_by.get("sides", ["write"]), LABELLERS[sweep.figure_labeller].lists
+        labelled = {place[:3] for place in sweep.labelled_places if place.labeller == sweep.figure_labeller}
+        if Place(model, setting, BEST_MATRIX) in labelled and "write" in sides and not own:
+            return None
+        return (
+            f".directions: `{BEST}` is chosen by the labels of the write side of {BEST_MATRIX}, and "
+            f"{sweep.figure_labeller} gives {model} in {setting} none in this sweep. Name directions, or sweep these."
+        )
+    seen = set()
+    for entry in edit["directions"]:
+        matrix, layer, head, index = (entry.get(key) for key in ("matrix", "layer", "head", "index"))
+        if matrix not in EDITED:
+            return f".directions: {matrix} is no map of the residual stream. Take one of {', '.join(EDITED)}."
+        if (head is not None) != MATRIX_KINDS[matrix].per_head:
+            per_head = ", ".join(kind for kind in EDITED if MATRIX_KINDS[kind].per_head)
+            return f".directions: {entry}: `head` is for {per_head}, and needed there."
+        if not sweep.is_swept(model, matrix, layer, head):
+            numbers = sweep.numbers(model, matrix)
+            only = " and ".join(f"{key} {', '.join(map(str, numbers[key]))}" for key in numbers)
+            return (
+                f".directions: {entry}: of {matrix} of {model} only {only} are decomposed (`layers` and `heads`). "
+                "Take one of these, or add to them."
+            )
+        if kept != "all" and index >= kept:
+            return f".directions: {entry}: {kept} directions of each matrix are kept. Write `directions: {index + 1}`."
+        if (matrix, layer, head, index) in seen:
+            return f".directions: {entry} is there with both signs, which are one direction. Leave one of them out."
+        seen.add((matrix, layer, head, index))
+    return None
+
+
+def check_path(sweep: Sweep, name: str) -> str | None:
+    """A direct path that the matrix or the architecture does not have."""
+    edit = sweep.edits[name]
+    if edit["path"] != "direct":
+        return None
+    architecture = sweep.config["models"][edit["model"]].get("architecture", DEFAULT)
+    if architecture in NORM_BETWEEN:
+        return (
+            f".path: in {edit['model']} ({architecture}) a norm stands between what a layer writes and the residual "
+            "stream, so that there is no direct path. Write path: total."
+        )
+    for matrix in sweep.edited_matrices(name):
+        if matrix not in WRITING:
+            return (
+                f".path: {matrix} does not write into the residual stream, so that it has no direct path. "
+                f"Write path: total, or edit {' or '.join(WRITING)}."
+            )
+    return None

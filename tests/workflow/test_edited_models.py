@@ -1,0 +1,118 @@
+"""`snakemake edits` and `snakemake edited_model`: an edit measured, drawn and saved."""
+
+import csv
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from svdlens.artefacts import table_schemas as schemas
+from svdlens.edit.hooks import edited
+from svdlens.edit.vectors import edited_matrices, updates_of
+from svdlens.models.load import load_model
+from svdlens.spec.settings import setting_from_names
+from workflow import PROJECT, Workflow, copy_run, messages, read_table
+
+pytest_plugins = ["workflow_fixtures"]
+
+EDIT: dict[str, Any] = {
+    "model": "tiny",
+    "setting": "raw",
+    "directions": [{"matrix": "ov", "layer": 0, "head": 1, "index": 2}, {"matrix": "mlp_in", "layer": 0, "index": 0}],
+    "eps": -0.75,
+    "text": "mine.txt",
+    "prompts": "mine.jsonl",
+}
+DIRECT: dict[str, Any] = {key: value for key, value in EDIT.items() if key != "prompts"} | {
+    "directions": [{"matrix": "mlp_out", "layer": 0, "index": 1, "sign": -1}],
+    "eps": -1,
+    "path": "direct",
+}
+IDS = torch.randint(0, 300, (2, 9), generator=torch.Generator().manual_seed(0))
+MADE = {"choose_directions", "measure_edit", "save_edited_model"}
+DRAWN = {"plot_edit_effect", "plot_edit_spectrum", "plot_edit_dose"}
+
+
+def write_files(directory: Path, prompts: str = '{"prompt": "the sea is", "targets": ["a", "b"]}\n') -> None:
+    (directory / "mine.txt").write_text("the cat sat on the mat and looked at the sea. " * 20)
+    (directory / "mine.jsonl").write_text(prompts)
+
+
+def test_an_edit_is_measured_drawn_and_saved(finished: Workflow, tmp_path: Path) -> None:
+    workflow = copy_run(finished, tmp_path, own_project=False)
+    write_files(workflow.directory)
+    config = {"edits": {"mine": EDIT, "direct": DIRECT}}
+
+    run = workflow.finish("edits", "results/edits/mine/model", config=config)
+    assert run.rules == MADE | DRAWN, run.printed
+    for name in config["edits"]:
+        place = workflow.results / "edits" / name
+        for table, schema in (
+            ("directions", schemas.EDIT_DIRECTIONS), ("effect", schemas.EDIT_EFFECT), ("summary", schemas.EDIT_SUMMARY),
+            ("dose", schemas.EDIT_DOSE), ("spectrum", schemas.EDIT_SPECTRUM),
+        ):  # fmt: skip
+            found = read_table(place / f"{table}.parquet")
+            assert found.schema.equals(schema) and len(found), (name, table)
+        with (place / "continuations.csv").open() as file:
+            assert {row["targets"] for row in csv.DictReader(file)} == {"concept", "opposite"}
+        for figure in ("edit_effect", "edit_spectrum", "edit_dose"):
+            assert (workflow.results / f"figures/tiny/raw/{figure}_{name}.png").stat().st_size > 10_000
+    dose = pd.read_parquet(workflow.results / "edits/mine/dose.parquet").set_index(["eps", "targets"])
+    assert (dose.loc[0.0, "change"] == 0).all() and (dose.loc[-0.75, "change"] != 0).all()
+
+    # The saved model is the model under hooks.
+    place = workflow.results / "edits/mine"
+    model, setting = load_model(workflow.results / "models/tiny", "tiny"), setting_from_names("raw", [])
+    svd = workflow.results / "svd/model=tiny/read_gain=off/read_center=off/write_center=off"
+    files = {matrix: str(svd / f"{matrix}.safetensors") for matrix in ("ov", "mlp_in")}
+    updates = updates_of(model, setting, edited_matrices(pd.read_parquet(place / "directions.parquet"), files), -0.75)
+    before = model(IDS).logits
+    with edited(model, updates):
+        hooked = model(IDS).logits
+    assert (hooked - before).abs().max() > 1e-3
+    torch.testing.assert_close(load_model(place / "model", "saved")(IDS).logits, hooked, rtol=0, atol=1e-5)
+    from transformer_lens.model_bridge import TransformerBridge
+
+    bridge = TransformerBridge.boot_transformers(str(place / "model"), device="cpu", dtype=torch.float32)
+    torch.testing.assert_close(bridge(IDS), hooked, rtol=0, atol=1e-5)
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (place / "model/model.safetensors").stat().st_mode & 0o777 == 0o666 & ~umask
+
+    # Directions of the same run knocked out, and what attention writes ablated.
+    spec = importlib.util.spec_from_file_location("edits", PROJECT / "benchmarks/edits.py")
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    benchmark.STEP, benchmark.TOKENS, benchmark.WINDOW = 1, 64, 16
+    table = benchmark.knockout(benchmark.Sweep(workflow.results, "tiny", "raw"))
+    shares = table[~table["cumulative"]].set_index("removed")["share"]
+    assert shares["interpretable"] + shares["not interpretable"] == 1
+    assert shares["random, as many"] == shares["interpretable"]
+    assert table["perplexity"].gt(0).all() and len(table) == 2 * 6
+
+    # Another text is another measurement, and nothing else.
+    (workflow.directory / "mine.txt").write_text("a dog ran to the sea and barked at the moon. " * 20)
+    run = workflow.finish("edits", "results/edits/mine/model", "--dry-run", config=config)
+    assert run.rules == {"measure_edit", *DRAWN}
+
+
+@pytest.mark.parametrize(
+    ("target", "edits", "parts"),
+    [
+        ("edits", {}, ("there is no edit", "model: tiny, setting: raw")),
+        ("edits", {"mine": EDIT | {"text": "your.txt"}}, ("edits.mine.text: there is no file your.txt",)),
+        ("edited_model", {"mine": DIRECT}, ("edits.mine.path: direct is no change of weights", "Write path: total")),
+    ],
+)
+def test_what_cannot_be_made_is_said(
+    target: str, edits: dict[str, Any], parts: tuple[str, ...], tiny: Workflow
+) -> None:
+    write_files(tiny.directory)
+    run = tiny.run("--dry-run", target, config={"edits": edits})
+    assert run.status != 0
+    [message] = messages(run)
+    assert all(part in message for part in parts), message
