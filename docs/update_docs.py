@@ -49,6 +49,7 @@ COLUMNS_OF: dict[str, pa.Schema] = {
     "fractions": schemas.FRACTIONS,
     "scores": schemas.SCORES,
     "agreement": schemas.AGREEMENT,
+    "examples": schemas.EXAMPLES,
     "token texts": schemas.TOKEN_TEXTS,
     "token features": schemas.TOKEN_FEATURES,
     "classes": schemas.CLASSES,

@@ -35,6 +35,7 @@ CONFIG: dict[str, Any] = {
     "random_directions": 1000,
     "rotated_directions": 4000,
     "seed": 0,
+    "examples": {"tokens": 100000, "windows": 10, "around": 10, "length": 128},
     "figures": {"select": "all", "token_table_directions": 15, "token_table_tokens": 20},
 }
 

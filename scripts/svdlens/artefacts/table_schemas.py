@@ -156,6 +156,17 @@ AGREEMENT = pa.schema(
     ]
 )
 
+# The windows of a text in which each direction projects most (activations/), and how they fit its list.
+EXAMPLES = pa.schema(
+    [
+        *ROW_KEYS,
+        ("positions", pa.list_(pa.int32())),
+        ("projections", pa.list_(pa.float32())),
+        *[(name, pa.list_(pa.string())) for name in ("before", "tokens", "after")],
+        *[(name, pa.float64()) for name in ("auc_at", "p_at", "auc_next", "p_next")],
+    ]
+)
+
 
 def with_metadata(table: pa.Table, facts: dict[str, object]) -> pa.Table:
     """`table` with the schema version and `facts` as JSON under the metadata key "svdlens"."""

@@ -43,10 +43,21 @@ def first_token(model: nn.Module) -> list[int]:
 
 def token_ids(text: str, directory: Path) -> list[int]:
     """The ids of a text by the tokenizer in `directory`, nothing put before or after."""
+    return list(encoded(text, directory).ids)
+
+
+def tokens_in_text(text: str, directory: Path) -> tuple[list[int], list[int]]:
+    """The same, and with which character of the text each token begins, and at last where the last one ends."""
+    encoding = encoded(text, directory)
+    return list(encoding.ids), [begin for begin, _ in encoding.offsets] + [end for _, end in encoding.offsets[-1:]]
+
+
+def encoded(text: str, directory: Path) -> Any:
+    """What the tokenizer in `directory` makes of a text, nothing put before or after."""
     tokenizer, _ = load_tokenizer(directory, f"the tokenizer in {directory}")
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return list(tokenizer.encode(text, add_special_tokens=False).ids)
+    return tokenizer.encode(text, add_special_tokens=False)
 
 
 def token_windows(text: str, model: nn.Module, directory: Path, length: int, tokens: int) -> Int[Tensor, "n length"]:

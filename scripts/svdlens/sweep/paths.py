@@ -23,5 +23,7 @@ TOKENS = "results/tokens/model={model}/setting={setting}/{matrix}.parquet"
 CONTROLS = "results/controls/model={model}/setting={setting}/{matrix}.{control}.parquet"
 LABELS = "results/labels/model={model}/setting={setting}/{matrix}.{labeller}.parquet"
 
+EXAMPLES = "results/examples/model={model}/setting={setting}/examples.parquet"
+
 TABLES = ("spectra", "tokens", "labels", "control_labels", "fractions", "scores", "agreement")
 """The tables of the whole sweep, results/tables/{table}.parquet."""
