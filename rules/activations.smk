@@ -2,7 +2,8 @@
 #
 # needs   results/models/{model}, results/svd/..., results/weights/{model}/{unembed,gains}.safetensors,
 #         results/vocabulary/{model}/tokens.parquet, a text
-# makes   results/examples/model=/setting=/examples.parquet: the windows of the text in which each direction projects most
+# makes   results/examples/model=/setting=/examples.parquet: the windows of the text in which each direction projects most;
+#         results/prompts/{prompt}/model=/setting=/: what each direction does on a prompt, as tables and a picture
 
 OF_ALL_TEXTS = project_path("resources/text/wordnet_definitions.txt")
 
@@ -11,6 +12,15 @@ def predicting_places():
     """The models and settings of the sweep whose models predict a next token."""
     able = dict.fromkeys(place[:2] for place in SWEEP.places if "W_U" in SWEEP.architecture(place.model).readouts)
     return [{"model": model, "setting": setting} for model, setting in able]
+
+
+def prompt_text(wildcards):
+    if wildcards.prompt not in SWEEP.prompts:
+        named = f"In the configuration: {', '.join(SWEEP.prompts)}." if SWEEP.prompts else "The configuration has none."
+        stop(
+            f"no such file: {wildcards.prompt!r} is the name of no prompt. {named} A prompt is an entry under prompts."
+        )
+    return SWEEP.prompts[wildcards.prompt]
 
 
 def singular_vectors(wildcards):
@@ -70,6 +80,65 @@ rule find_examples:
         code=code_hash("find_examples"),
     script:
         "../scripts/find_examples.py"
+
+
+def all_labels(wildcards):
+    """What the labeller that figures draw says of the lists of a setting."""
+    places = [place for place in SWEEP.labelled_places if place.labeller == SWEEP.figure_labeller]
+    own = [place for place in places if (place.model, place.setting) == (wildcards.model, wildcards.setting)]
+    return [paths.LABELS.format(**place._asdict()) for place in own]
+
+
+rule read_prompt:
+    """How strongly each direction fires on a prompt, and the prompt with only some directions of a head, or without them."""
+    input:
+        svd=singular_vectors,
+        tokens="results/vocabulary/{model}/tokens.parquet",
+        labels=all_labels,
+        provenance=paths.PROVENANCE,
+    output:
+        directions=paths.PROMPTS.replace("{table}", "directions.parquet"),
+        pairs=paths.PROMPTS.replace("{table}", "pairs.parquet"),
+        ablations=paths.PROMPTS.replace("{table}", "ablations.parquet"),
+        picture=expand(paths.PROMPTS, table=["directions.pdf", "directions.png", "directions.csv"], allow_missing=True),
+    log:
+        "results/logs/read_prompt/{prompt}/{model}/{setting}.log",
+    benchmark:
+        "results/benchmarks/read_prompt/{prompt}/{model}/{setting}.tsv"
+    wildcard_constraints:
+        prompt="[A-Za-z0-9][A-Za-z0-9._-]*",
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        matrices=model_matrices,
+        readout=first_readout,
+        switches=setting_switches,
+        prompt=prompt_text,
+        options=config["on_prompt"],
+        labeller=SWEEP.figure_labeller,
+        code=code_hash("read_prompt"),
+    script:
+        "../scripts/read_prompt.py"
+
+
+def on_prompt_files(wildcards):
+    """The tables of every prompt, for every model of the sweep that predicts a next token; an error where there is none."""
+    if not SWEEP.prompts:
+        stop(
+            "on_prompt needs a prompt: --config 'prompt=\"The fire was burning\"', or prompts in config.yaml, such as "
+            "{fire: The fire was burning}."
+        )
+    pattern = paths.PROMPTS.replace("{table}", "directions.parquet")
+    return [pattern.format(prompt=name, **place) for name in SWEEP.prompts for place in predicting_places()]
+
+
+rule on_prompt:
+    """What the directions of the models of the sweep do on each prompt."""
+    input:
+        on_prompt_files,
 
 
 rule examples:

@@ -23,6 +23,7 @@ TOKENS = "results/tokens/model={model}/setting={setting}/{matrix}.parquet"
 CONTROLS = "results/controls/model={model}/setting={setting}/{matrix}.{control}.parquet"
 LABELS = "results/labels/model={model}/setting={setting}/{matrix}.{labeller}.parquet"
 
+PROMPTS = "results/prompts/{prompt}/model={model}/setting={setting}/{table}"
 EXAMPLES = "results/examples/model={model}/setting={setting}/examples.parquet"
 
 TABLES = ("spectra", "tokens", "labels", "control_labels", "fractions", "scores", "agreement")

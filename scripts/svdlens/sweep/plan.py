@@ -3,6 +3,7 @@
 Pure functions of config.yaml, which the rules ask. Imports nothing heavy: every cluster job reads the Snakefile again.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -190,6 +191,16 @@ class Sweep:
         """The lists that the labels of a place are of: those of the sweep, or the labeller's own."""
         own = LABELLERS[place.labeller].lists
         return own.format(**place._asdict()) if own else self.shared_path(paths.SHARED_TOKENS, place)
+
+    # --- prompts
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """Texts to look at by name: the one given as `prompt`, which its first words name, or else all of `prompts`."""
+        if "prompt" not in self.config:
+            return dict(self.config["prompts"])
+        words = re.findall(r"[A-Za-z0-9]+", self.config["prompt"])
+        return {"_".join(words)[:40] or "prompt": self.config["prompt"]}
 
     # --- figures
 

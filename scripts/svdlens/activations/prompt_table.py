@@ -1,0 +1,151 @@
+"""The tables of a prompt."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from svdlens.activations.prompt import Firing, Pass
+from svdlens.errors import SvdlensError
+
+Labels = Mapping[tuple[str, str, int, int | None, int, int], str]
+"""What a list is called, by matrix, side, layer, head, index and sign."""
+
+
+def labels_of(paths: Sequence[str], readout: str) -> Labels:
+    """The labels of the lists that tables of labels have through `readout`, where there are any."""
+    keys = ["matrix", "side", "layer", "head", "index", "sign"]
+    found = {}
+    for path in paths:
+        table = pd.read_parquet(path, columns=[*keys, "readout", "label"], partitioning=None)
+        rows = table[(table["readout"] == readout) & table["label"].notna()]
+        for matrix, side, layer, head, index, sign, label in rows[[*keys, "label"]].itertuples(index=False):
+            found[matrix, side, layer, None if pd.isna(head) else int(head), index, sign] = label
+    return found
+
+
+def ranks(columns: Mapping[str, list[Any]], first: int) -> list[int | None]:
+    """Among the directions that one kind of matrix writes, 1 for that of the largest effect by magnitude, at any
+    position from `first` on; of the largest firing where nothing has an effect."""
+    measure = measured_by(columns)
+    measured = [
+        np.abs(values[first:]).max(initial=0) if side == "write" else np.nan
+        for side, values in zip(columns["side"], columns[measure], strict=True)
+    ]
+    order = pd.Series(measured).groupby(columns["matrix"]).rank(method="first", ascending=False)
+    return [None if np.isnan(place) else int(place) for place in order]
+
+
+def measured_by(columns: Mapping[str, Sequence[Any]]) -> str:
+    """The column by which directions that write are compared: firing where a norm leaves none of them an effect."""
+    return "effect" if any(values is not None for values in columns["effect"]) else "firing"
+
+
+def token_text(texts: list[str], token: int) -> str:
+    """The text of a token, none of rows of the embedding that no token has."""
+    return texts[token] if token < len(texts) else ""
+
+
+def prompt_columns(
+    seen: Pass, fired: Sequence[Firing], labels: Labels, texts: list[str], first: int
+) -> dict[str, list[Any]]:
+    """A row for each direction, with what it does at every position. texts: of all tokens by id. first: the position
+    where the prompt itself begins: before it is what the model begins every text with, and many directions fire there a
+    thousand times as strongly."""
+    columns: dict[str, list[Any]] = {}
+    for one in fired:
+        side = "read" if one.effect is None and one.matrix in ("mlp_in", "mlp_gate") else "write"
+        firing = one.firing.float().numpy()
+        effect = [None] * len(firing) if one.effect is None else list(one.effect.float().numpy())
+        n = len(one.index)
+        key = (one.matrix, side, one.layer, one.head)
+        made: dict[str, list[Any]] = {
+            "matrix": [one.matrix] * n,
+            "layer": [one.layer] * n,
+            "head": [one.head] * n,
+            "index": one.index,
+            "side": [side] * n,
+            "firing": list(firing),
+            "effect": effect,
+            "label": [labels.get((*key, index, 1)) for index in one.index],
+            "opposite_label": [labels.get((*key, index, -1)) for index in one.index],
+        }
+        for name, values in made.items():
+            columns.setdefault(name, []).extend(values)
+    n = len(columns["index"])
+    tokens = {"tokens": seen.ids, "next_tokens": seen.targets}
+    of_prompt = {name: [[token_text(texts, token) for token in ids.tolist()]] * n for name, ids in tokens.items()}
+    return columns | of_prompt | {"rank": ranks(columns, first)}
+
+
+def pair_columns(pairs: dict[str, list[Any]], seen: Pass, labels: Labels, texts: list[str]) -> dict[str, list[Any]]:
+    """top_pairs with tokens and labels."""
+    made: dict[str, list[Any]] = {"matrix": ["qk"] * len(pairs["index"])}
+    tokens = [texts[token] for token in seen.ids.tolist()]
+    for side in ("query", "key"):
+        made[f"{side}_token"] = [tokens[position] for position in pairs[f"{side}_position"]]
+        rows = zip(pairs["layer"], pairs["head"], pairs["index"], pairs[f"{side}_firing"], strict=True)
+        made[f"{side}_label"] = [labels.get(("qk", side, *key, 1 if firing > 0 else -1)) for *key, firing in rows]
+    return pairs | made
+
+
+def chosen_heads(
+    columns: Mapping[str, list[Any]], asked: Sequence[Mapping[str, Any]]
+) -> list[tuple[int, int, list[int]]]:
+    """Layer, head and directions to keep or to ablate: those that are asked for, or else the OV direction of the
+    largest effect at the last position (of the largest firing, where nothing has an effect).
+
+    Raises SvdlensError for a head or direction that is not there.
+    """
+    heads: dict[tuple[int, int], list[int]] = {}
+    measure = measured_by(columns)
+    best, strongest = None, -1.0
+    for row, matrix in enumerate(columns["matrix"]):
+        if matrix == "ov":
+            key = (columns["layer"][row], columns["head"][row])
+            heads.setdefault(key, []).append(columns["index"][row])
+            if abs(columns[measure][row][-1]) > strongest:
+                best, strongest = (*key, [columns["index"][row]]), abs(columns[measure][row][-1])
+    if not asked:
+        return [best] if best else []
+    for one in asked:
+        where = f"on_prompt.heads: {{layer: {one['layer']}, head: {one['head']}}}"
+        there = heads.get((one["layer"], one["head"]))
+        if there is None:
+            layers, numbers = sorted({key[0] for key in heads}), sorted({key[1] for key in heads})
+            known = f"layers {layers[0]} to {layers[-1]}, heads {numbers[0]} to {numbers[-1]}" if heads else "none"
+            raise SvdlensError(f"{where} is not among the OV matrices that are decomposed, {known}. Name one of these.")
+        missing = [index for index in one["indices"] if index not in there]
+        if missing:
+            raise SvdlensError(
+                f"{where} has no direction {missing[0]}: those that are kept and no null space are 0 to {there[-1]}. "
+                "Name some of these."
+            )
+    return [(one["layer"], one["head"], list(one["indices"])) for one in asked]
+
+
+def vectors_of(svd: Mapping[str, torch.Tensor], layer: int, head: int, indices: Sequence[int]) -> torch.Tensor:
+    """The write vectors of some directions of an OV matrix."""
+    layers = svd["layers"].tolist() if "layers" in svd else list(range(len(svd["right"])))
+    heads = svd["heads"].tolist() if "heads" in svd else list(range(svd["right"].shape[1]))
+    return svd["right"][layers.index(layer), heads.index(head)][list(indices)]
+
+
+def ablation_columns(
+    ablations: Sequence[tuple[tuple[int, int, list[int]], Mapping[str, list[Any]]]], target: int, texts: list[str]
+) -> dict[str, list[Any]]:
+    """Layer, head and directions, and head_ablations of them, as one table."""
+    columns: dict[str, list[Any]] = {name: [] for name in ("layer", "head", "indices", "way", "log_probability")}
+    columns |= {"next_token": [], "best_token": []}
+    for (layer, head, indices), found in ablations:
+        n = len(found["way"])
+        columns["layer"] += [layer] * n
+        columns["head"] += [head] * n
+        columns["indices"] += [indices] * n
+        columns["way"] += found["way"]
+        columns["log_probability"] += found["log_probability"]
+        columns["next_token"] += [token_text(texts, target)] * n
+        columns["best_token"] += [token_text(texts, token) for token in found["best"]]
+    return columns
