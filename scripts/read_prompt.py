@@ -3,18 +3,10 @@
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
-from svdlens.activations.ablation import head_ablations
+from svdlens.activations.examples import read_sides
 from svdlens.activations.prompt import firings, modules_of, run_prompt, top_pairs
-from svdlens.activations.prompt_table import (
-    ablation_columns,
-    chosen_heads,
-    labels_of,
-    pair_columns,
-    prompt_columns,
-    vectors_of,
-)
+from svdlens.activations.prompt_table import ablate_heads, labels_of, pair_columns, prompt_columns
 from svdlens.artefacts.provenance import table_facts
 from svdlens.artefacts.table_schemas import ABLATIONS, PROMPT_PAIRS, PROMPTS, write_table
 from svdlens.figures.prompt_picture import draw_prompt, picture_data
@@ -28,28 +20,23 @@ from svdlens.spec.settings import setting_from_names
 
 def main(smk):
     torch.set_num_threads(1)  # the last bits depend on it
-    params, options = smk.params, smk.params.options
-    directory = Path(smk.input.provenance).parent
+    files, params, options = smk.input, smk.params, smk.params.options
+    directory = Path(files.provenance).parent
     model = load_model(directory, smk.wildcards.model)
-    ids = prompt_tokens(params.prompt, model, directory)
+    ids, first = prompt_tokens(params.prompt, model, directory), len(first_token(model))
     setting = setting_from_names(smk.wildcards.setting, params.switches)
-    svds = {matrix: load_file(path) for matrix, path in zip(params.matrices, smk.input.svd, strict=True)}
-    texts, labels = read_token_texts(Path(smk.input.tokens)), labels_of(smk.input.labels, params.readout)
-
+    svds = {matrix: read_sides(path, matrix) for matrix, path in zip(params.matrices, files.svd, strict=True)}
+    texts, labels = read_token_texts(Path(files.tokens)), labels_of(files.labels, params.readout)
     seen = run_prompt(model, ids, modules_of(svds))
-    columns = prompt_columns(seen, firings(model, seen, svds, setting), labels, texts, len(first_token(model)))
-    pairs = top_pairs(model, seen, svds.get("qk"), setting, options["pairs"])
-    target = int(seen.targets[-1])
-    ablations = [
-        (one, head_ablations(model, ids, target, setting, *one[:2], vectors_of(svds["ov"], *one)))
-        for one in chosen_heads(columns, options["heads"])
-    ]
-    facts = {"setting": sorted(params.switches), "prompt": params.prompt, "code": params.code}
-    facts = table_facts(smk.input.provenance, **facts)
+    columns = prompt_columns(seen, firings(model, seen, svds, setting), labels, texts, first)
+    pairs = pair_columns(top_pairs(model, seen, svds.get("qk"), setting, options["pairs"]), seen, labels, texts)
+    ablations = ablate_heads(model, seen, svds.get("ov"), setting, columns, options["heads"], texts)
+    own = {"setting": sorted(params.switches), "prompt": params.prompt, "code": params.code}
+    facts = table_facts(files.provenance, **own)
     write_table(Path(smk.output.directions), columns, PROMPTS, facts)
-    write_table(Path(smk.output.pairs), pair_columns(pairs, seen, labels, texts), PROMPT_PAIRS, facts)
-    write_table(Path(smk.output.ablations), ablation_columns(ablations, target, texts), ABLATIONS, facts)
-    data = picture_data(columns, options["drawn"], len(first_token(model)))
+    write_table(Path(smk.output.pairs), pairs, PROMPT_PAIRS, facts)
+    write_table(Path(smk.output.ablations), ablations, ABLATIONS, facts)
+    data = picture_data(columns, options["drawn"], first)
     figure = draw_prompt(data, model=smk.wildcards.model, setting=smk.wildcards.setting, labeller=params.labeller)
     save_figure(figure, data, *map(Path, smk.output.picture))
 

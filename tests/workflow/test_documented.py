@@ -45,7 +45,7 @@ TARGETS = set(re.findall(r"^\| `(\w+)` \|", (PROJECT / "README.md").read_text("u
 def test_a_command_means_what_it_says(command: str) -> None:
     """No option has taken a target for its own, and what is named is there."""
     arguments = parsed(command)
-    wanted = TARGETS | {"all", "label_lists", "TARGET"}
+    wanted = TARGETS | {"all", "label_lists", "examples", "on_prompt", "TARGET"}
     assert all(target in wanted or target.startswith(("results/", "plot_")) for target in arguments.targets)
     for path in arguments.configfile or []:
         assert str(path) == "mine.yaml" or (PROJECT / path).exists()
@@ -86,11 +86,11 @@ def test_after_the_first_run_its_file_means_what_is_there(finished: Workflow) ->
     plain = {on_tiny(target) for arguments in asked if not arguments.config for target in arguments.targets}
     # These two also draw what others have published, which no sweep of one's own has.
     made = TARGETS - {"weights", "paper_figures", "published_figures"}
-    assert finished.finish("--dry-run", *plain, *made).rules == {"export_directions"}
+    assert finished.finish("--dry-run", *plain, *made).rules == {"export_directions", "find_examples"}
     for arguments in asked:
         if arguments.config:
             run = finished.finish("--dry-run", *arguments.targets, "--config", *arguments.config)
-            assert run.rules == {"plot_token_table"}
+            assert run.rules == ({"read_prompt"} if arguments.targets == ["on_prompt"] else {"plot_token_table"})
 
 
 # docs/tasks.md

@@ -1,11 +1,13 @@
 """Examples of all directions of a model in a setting, and whether the lists of the directions fit them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from svdlens.activations.acting import Acting, acting
@@ -19,6 +21,13 @@ from svdlens.svd.null_space import null_space
 
 SVD = Mapping[str, Tensor]
 """What an SVD file has."""
+
+
+def read_sides(path: Path | str, matrix: str) -> SVD:
+    """What an SVD file has of the sides of a matrix that are in the residual stream."""
+    wanted = {"values", "layers", "heads"} | {side.array for side in MATRIX_KINDS[matrix].sides.values()}
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys() if name in wanted}  # noqa: SIM118
 
 
 def layers_of(svd: SVD, matrix: str) -> list[int]:

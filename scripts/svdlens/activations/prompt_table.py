@@ -6,9 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
+from svdlens.activations.ablation import head_ablations
+from svdlens.activations.examples import SVD
 from svdlens.activations.prompt import Firing, Pass
 from svdlens.errors import SvdlensError
+from svdlens.spec.settings import Setting
 
 Labels = Mapping[tuple[str, str, int, int | None, int, int], str]
 """What a list is called, by matrix, side, layer, head, index and sign."""
@@ -133,19 +137,30 @@ def vectors_of(svd: Mapping[str, torch.Tensor], layer: int, head: int, indices: 
     return svd["right"][layers.index(layer), heads.index(head)][list(indices)]
 
 
-def ablation_columns(
-    ablations: Sequence[tuple[tuple[int, int, list[int]], Mapping[str, list[Any]]]], target: int, texts: list[str]
+def ablate_heads(
+    model: nn.Module,
+    seen: Pass,
+    svd: SVD | None,
+    setting: Setting,
+    columns: Mapping[str, list[Any]],
+    asked: Sequence[Mapping[str, Any]],
+    texts: list[str],
 ) -> dict[str, list[Any]]:
-    """Layer, head and directions, and head_ablations of them, as one table."""
-    columns: dict[str, list[Any]] = {name: [] for name in ("layer", "head", "indices", "way", "log_probability")}
-    columns |= {"next_token": [], "best_token": []}
-    for (layer, head, indices), found in ablations:
-        n = len(found["way"])
-        columns["layer"] += [layer] * n
-        columns["head"] += [head] * n
-        columns["indices"] += [indices] * n
-        columns["way"] += found["way"]
-        columns["log_probability"] += found["log_probability"]
-        columns["next_token"] += [token_text(texts, target)] * n
-        columns["best_token"] += [token_text(texts, token) for token in found["best"]]
-    return columns
+    """head_ablations of chosen_heads as one table: the most probable token after the prompt, and what becomes of it.
+
+    svd: of OV; without it there are no heads. columns: prompt_columns. texts: of all tokens by id.
+    """
+    target = int(seen.targets[-1])
+    names = ("layer", "head", "indices", "way", "next_token", "log_probability", "best_token")
+    made: dict[str, list[Any]] = {name: [] for name in names}
+    for layer, head, indices in chosen_heads(columns, asked):
+        assert svd is not None
+        vectors = vectors_of(svd, layer, head, indices)
+        found = head_ablations(model, seen.ids[None], target, setting, layer, head, vectors)
+        rows = {"layer": layer, "head": head, "indices": indices, "next_token": token_text(texts, target)}
+        for name, value in rows.items():
+            made[name] += [value] * len(found["way"])
+        made["way"] += found["way"]
+        made["log_probability"] += found["log_probability"]
+        made["best_token"] += [token_text(texts, token) for token in found["best"]]
+    return made
