@@ -48,7 +48,7 @@ svdlens.examples = (function () {
         "table",
         { class: "windows" },
         element("caption", { class: "hidden" }, `Where ${name} projects most in a text, the highest first`),
-        element("thead", { class: "hidden" }, element("tr", {}, ...["Before", "Token", "After", "Projection"].map((head) => element("th", { scope: "col" }, head)))),
+        element("thead", {}, element("tr", {}, ...["Before", "Token", "After", "Projection"].map((head) => element("th", { scope: "col" }, element("span", { class: "hidden" }, head))))),
         element("tbody", {}, ...rows)
       )
     );
