@@ -118,6 +118,7 @@ rule read_prompt:
         switches=setting_switches,
         prompt=prompt_text,
         options=config["on_prompt"],
+        tolerance=config["cluster_tolerance"],
         labeller=SWEEP.figure_labeller,
         code=code_hash("read_prompt"),
     script:

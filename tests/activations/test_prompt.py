@@ -8,7 +8,7 @@ from torch import nn
 
 from svdlens.activations.ablation import head_ablations
 from svdlens.activations.prompt import firings, modules_of, run_prompt, top_pairs
-from svdlens.activations.prompt_table import chosen_heads, prompt_columns
+from svdlens.activations.prompt_table import chosen_heads, near_degenerate, prompt_columns
 from svdlens.errors import SvdlensError
 from svdlens.figures.prompt_picture import picture_data
 from svdlens.models.load import load_model, module_of, weight_of
@@ -214,6 +214,8 @@ def test_tables_rank_and_draw_what_does_most(tiny: Tiny) -> None:
     [(layer, head, [index])] = chosen_heads(columns, [])
     last = {(columns["layer"][i], columns["head"][i], columns["index"][i]): abs(columns["effect"][i][-1]) for i in rows}
     assert last[layer, head, index] == max(last.values())
+    values = torch.tensor([3.0, 2.0, 1.99, 0.5, 0.0], dtype=torch.float64)
+    assert near_degenerate(values, [0, 2, 3], 0.01) == [2] and near_degenerate(values, [0, 2], 0.001) == []
     assert chosen_heads(columns, [{"layer": 1, "head": 2, "indices": [0, 3]}]) == [(1, 2, [0, 3])]
     with pytest.raises(SvdlensError, match=r"layer: 2, head: 0.*layers 0 to 1, heads 0 to 3"):
         chosen_heads(columns, [{"layer": 2, "head": 0, "indices": [0]}])

@@ -21,13 +21,12 @@ from svdlens.svd.null_space import null_space
 
 @dataclass(frozen=True)
 class Pass:
-    """One forward pass over a prompt of t tokens. ids [t]. log_probabilities [t, d_vocab] of the token that follows
-    each, float64. targets [t]: that token; after the last, the most probable one. inputs and outputs: of modules of
-    layers, by layer and name, [t, size], float64. logit_gradient [t, d_model]: of the logit of each target less the
-    mean over the vocabulary, with respect to the last residual stream, the scale of the final norm held as it is."""
+    """One forward pass over a prompt of t tokens. targets: the token that follows each; after the last, the most
+    probable one. inputs and outputs: of modules of layers, by layer and name, [t, size], float64. logit_gradient: of
+    the logit of each target less the mean over the vocabulary, with respect to the last residual stream, the scale of
+    the final norm held as it is."""
 
     ids: Int[Tensor, " t"]
-    log_probabilities: Float[Tensor, "t d_vocab"]
     targets: Int[Tensor, " t"]
     inputs: Mapping[tuple[int, str], Tensor]
     outputs: Mapping[tuple[int, str], Tensor]
@@ -57,7 +56,7 @@ def run_prompt(model: nn.Module, ids: Int[Tensor, "1 t"], names: list[tuple[int,
             handle.remove()
     targets = torch.cat([ids[0, 1:], logits[-1].argmax()[None]])
     gradient = logit_gradient(model, inputs.pop(last), targets)
-    return Pass(ids[0], logits.log_softmax(dim=-1), targets, inputs, outputs, gradient)
+    return Pass(ids[0], targets, inputs, outputs, gradient)
 
 
 def logit_gradient(

@@ -12,7 +12,9 @@ from svdlens.activations.ablation import head_ablations
 from svdlens.activations.examples import SVD
 from svdlens.activations.prompt import Firing, Pass
 from svdlens.errors import SvdlensError
+from svdlens.spec.matrix_kinds import layers_and_heads, stored_numbers
 from svdlens.spec.settings import Setting
+from svdlens.svd.spectrum import describe_spectrum
 
 Labels = Mapping[tuple[str, str, int, int | None, int, int], str]
 """What a list is called, by matrix, side, layer, head, index and sign."""
@@ -130,11 +132,18 @@ def chosen_heads(
     return [(one["layer"], one["head"], list(one["indices"])) for one in asked]
 
 
-def vectors_of(svd: Mapping[str, torch.Tensor], layer: int, head: int, indices: Sequence[int]) -> torch.Tensor:
-    """The write vectors of some directions of an OV matrix."""
-    layers = svd["layers"].tolist() if "layers" in svd else list(range(len(svd["right"])))
-    heads = svd["heads"].tolist() if "heads" in svd else list(range(svd["right"].shape[1]))
-    return svd["right"][layers.index(layer), heads.index(head)][list(indices)]
+def of_head(svd: SVD, name: str, layer: int, head: int) -> torch.Tensor:
+    """One array of an SVD file for one head."""
+    layers, heads = layers_and_heads(svd["values"].shape, "ov", stored_numbers(svd))
+    number = list(zip(layers, heads, strict=True)).index((layer, head))
+    array = svd[name]
+    return array.flatten(0, 1)[number]
+
+
+def near_degenerate(values: torch.Tensor, indices: Sequence[int], tolerance: float) -> list[int]:
+    """Which of some directions are in a near-degenerate cluster: not unique, and neither is what they do alone."""
+    cluster = describe_spectrum(values.numpy(), tolerance).cluster
+    return [index for index in indices if (cluster == cluster[index]).sum() > 1]
 
 
 def ablate_heads(
@@ -145,19 +154,23 @@ def ablate_heads(
     columns: Mapping[str, list[Any]],
     asked: Sequence[Mapping[str, Any]],
     texts: list[str],
+    tolerance: float,
 ) -> dict[str, list[Any]]:
     """head_ablations of chosen_heads as one table: the most probable token after the prompt, and what becomes of it.
 
-    svd: of OV; without it there are no heads. columns: prompt_columns. texts: of all tokens by id.
+    svd: of OV; without it there are no heads. columns: prompt_columns. texts: of all tokens by id. tolerance: of
+    near-degenerate clusters.
     """
     target = int(seen.targets[-1])
-    names = ("layer", "head", "indices", "way", "next_token", "log_probability", "best_token")
+    names = ("layer", "head", "indices", "near_degenerate", "way", "next_token", "log_probability", "best_token")
     made: dict[str, list[Any]] = {name: [] for name in names}
     for layer, head, indices in chosen_heads(columns, asked):
         assert svd is not None
-        vectors = vectors_of(svd, layer, head, indices)
+        vectors = of_head(svd, "right", layer, head)[indices]
         found = head_ablations(model, seen.ids[None], target, setting, layer, head, vectors)
-        rows = {"layer": layer, "head": head, "indices": indices, "next_token": token_text(texts, target)}
+        unsure = near_degenerate(of_head(svd, "values", layer, head), indices, tolerance)
+        rows = {"layer": layer, "head": head, "indices": indices, "near_degenerate": unsure}
+        rows |= {"next_token": token_text(texts, target)}
         for name, value in rows.items():
             made[name] += [value] * len(found["way"])
         made["way"] += found["way"]

@@ -191,6 +191,7 @@ ABLATIONS = pa.schema(
         ("layer", pa.int32()),
         ("head", pa.int32()),
         ("indices", pa.list_(pa.int32())),
+        ("near_degenerate", pa.list_(pa.int32())),
         ("way", CATEGORY),
         ("next_token", pa.string()),
         ("log_probability", pa.float64()),
