@@ -20,6 +20,10 @@ def prompt_text(wildcards):
         stop(
             f"no such file: {wildcards.prompt!r} is the name of no prompt. {named} A prompt is an entry under prompts."
         )
+    if not {"ov", "mlp_out"} & set(model_matrices(wildcards)):
+        stop(
+            f"on_prompt shows what OV and MLP-out write, and {wildcards.model} has neither in the sweep. Add one to matrices."
+        )
     return SWEEP.prompts[wildcards.prompt]
 
 
