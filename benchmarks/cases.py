@@ -9,8 +9,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
+from svdlens.activations.acting import Acting
+from svdlens.activations.passages import Passages
+from svdlens.activations.peaks import find_peaks
 from svdlens.readout.readout_matrix import readout_matrix
 from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
 from svdlens.runtime.compute import single_threaded_pool
@@ -134,6 +138,36 @@ def readout(shape: str, who: str, precision: str = "float32") -> Work:
 def readout_certified(shape: str, who: str) -> Work:
     """The same, the candidates found in bfloat16."""
     return readout(shape, who, "bfloat16")
+
+
+# --- examples
+
+LINE, WINDOW = 25, 5  # tokens in a line, lines in a window
+EXAMPLE_TOKENS = 5000
+
+
+def examples(shape: str, who: str) -> Work:
+    """The ten best places of 5,000 tokens of every direction of a model, both signs, against the forward pass."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    size = SHAPES.get(shape, Shape(30, 9, 576, 64, 49152))
+    torch.manual_seed(0)
+    sizes = {"hidden_size": size.d_model, "num_attention_heads": size.n_heads, "num_hidden_layers": size.n_layers}
+    d_mlp = 8 * size.d_model // 3
+    config = LlamaConfig(
+        **sizes, vocab_size=size.d_vocab, intermediate_size=d_mlp, num_key_value_heads=size.n_heads // 3 or 1
+    )
+    model = LlamaForCausalLM(config).eval().requires_grad_(False)
+    starts = np.arange(0, EXAMPLE_TOKENS, LINE)
+    windows = [(line, line + WINDOW) for line in range(0, len(starts), WINDOW)]
+    ids = np.random.default_rng(0).integers(0, size.d_vocab, EXAMPLE_TOKENS)
+    passages = Passages("", ids, np.zeros(EXAMPLE_TOKENS + 1, dtype=np.int64), starts, windows, [1])
+    directions = [
+        Acting(layer, module, torch.nn.functional.normalize(random_weights(n * DIRECTIONS, size.d_model, seed=layer)))
+        for layer in range(size.n_layers)
+        for module, n in (("ln1", size.n_heads), ("attn.W_O", size.n_heads), ("ln2", 2), ("mlp.W_out", 1))
+    ]
+    return lambda: find_peaks(model, passages, directions if who == "ours" else [], 10, THREADS), 1
 
 
 # --- whole models
@@ -284,6 +318,7 @@ CASES = {
     "mlp_leading": Case(mlp_leading, ("thin_svd",)),
     "readout": Case(readout, ("fp32_multiply",)),
     "readout_certified": Case(readout_certified, ("fp32_multiply",)),
+    "examples": Case(examples, ("forward_pass",), ("smollm2-135m",), **LARGE_CASE),
     "whole_model": Case(whole_model, ("fp32_multiply",), ("gpt2-medium",), **LARGE_CASE),
     "whole_model_certified": Case(whole_model_certified, ("fp32_multiply",), ("gpt2-medium",), **LARGE_CASE),
     "whole_model_interpreter_rows": Case(interpreter_rows, ("svd_interpreter",), ("gpt2-medium",), **LARGE_CASE),

@@ -3,6 +3,11 @@
 # needs   results/{spectra,tokens,controls,labels}/..., results/by_switches/labels/..., results/tables/fractions.parquet
 # makes   results/explorer: index.html, static/ (the page) and data/ (shards that it loads as they are needed)
 
+#
+# Examples (rules/activations.smk) are made on request, and are on the page where they are.
+
+WITH_EXAMPLES = [place for place in predicting_places() if Path(paths.EXAMPLES.format(**place)).exists()]
+
 
 rule build_explorer:
     """The explorer: results/explorer/index.html."""
@@ -14,6 +19,7 @@ rule build_explorer:
         labels=SWEEP.over_labels(paths.LABELS),
         random_labels=shared_files(paths.SHARED_LABELS, LABELLED_WITH_CONTROLS),
         fractions="results/tables/fractions.parquet",
+        examples=[paths.EXAMPLES.format(**place) for place in WITH_EXAMPLES],
     output:
         index="results/explorer/index.html",
         static=directory("results/explorer/static"),
@@ -29,6 +35,7 @@ rule build_explorer:
         runtime=30,
     params:
         places=SWEEP.places,
+        with_examples=[(place["model"], place["setting"]) for place in WITH_EXAMPLES],
         labelled=LABELLED,
         random_labelled=LABELLED_WITH_CONTROLS,
         code=code_hash("build_explorer"),

@@ -256,7 +256,7 @@ svdlens.lists = (function () {
           element("td", { class: "tokens" }, tokenLine(list, marks(list, searched)))
         )
       );
-      if (isOpen) rows.push(element("tr", { class: "opened" }, element("td", { colspan: 5 }, opened(index, ofDirection, spectrum, searched))));
+      if (isOpen) rows.push(element("tr", { class: "opened" }, element("td", { colspan: 5 }, opened(source, index, ofDirection, spectrum, searched))));
       return element("tbody", { class: isOpen ? "open" : null }, ...rows);
     });
     const heads = [
@@ -279,17 +279,19 @@ svdlens.lists = (function () {
   // --- one direction, opened ---
 
   /**
+   * @param {Source} source
    * @param {number} index
    * @param {TokenList[]} lists
    * @param {Spectrum | null} spectrum
    * @param {Searched | null} searched
    */
-  function opened(index, lists, spectrum, searched) {
+  function opened(source, index, lists, spectrum, searched) {
     return element(
       "div",
       { class: "direction-detail" },
       spectrum ? facts(index, spectrum) : null,
-      element("div", { class: "columns" }, ...lists.map((list) => column(list, searched)))
+      element("div", { class: "columns" }, ...lists.map((list) => column(list, searched))),
+      svdlens.examples.sections(source, lists)
     );
   }
 

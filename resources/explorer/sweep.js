@@ -29,7 +29,8 @@ var svdlens = window.svdlens || {};
 /** @typedef {{lists: string[], base: number | null, tokens: number}} ListTable Told from table `base`; `tokens` in a list. */
 /** @typedef {{table: number, scores: string[], labels: Record<string, LabelShards>}} TableEntry Labels by labeller. */
 /** @typedef {{names: string, numbers: string[], labeller_network?: boolean, token_frequency?: string}} LabelShards */
-/** @typedef {TableEntry & {frame: number, spectra: string, summary: string, random?: Frame & TableEntry}} Entry */
+/** @typedef {TableEntry & {frame: number, spectra: string, summary: string, random?: Frame & TableEntry, examples?: ExampleShards}} Entry */
+/** @typedef {{shards: string[], windows: number}} ExampleShards Where directions project most in a text; `windows` of each. */
 /** @typedef {{model: Model, setting: string, matrix: string, entry: Entry, table: TableEntry, frame: Frame}} Source */
 
 // --- what the shards hold, and what is made of it ---
@@ -43,6 +44,10 @@ var svdlens = window.svdlens || {};
 /** @typedef {Shard<NameColumns & NullColumns, {kinds: string[], statuses: string[]}>} NameShard */
 /** @typedef {Record<"list_null" | "direction_null" | "n_concepts" | "evidence" | "n_evidence", Int32Array>} CountColumns */
 /** @typedef {Shard<CountColumns & Record<"score" | "mean_log_rank", Float64Array>, {}>} LabelShard */
+/** @typedef {"auc_at" | "p_at" | "auc_next" | "p_next"} AgreementNumber */
+/** @typedef {Record<AgreementNumber | "projections", Float64Array> & {texts: string[], windows: Int32Array}} ExampleColumns */
+/** @typedef {{before: string, token: string, after: string, projection: number}} ExampleWindow */
+/** @typedef {Record<AgreementNumber, number> & {windows: ExampleWindow[]}} Examples The highest projection first. */
 /** @typedef {{layer: number, head: number, readout: string, side: string, index: number, sign: number}} ListKeys */
 /** @typedef {ListKeys & {row: number, tokens: string[], ids: number[], scores: number[], label: Label | null}} TokenList */
 /**
@@ -359,8 +364,42 @@ svdlens.sweep = (function () {
     return Object.fromEntries(ofCell);
   }
 
+  /**
+   * Where a direction projects most in a text, whatever the read-out; null where that was not looked for.
+   * @param {Source} of
+   * @param {ListKeys} keys
+   * @returns {Promise<Examples | null>}
+   */
+  async function examples(of, keys) {
+    const { frame, entry } = of;
+    if (!hasExamples(of) || !entry.examples) return null;
+    const { shards: names, windows: n } = entry.examples;
+    const cells = frame.layers_per_shard * frame.heads.length;
+    const cell = cellOf(frame, keys.layer, keys.head);
+    /** @type {Shard<ExampleColumns, {}>} */
+    const { columns } = await shards.load(names[Math.floor(cell / cells)]);
+    const side = (cell % cells) * frame.sides.length + frame.sides.indexOf(keys.side);
+    const row = (side * frame.directions + keys.index) * 2 + (keys.sign < 0 ? 1 : 0);
+    const windows = Array.from({ length: n }, (_, place) => row * n + place)
+      .filter((place) => columns.windows[place] > 0)
+      .map((place) => {
+        const [before, token, after] = columns.texts.slice(3 * (columns.windows[place] - 1), 3 * columns.windows[place]);
+        return { before, token, after, projection: columns.projections[place] };
+      });
+    const { auc_at, p_at, auc_next, p_next } = columns;
+    return { windows, auc_at: auc_at[row], p_at: p_at[row], auc_next: auc_next[row], p_next: p_next[row] };
+  }
+
+  /**
+   * Whether examples of these lists were looked for; never of random directions.
+   * @param {Source} of
+   */
+  function hasExamples({ model, entry, frame }) {
+    return Boolean(entry.examples) && frame === model.frames[entry.frame];
+  }
+
   return {
     catalogue, models, modelOf, settingsOf, matricesOf, source, randomOf, labellersOf,
-    cellOf, keysOf, vocabularyOf, lists, listsOfCell, spectrum,
+    cellOf, keysOf, vocabularyOf, lists, listsOfCell, spectrum, examples, hasExamples,
   };
 })();

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from made_up_sweep import HOSTILE, Shape, write_sweep
+from made_up_sweep import HOSTILE, Shape, write_examples, write_sweep
 from svdlens.artefacts.table_schemas import LABELS, write_table
 from svdlens.artefacts.table_schemas import TOKENS as TOKENS_SCHEMA
 from svdlens.errors import SvdlensError
@@ -523,3 +523,23 @@ def test_tables_of_two_runs_are_refused(tmp_path):
     mixed = [replace(sources[0], spectra=other[0].spectra)]
     with pytest.raises(SvdlensError, match="not of one run"):
         build_explorer(mixed, tmp_path / "results/tables/fractions.parquet", [], tmp_path / "explorer")
+
+
+def test_examples_add_shards_of_their_own_and_change_no_other(tmp_path):
+    models = {"tiny": Shape(matrices=("ov", "mlp_in"))}
+    sources = write_sweep(tmp_path / "results", models, controls=40)
+    write_examples(tmp_path / "examples.parquet", models["tiny"])
+    fractions = tmp_path / "results/tables/fractions.parquet"
+    build_explorer(sources, fractions, [], tmp_path / "without")
+    some = [replace(source, examples=tmp_path / "examples.parquet") for source in sources[:1]]
+    build_explorer([*some, *sources[1:]], fractions, [], tmp_path / "with")
+    without, made = (
+        {path.name: path.read_bytes() for path in (tmp_path / name / "data/tiny").iterdir()}
+        for name in ("without", "with")
+    )
+    assert made.items() >= without.items()
+    [added] = made.keys() - without.keys()
+    assert added.startswith("ov_examples_")
+    columns, _ = read_shard(tmp_path / "with/data/tiny" / added)
+    assert len(columns["windows"]) == 3 * 2 * 3 * 2 * 4 * 2  # windows, layers, heads, sides, directions, signs
+    assert columns["texts"][: 3 * 3 : 3] == ["ov 0 0 read 0 1"] * 3

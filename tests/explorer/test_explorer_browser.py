@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from browser import LAPTOP, TELEPHONE, act, chromium, go, wait
-from made_up_sweep import Shape, write_sweep
+from made_up_sweep import HOSTILE, Shape, write_examples, write_sweep
 from svdlens.artefacts.table_schemas import LABELS, SPECTRA, read_metadata, write_table
 from svdlens.explorer.build import TOKENS, build_explorer
 
@@ -638,6 +639,30 @@ def test_directions_of_another_basis_have_no_singular_value(page, tmp_path):
         assert (page.locator(".lists .sigma").count() > 0) == (basis == "svd")
         # The spectrum is that of the matrix in either case.
         assert "singular values" in text
+
+
+def test_examples_are_below_the_lists_of_a_direction(page, tmp_path):
+    """Those of both signs, hostile texts as they are; in the setting that has none there is nothing."""
+    shape = Shape(layers=1, heads=1, directions=6, matrices=("ov",), tables=(("raw", 0), ("fold", 1)))
+    sources = write_sweep(tmp_path, {"tiny": shape}, controls=20)
+    write_examples(tmp_path / "examples.parquet", shape)
+    sources[0] = replace(sources[0], examples=tmp_path / "examples.parquet")
+    build_explorer(sources, tmp_path / "tables/fractions.parquet", STATIC, tmp_path / "explorer")
+    index = tmp_path / "explorer/index.html"
+    go(page, index, "#setting=raw&matrix=ov&layer=0&head=0&open=5")
+    page.locator(".windows").nth(3).wait_for()
+    assert page.locator(".example h4 .side").all_inner_texts() == ["read +", "read \u2212", "write +", "write \u2212"]
+    rows = page.locator(".windows").nth(1).locator("tbody tr")
+    assert rows.count() == 3 and rows.nth(2).locator("td").all_text_contents() == [
+        "ov 0 0 read 5 -1",
+        "2",
+        HOSTILE[5],
+        "1.00",
+    ]
+    assert "the token there 0.25 (p 0.50)" in page.locator(".example .note").first.inner_text()
+    go(page, index, "#setting=fold&matrix=ov&layer=0&head=0&open=5")
+    assert page.locator(".column").count() == 4
+    assert page.locator(".examples").count() == 0
 
 
 def test_a_labeller_that_never_answered_is_said(page, tmp_path):

@@ -6,11 +6,12 @@ Node comes as Debian's nodejs; TypeScript, for the types, with `npm ci --ignore-
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from made_up_sweep import Shape, write_sweep
+from made_up_sweep import Shape, write_examples, write_sweep
 from svdlens.explorer.build import build_explorer
 
 PROJECT = Path(__file__).parents[2]
@@ -40,6 +41,13 @@ def run(*command: str | Path, **environment: str) -> None:
 def test_the_scripts_compute_what_they_should(tmp_path):
     executable = node()
     sources = write_sweep(tmp_path / "results", MODELS, controls=40)
+    examples = tmp_path / "results/examples.parquet"
+    write_examples(examples, MODELS["a model"])
+    # In one setting of one model; the others have none.
+    sources = [
+        replace(source, examples=examples) if (source.model, source.setting) == ("a model", "fold") else source
+        for source in sources
+    ]
     build_explorer(sources, tmp_path / "results/tables/fractions.parquet", [], tmp_path / "explorer")
     run(executable, "--test", *TESTS, SVDLENS_EXPLORER=str(tmp_path / "explorer"))
 

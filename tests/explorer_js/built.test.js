@@ -56,3 +56,34 @@ test("for every token of a built explorer, a search finds just the lists that ha
     }
   }
 });
+
+test("examples of a built explorer are those of their list, where there are any", { skip }, async () => {
+  const { sweep } = open();
+  let seen = 0;
+  for (const model of sweep.models()) {
+    for (const setting of sweep.settingsOf(model)) {
+      for (const matrix of sweep.matricesOf(model, setting)) {
+        const source = sweep.source(model, setting, matrix);
+        for (const layer of source.frame.layers) {
+          for (const head of source.frame.heads) {
+            for (const list of await sweep.listsOfCell(source, layer, head, source.frame.readouts[0], null)) {
+              const found = await sweep.examples(source, list);
+              if (model.name !== "a model" || setting !== "fold") {
+                assert.equal(found, null);
+                continue;
+              }
+              const n = list.index === 1 ? 2 : 3;
+              const name = `${matrix} ${layer} ${head} ${list.side} ${list.index} ${list.sign}`;
+              assert.deepEqual(found.windows.map((window) => [window.before, window.token, window.projection]), Array.from({ length: n }, (_, i) => [name, String(i), n - i]));
+              assert.deepEqual([found.auc_at, found.p_at, found.auc_next], [0.25, 0.5, NaN]);
+              seen += 1;
+            }
+          }
+        }
+        const random = sweep.randomOf(source);
+        if (random) assert.equal(sweep.hasExamples(random), false);
+      }
+    }
+  }
+  assert.ok(seen > 50);
+});

@@ -1,5 +1,6 @@
 """A sweep that nobody computed: tables of the right form, of any size, with random numbers and hostile tokens."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from svdlens.artefacts.table_schemas import CONTROL_LABELS, CONTROLS, FRACTIONS, LABELS, SPECTRA, TOKENS, write_table
+from svdlens.artefacts.table_schemas import (
+    CONTROL_LABELS,
+    CONTROLS,
+    EXAMPLES,
+    FRACTIONS,
+    LABELS,
+    SPECTRA,
+    TOKENS,
+    write_table,
+)
 from svdlens.evaluation.fractions import fractions_of_readouts
 from svdlens.explorer.build import Source
 
@@ -165,6 +175,32 @@ def spectra_columns(shape: Shape, matrix: str, layers_and_heads: Sequence[tuple]
         "stability_noise": kept(generator.beta(8, 1, n * shape.rank)),
         "stability_float32": kept(np.ones(n * shape.rank)),
     }
+
+
+def write_examples(path: Path, shape: Shape, windows: int = 3) -> None:
+    """A table of examples of all kinds of matrices of a model, whose texts say what they are of; some have fewer."""
+    rows: list[dict] = []
+    for matrix in shape.matrices:
+        for layer, head, side, index, sign in itertools.product(
+            range(shape.layers), range(shape.heads) if matrix in ("ov", "qk") else [None], SIDES[matrix],
+            range(shape.directions), (1, -1),
+        ):  # fmt: skip
+            n = windows - (index == 1)
+            keys = {"matrix": matrix, "layer": layer, "head": head, "index": index, "side": side, "sign": sign}
+            name = f"{matrix} {layer} {-1 if head is None else head} {side} {index} {sign}"
+            # No position twice, so that each window is of one row.
+            first = windows * len(rows)
+            lists = {
+                "positions": [first + (7 * i) % windows for i in range(n)],
+                "projections": [float(n - i) for i in range(n)],
+                "before": [name] * n,
+                "tokens": [f"{i}" for i in range(n)],
+                "after": [f"{HOSTILE[index]}"] * n,
+            }
+            rows.append(
+                keys | lists | {"readout": "W_U", "auc_at": 0.25, "p_at": 0.5, "auc_next": None, "p_next": None}
+            )
+    write_table(path, {name: [row[name] for row in rows] for name in EXAMPLES.names}, EXAMPLES, {})
 
 
 def write_sweep(

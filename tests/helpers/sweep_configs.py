@@ -44,6 +44,9 @@ CONFIG: dict[str, Any] = {
         "cosine": 0.15,
         "iterative": False,
     },
+    "examples": {"tokens": 100000, "windows": 10, "around": 10, "length": 128},
+    "prompts": {},
+    "on_prompt": {"drawn": 15, "pairs": 1000, "heads": []},
     "figures": {"select": "all", "token_table_directions": 15, "token_table_tokens": 20},
 }
 

@@ -11,6 +11,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 # What a folder imports stands before it.
 ROOMS = [
     *("spec", "artefacts", "runtime", "models", "weights", "svd", "readout", "edit", "vocabulary", "labels"),
+    "activations",
     *("sweep", "evaluation", "trace", "figures", "explorer", "export", "report"),
 ]
 # What the Snakefile imports, in every cluster job.

@@ -275,3 +275,12 @@ def test_what_is_drawn_once_is_drawn_in_the_setting_of_the_post_where_there_is_o
         setting = sweep.figure_setting(model)
         assert setting in settings
         assert setting == "post2022" or ("post2022" not in settings and setting == settings[0])
+
+
+def test_a_prompt_has_the_name_of_its_first_words() -> None:
+    assert Sweep(CONFIG | {"prompts": {"fire": "The fire"}}).prompts == {"fire": "The fire"}
+    assert Sweep(CONFIG | {"prompt": "The fire, was: burning"}).prompts == {
+        "The_fire_was_burning": "The fire, was: burning"
+    }
+    assert list(Sweep(CONFIG | {"prompt": "word " * 40}).prompts) == [("word_" * 8)[:40]]
+    assert list(Sweep(CONFIG | {"prompt": "火"}).prompts) == ["prompt"]

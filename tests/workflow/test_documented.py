@@ -46,7 +46,7 @@ TARGETS = set(re.findall(r"^\| `(\w+)` \|", (PROJECT / "README.md").read_text("u
 def test_a_command_means_what_it_says(command: str) -> None:
     """No option has taken a target for its own, and what is named is there."""
     arguments = parsed(command)
-    wanted = TARGETS | EDITS | {"all", "label_lists", "trace", "TARGET"}
+    wanted = TARGETS | EDITS | {"all", "label_lists", "trace", "examples", "on_prompt", "TARGET"}
     assert all(target in wanted or target.startswith(("results/", "plot_")) for target in arguments.targets)
     for path in arguments.configfile or []:
         assert str(path) == "mine.yaml" or (PROJECT / path).exists()
@@ -87,18 +87,21 @@ def test_after_the_first_run_its_file_means_what_is_there(finished: Workflow) ->
     plain = {on_tiny(target) for arguments in asked if not arguments.config for target in arguments.targets}
     # These two also draw what others have published, which no sweep of one's own has.
     made = TARGETS - {"weights", "paper_figures", "published_figures"}
-    assert finished.finish("--dry-run", *plain - EDITS, *made).rules == {"export_directions"}
+    assert finished.finish("--dry-run", *plain - EDITS, *made).rules == {"export_directions", "find_examples"}
     # What `best` of the demo is chosen by, a random model has not.
     edit = {"model": "tiny", "setting": "raw", "directions": [{"matrix": "mlp_in", "layer": 0, "index": 0}]}
     made_of_edits = finished.finish("--dry-run", *plain & EDITS, config={"edits": {"best": edit}}).rules
     assert made_of_edits == {"choose_directions", "measure_edit", "save_edited_model"} | {
         f"plot_edit_{name}" for name in ("effect", "spectrum", "dose")
     }
+    of_targets = {
+        "trace": {"tokenize_queries", "trace_queries", "plot_trace_table", "plot_trace_heads"},
+        "on_prompt": {"read_prompt"},
+    }
     for arguments in asked:
         if arguments.config:
             run = finished.finish("--dry-run", *arguments.targets, "--config", *arguments.config)
-            of_trace = {"tokenize_queries", "trace_queries", "plot_trace_table", "plot_trace_heads"}
-            assert run.rules == (of_trace if arguments.targets == ["trace"] else {"plot_token_table"})
+            assert run.rules == of_targets.get(arguments.targets[0], {"plot_token_table"})
 
 
 # docs/tasks.md

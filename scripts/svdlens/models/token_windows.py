@@ -45,7 +45,18 @@ def first_token(model: nn.Module) -> list[int]:
 
 def token_ids(text: str, directory: Path) -> list[int]:
     """The ids of a text by the tokenizer in `directory`, nothing put before or after."""
-    return list(plain_tokenizer(directory).encode(text, add_special_tokens=False).ids)
+    return list(encoded(text, directory).ids)
+
+
+def tokens_in_text(text: str, directory: Path) -> tuple[list[int], list[int]]:
+    """The same, and with which character of the text each token begins, and at last where the last one ends."""
+    encoding = encoded(text, directory)
+    return list(encoding.ids), [begin for begin, _ in encoding.offsets] + [end for _, end in encoding.offsets[-1:]]
+
+
+def encoded(text: str, directory: Path) -> Any:
+    """What the tokenizer in `directory` makes of a text, nothing put before or after."""
+    return plain_tokenizer(directory).encode(text, add_special_tokens=False)
 
 
 @functools.lru_cache(maxsize=1)

@@ -34,6 +34,7 @@ def named_paths(config: MutableMapping[str, Any]) -> Iterator[tuple[str, Mutable
     for name, edit in config.get("edits", {}).items():
         keys = ("text", "prompts") if isinstance(edit.get("prompts"), str) else ("text",)
         yield from ((f"edits.{name}.{key}", edit, key) for key in keys)
+    yield "examples.text", config.get("examples", {}), "text"
 
 
 def expand_home(config: MutableMapping[str, Any]) -> None:

@@ -32,6 +32,8 @@ EDIT_DOSE = "results/edits/{edit}/dose.parquet"
 EDIT_SPECTRUM = "results/edits/{edit}/spectrum.parquet"
 EDIT_CONTINUATIONS = "results/edits/{edit}/continuations.csv"
 EDITED_MODEL = "results/edits/{edit}/model"
+PROMPTS = "results/prompts/{prompt}/model={model}/setting={setting}/{table}"
+EXAMPLES = "results/examples/model={model}/setting={setting}/examples.parquet"
 
 TABLES = ("spectra", "tokens", "labels", "control_labels", "fractions", "scores", "agreement")
 """The tables of the whole sweep, results/tables/{table}.parquet."""

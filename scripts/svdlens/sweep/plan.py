@@ -274,6 +274,16 @@ class Sweep:
         """Each of the patterns for every edit."""
         return [pattern.format(edit=name) for name in self.edits for pattern in patterns]
 
+    # --- prompts
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """Texts to look at by name: the one given as `prompt`, which its first words name, or else all of `prompts`."""
+        if "prompt" not in self.config:
+            return dict(self.config["prompts"])
+        words = re.findall(r"[A-Za-z0-9]+", self.config["prompt"])
+        return {"_".join(words)[:40] or "prompt": self.config["prompt"]}
+
     # --- figures
 
     @property

@@ -1,0 +1,152 @@
+# What directions do on text, on request: `snakemake examples`, and `snakemake on_prompt --config 'prompt="The fire was burning"'`.
+#
+# needs   results/models/{model}, results/svd/..., results/weights/{model}/{unembed,gains}.safetensors,
+#         results/vocabulary/{model}/tokens.parquet, a text
+# makes   results/examples/model=/setting=/examples.parquet: the windows of the text in which each direction projects most;
+#         results/prompts/{prompt}/model=/setting=/: what each direction does on a prompt, as tables and a picture
+
+OF_ALL_TEXTS = project_path("resources/text/wordnet_definitions.txt")
+
+
+def predicting_places():
+    """The models and settings of the sweep whose models predict a next token."""
+    able = dict.fromkeys(place[:2] for place in SWEEP.places if "W_U" in SWEEP.architecture(place.model).readouts)
+    return [{"model": model, "setting": setting} for model, setting in able]
+
+
+def prompt_text(wildcards):
+    if wildcards.prompt not in SWEEP.prompts:
+        named = f"In the configuration: {', '.join(SWEEP.prompts)}." if SWEEP.prompts else "The configuration has none."
+        stop(
+            f"no such file: {wildcards.prompt!r} is the name of no prompt. {named} A prompt is an entry under prompts."
+        )
+    if not {"ov", "mlp_out"} & set(model_matrices(wildcards)):
+        stop(
+            f"on_prompt shows what OV and MLP-out write, and {wildcards.model} has neither in the sweep. Add one to matrices."
+        )
+    return SWEEP.prompts[wildcards.prompt]
+
+
+def singular_vectors(wildcards):
+    """The SVD files of a setting, one for each kind of matrix."""
+    if SWEEP.basis != "svd":
+        stop(f"{wildcards.model}: what directions do on text is computed of singular vectors. Write basis: svd.")
+    if "W_U" not in SWEEP.architecture(wildcards.model).readouts:
+        stop(f"{wildcards.model} predicts no next token; what directions do on text is computed of models that do.")
+    places = [checked_place(wildcards.model, wildcards.setting, matrix) for matrix in model_matrices(wildcards)]
+    return [SWEEP.svd_path(paths.SVD, place) for place in places]
+
+
+def model_matrices(wildcards):
+    return SWEEP.choice(wildcards.model, "matrices")
+
+
+def examples_text(wildcards):
+    text = config["examples"].get("text", OF_ALL_TEXTS)
+    if not Path(text).exists():
+        stop(
+            f"examples.text: there is no file {text}. Give a text in UTF-8, or leave the key out for WordNet's definitions."
+        )
+    return text
+
+
+def examples_text_content(wildcards):
+    return content_digest(Path(examples_text(wildcards)))
+
+
+rule find_examples:
+    """The windows of a text in which each direction projects most, both signs, and how the direction's list fits them."""
+    input:
+        svd=singular_vectors,
+        gains="results/weights/{model}/gains.safetensors",
+        unembed="results/weights/{model}/unembed.safetensors",
+        tokens="results/vocabulary/{model}/tokens.parquet",
+        provenance=paths.PROVENANCE,
+        text=examples_text,
+    output:
+        examples=paths.EXAMPLES,
+    log:
+        "results/logs/find_examples/{model}/{setting}.log",
+    benchmark:
+        "results/benchmarks/find_examples/{model}/{setting}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        matrices=model_matrices,
+        readout=first_readout,
+        switches=setting_switches,
+        options={key: value for key, value in config["examples"].items() if key != "text"},
+        content=examples_text_content,
+        code=code_hash("find_examples"),
+    script:
+        "../scripts/find_examples.py"
+
+
+def all_labels(wildcards):
+    """What the labeller that figures draw says of the lists of a setting."""
+    places = [place for place in SWEEP.labelled_places if place.labeller == SWEEP.figure_labeller]
+    own = [place for place in places if (place.model, place.setting) == (wildcards.model, wildcards.setting)]
+    return [paths.LABELS.format(**place._asdict()) for place in own]
+
+
+rule read_prompt:
+    """How strongly each direction fires on a prompt, and the prompt with only some directions of a head, or without them."""
+    input:
+        svd=singular_vectors,
+        tokens="results/vocabulary/{model}/tokens.parquet",
+        labels=all_labels,
+        provenance=paths.PROVENANCE,
+    output:
+        directions=paths.PROMPTS.replace("{table}", "directions.parquet"),
+        pairs=paths.PROMPTS.replace("{table}", "pairs.parquet"),
+        ablations=paths.PROMPTS.replace("{table}", "ablations.parquet"),
+        picture=expand(paths.PROMPTS, table=["directions.pdf", "directions.png", "directions.csv"], allow_missing=True),
+    log:
+        "results/logs/read_prompt/{prompt}/{model}/{setting}.log",
+    benchmark:
+        "results/benchmarks/read_prompt/{prompt}/{model}/{setting}.tsv"
+    wildcard_constraints:
+        prompt="[A-Za-z0-9][A-Za-z0-9._-]*",
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        matrices=model_matrices,
+        readout=first_readout,
+        switches=setting_switches,
+        prompt=prompt_text,
+        options=config["on_prompt"],
+        tolerance=config["cluster_tolerance"],
+        labeller=SWEEP.figure_labeller,
+        code=code_hash("read_prompt"),
+    script:
+        "../scripts/read_prompt.py"
+
+
+def on_prompt_files(wildcards):
+    """The tables of every prompt, for every model of the sweep that predicts a next token; an error where there is none."""
+    if not SWEEP.prompts:
+        stop(
+            "on_prompt needs a prompt: --config 'prompt=\"The fire was burning\"', or prompts in config.yaml, such as "
+            "{fire: The fire was burning}."
+        )
+    pattern = paths.PROMPTS.replace("{table}", "directions.parquet")
+    return [pattern.format(prompt=name, **place) for name in SWEEP.prompts for place in predicting_places()]
+
+
+rule on_prompt:
+    """What the directions of the models of the sweep do on each prompt."""
+    input:
+        on_prompt_files,
+
+
+rule examples:
+    """The windows of a text in which each direction projects most, for every model of the sweep that predicts a next token."""
+    input:
+        [paths.EXAMPLES.format(**place) for place in predicting_places()],

@@ -1,0 +1,45 @@
+"""Rule read_prompt: what each direction of a model does on a prompt."""
+
+from pathlib import Path
+
+import torch
+
+from svdlens.activations.examples import read_sides
+from svdlens.activations.prompt import firings, modules_of, run_prompt, top_pairs
+from svdlens.activations.prompt_table import ablate_heads, labels_of, pair_columns, prompt_columns
+from svdlens.artefacts.provenance import table_facts
+from svdlens.artefacts.table_schemas import ABLATIONS, PROMPT_PAIRS, PROMPTS, write_table
+from svdlens.figures.prompt_picture import draw_prompt, picture_data
+from svdlens.figures.style import save_figure
+from svdlens.models.load import load_model
+from svdlens.models.token_table import read_token_texts
+from svdlens.models.token_windows import first_token, prompt_tokens
+from svdlens.runtime.script import run
+from svdlens.spec.settings import setting_from_names
+
+
+def main(smk):
+    torch.set_num_threads(1)  # the last bits depend on it
+    files, params, options = smk.input, smk.params, smk.params.options
+    directory = Path(files.provenance).parent
+    model = load_model(directory, smk.wildcards.model)
+    ids, first = prompt_tokens(params.prompt, model, directory), len(first_token(model))
+    setting = setting_from_names(smk.wildcards.setting, params.switches)
+    svds = {matrix: read_sides(path, matrix) for matrix, path in zip(params.matrices, files.svd, strict=True)}
+    texts, labels = read_token_texts(Path(files.tokens)), labels_of(files.labels, params.readout)
+    seen = run_prompt(model, ids, modules_of(svds))
+    columns = prompt_columns(seen, firings(model, seen, svds, setting), labels, texts, first)
+    pairs = pair_columns(top_pairs(model, seen, svds.get("qk"), setting, options["pairs"]), seen, labels, texts)
+    ablations = ablate_heads(model, seen, svds.get("ov"), setting, columns, options["heads"], texts, params.tolerance)
+    own = {"setting": sorted(params.switches), "prompt": params.prompt, "code": params.code}
+    facts = table_facts(files.provenance, **own)
+    write_table(Path(smk.output.directions), columns, PROMPTS, facts)
+    write_table(Path(smk.output.pairs), pairs, PROMPT_PAIRS, facts)
+    write_table(Path(smk.output.ablations), ablations, ABLATIONS, facts)
+    data = picture_data(columns, options["drawn"], first)
+    figure = draw_prompt(data, model=smk.wildcards.model, setting=smk.wildcards.setting, labeller=params.labeller)
+    save_figure(figure, data, *map(Path, smk.output.picture))
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # noqa: F821
