@@ -11,7 +11,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 # What a folder imports stands before it.
 ROOMS = [
     *("spec", "artefacts", "runtime", "models", "weights", "svd", "readout", "edit", "vocabulary", "labels"),
-    *("sweep", "evaluation", "figures", "explorer", "export", "report"),
+    *("sweep", "evaluation", "effects", "figures", "explorer", "export", "report"),
 ]
 # What the Snakefile imports, in every cluster job.
 LIGHT = [

@@ -27,6 +27,7 @@ def named_paths(config: MutableMapping[str, Any]) -> Iterator[tuple[str, Mutable
         yield from ((f"models.{name}.{key}", model, key) for key in ("path", "token_counts"))
     yield "labellers.published.path", config["labellers"].get("published", {}), "path"
     yield from ((key, config, key) for key in ("lists", "tokenizer"))
+    yield "effects.text", config.get("effects", {}), "text"
 
 
 def expand_home(config: MutableMapping[str, Any]) -> None:

@@ -23,5 +23,9 @@ TOKENS = "results/tokens/model={model}/setting={setting}/{matrix}.parquet"
 CONTROLS = "results/controls/model={model}/setting={setting}/{matrix}.{control}.parquet"
 LABELS = "results/labels/model={model}/setting={setting}/{matrix}.{labeller}.parquet"
 
+EFFECTS = "results/effects/model={model}/setting={setting}/{matrix}.parquet"
+CARDS = "results/cards/model={model}/setting={setting}/{matrix}.parquet"
+READ_WRITE_GAPS = "results/read_write_gaps/model={model}/setting={setting}/{matrix}.parquet"
+
 TABLES = ("spectra", "tokens", "labels", "control_labels", "fractions", "scores", "agreement")
 """The tables of the whole sweep, results/tables/{table}.parquet."""

@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from svdlens.labels.registry import LABELLERS, can_label, criteria
+from svdlens.models.checkpoint_layouts import LAYOUTS
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, Architecture
 from svdlens.spec.controls import RANDOM_VARIMAX, ROTATED, VARIMAX
-from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.sweep import paths
 
@@ -190,6 +191,20 @@ class Sweep:
         """The lists that the labels of a place are of: those of the sweep, or the labeller's own."""
         own = LABELLERS[place.labeller].lists
         return own.format(**place._asdict()) if own else self.shared_path(paths.SHARED_TOKENS, place)
+
+    # --- effects
+
+    @property
+    def effect_places(self) -> list[Place]:
+        """Every place whose directions have effects on what the model predicts: not of models that predict no token."""
+        architectures = {model: self.config["models"][model].get("architecture", DEFAULT) for model in self.models}
+        predicting = [model for model, name in architectures.items() if LAYOUTS[name].modules]
+        return [place for place in self.places if place.matrix in SCALED and place.model in predicting]
+
+    @property
+    def card_places(self) -> list[Place]:
+        """Every place whose directions read and write, so that both sides have labels to put side by side."""
+        return [place for place in self.places if place.matrix == "ov"]
 
     # --- figures
 
