@@ -48,7 +48,10 @@ def effect_svd(wildcards):
 
 def card_svd(wildcards):
     check_basis_is_svd("cards")
-    return setting_svd(wildcards)
+    place = setting_place(wildcards)
+    if place.matrix != "ov":
+        stop(f"no such file: cards are of directions that read and write, those of ov, and not of {place.matrix}.")
+    return SWEEP.svd_path(paths.SVD, place)
 
 
 def card_labels(wildcards):
@@ -118,8 +121,6 @@ rule write_cards:
         "results/logs/write_cards/{model}/{setting}/{matrix}.log",
     benchmark:
         "results/benchmarks/write_cards/{model}/{setting}/{matrix}.tsv"
-    wildcard_constraints:
-        matrix="ov",
     conda:
         "../environment.yml"
     resources:

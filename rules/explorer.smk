@@ -1,7 +1,13 @@
 # A page to look around in, over the tables of the sweep; it opens from disk, without a server or a network.
 #
 # needs   results/{spectra,tokens,controls,labels}/..., results/by_switches/labels/..., results/tables/fractions.parquet
+#         results/effects/... where they are there
 # makes   results/explorer: index.html, static/ (the page) and data/ (shards that it loads as they are needed)
+
+# Effects are shown where someone has measured them, by their content, and are no inputs: `all` measures none, and does not
+# measure again what was measured with another text or metric.
+EFFECT_PATHS = [(place, paths.EFFECTS.format(**place._asdict())) for place in SWEEP.effect_places]
+MEASURED = [(place, path, content_digest(Path(path))) for place, path in EFFECT_PATHS if Path(path).exists()]
 
 
 rule build_explorer:
@@ -31,6 +37,7 @@ rule build_explorer:
         places=SWEEP.places,
         labelled=LABELLED,
         random_labelled=LABELLED_WITH_CONTROLS,
+        effects=MEASURED,
         code=code_hash("build_explorer"),
     script:
         "../scripts/build_explorer.py"

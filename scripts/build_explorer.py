@@ -13,6 +13,7 @@ def main(smk):
         labels[tuple(place)][labeller] = Path(path)
     for path, (*place, labeller) in zip(smk.input.random_labels, smk.params.random_labelled, strict=True):
         random_labels[tuple(place)][labeller] = Path(path)
+    effects = {tuple(place): Path(path) for place, path, _ in smk.params.effects}
     files = zip(places, smk.input.tokens, smk.input.spectra, smk.input.random, strict=True)
     sources = [
         Source(
@@ -23,6 +24,7 @@ def main(smk):
             random=Path(random),
             labels=labels[place],
             random_labels=random_labels[place],
+            effects=effects.get(place),
         )
         for place, tokens, spectra, random in files
     ]

@@ -8,6 +8,7 @@ a click needs is in shards of whole layers, what a search needs in shards of its
     {model}/{matrix}_lists, _scores, _{labeller}    tokens, scores, and numbers of the labels, some layers in each
     {model}/{matrix}_{labeller}_names               names, kinds and judgements, of the whole table
     {model}/{matrix}_spectra, _summary              singular values; what the grid shows
+    {model}/{matrix}_effects                        what directions do, where it was measured
     catalogue.js            which shard is where
 
 Settings that share lists, scores or labels share their shards, because the name of a shard has a hash of what it holds.
@@ -25,7 +26,16 @@ import pyarrow.compute as pc
 
 from svdlens.artefacts.atomic_files import copy_file, write_text
 from svdlens.artefacts.table_schemas import read_metadata
-from svdlens.explorer.read_tables import Frame, Lists, read_columns, read_labels, read_lists, read_spectra, read_texts
+from svdlens.explorer.read_tables import (
+    Frame,
+    Lists,
+    read_columns,
+    read_effects,
+    read_labels,
+    read_lists,
+    read_spectra,
+    read_texts,
+)
 from svdlens.explorer.search_index import Vocabulary, vocabulary_of
 from svdlens.explorer.shard_format import script_json
 from svdlens.explorer.table_shards import (
@@ -33,6 +43,7 @@ from svdlens.explorer.table_shards import (
     FRACTION_KEYS,
     FRACTION_NUMBERS,
     layers_per_shard,
+    write_effects,
     write_index,
     write_labels,
     write_lists,
@@ -50,7 +61,8 @@ RANDOM_DIRECTIONS = 32  # of the control, to look at
 
 @dataclass(frozen=True)
 class Source:
-    """The tables of one kind of matrix of a model in a setting; labels and control labels by labeller, if there are."""
+    """The tables of one kind of matrix of a model in a setting; labels and control labels by labeller, and effects, if
+    there are."""
 
     model: str
     setting: str
@@ -59,6 +71,7 @@ class Source:
     random: Path | None = None
     labels: Mapping[str, Path] = field(default_factory=dict)
     random_labels: Mapping[str, Path] = field(default_factory=dict)
+    effects: Path | None = None
 
 
 def build_explorer(sources: Sequence[Source], fractions: Path, static: Sequence[Path], target: Path) -> None:
@@ -168,12 +181,18 @@ def write_source(
         facts = read_metadata(path)
         written[name] = write_labels(target, f"{stem}_{name}", lists.frame, labels[name])
         written[name] |= {key: facts[key] for key in ("labeller_network", "token_frequency") if key in facts}
-    return {
+    entry: dict[str, Any] = {
         "scores": write_scores(target, stem, lists),
         "labels": written,
         "spectra": write_spectra(target, stem, lists.frame, spectra),
         "summary": write_summary(target, stem, lists.frame, labels, spectra, fractions),
     }
+    effects = read_effects(source.effects, lists.frame, source.tokens) if source.effects else None
+    if source.effects and effects:
+        facts = read_metadata(source.effects)
+        shard = write_effects(target, stem, effects)
+        entry["effects"] = {"shard": shard, "metric": facts["metric"], "tokens": facts["tokens"]}
+    return entry
 
 
 def write_random(
