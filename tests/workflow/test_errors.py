@@ -46,6 +46,8 @@ def test_a_wrong_configuration_stops_before_anything_runs(case: str, tiny: Workf
         ("weights/tiny/fold.safetensors", ("settings.fold uses read_center", "`models.tiny.settings: [raw]`")),
         ("exports/tiny/raw/ov_L0_write.json", ("has no head", "ov_L{layer}_H{head}_{side}")),
         ("exports/tiny/rwa/ov_L0_H0_write.csv", ("'rwa' is none of the settings", "Did you mean 'raw'?")),
+        ("effects/model=tiny/setting=raw/qk.parquet", ("effects are of ov, mlp_in, mlp_gate, mlp_out",)),
+        ("cards/model=tiny/setting=raw/mlp_in.parquet", ("cards are of directions that read and write",)),
         ("labels/model=tiny/setting=raw/ov.published.parquet", ("published has no labels of ov of tiny",)),
         ("controls/model=tin/setting=raw/ov.random_unit.parquet", ("'tin' is none of the models", "'tiny'?")),
         ("spectra/model=tiny/setting=raw/mlp.parquet", ("'mlp' is none of the kinds", "Did you mean 'mlp_in'?")),

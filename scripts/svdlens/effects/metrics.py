@@ -46,5 +46,5 @@ def metric_sum(
     targets None: the loss, -log p of each token that follows. Else the mean log p of `targets` at every position.
     """
     if targets is None:
-        return functional.cross_entropy(logits[:-1], window[1:], reduction="sum")
-    return (logits[:, targets].mean(dim=-1) - torch.logsumexp(logits, dim=-1)).sum()
+        return functional.cross_entropy(logits[:-1], window[1:], reduction="none").double().sum()
+    return (logits[:, targets].mean(dim=-1) - torch.logsumexp(logits, dim=-1)).double().sum()
