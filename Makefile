@@ -12,6 +12,7 @@
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
 # make readouts       which read-out makes which side readable (half an hour; downloads SmolLM2, 93 MB)
 # make bases          whether singular vectors mean more than other bases of their subspaces (an hour; downloads SmolLM2)
+# make ablations      what first-order effects tell of exact ones (an hour; after `make run`)
 # make docs           the documentation as a site that opens from disk, site/index.html; its generated tables first
 # make lint           style and types (what Snakemake's linter says is a test)
 # make lint-js        types of the explorer's scripts, which is part of it (needs npm)
@@ -35,7 +36,7 @@ SWEEP ?= profiles/demo/$(if $(wildcard results/models/smollm2-135m/provenance.js
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled report verify clean-stale test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases docs lint lint-js models lock
+.PHONY: run sweep-bundled report verify clean-stale test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
 # A network that is not there is no reason to show nothing. Beside the download there is something to do for another core.
@@ -89,6 +90,9 @@ readouts: .venv/installed
 bases: .venv/installed
 	$(SNAKEMAKE) --configfile profiles/demo/bases.yaml -- plot_basis
 	$(BIN)/python benchmarks/bases.py
+
+ablations: .venv/installed
+	$(BIN)/python benchmarks/effects.py
 
 docs: .venv/installed
 	$(BIN)/python docs/update_docs.py

@@ -25,6 +25,7 @@ include: "rules/figures.smk"
 include: "rules/report.smk"
 include: "rules/explorer.smk"
 include: "rules/export.smk"
+include: "rules/effects.smk"
 include: "rules/targets.smk"
 
 

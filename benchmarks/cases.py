@@ -15,10 +15,14 @@ import torch
 from svdlens.activations.acting import Acting
 from svdlens.activations.passages import Passages
 from svdlens.activations.peaks import find_peaks
+from svdlens.edit.updates import Update, direction_update
+from svdlens.effects.metrics import metric_sum
+from svdlens.effects.slopes import measure_effects
+from svdlens.models.load import count_of, model_type
 from svdlens.readout.readout_matrix import readout_matrix
 from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
 from svdlens.runtime.compute import single_threaded_pool
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED, layers_and_heads
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.svd.matrix_svd import decompose, decompose_dense, decompose_product, fix_signs
 from svdlens.trace.cosines import query_vector
@@ -312,6 +316,63 @@ def trace(shape: str, who: str) -> Work:
     return lambda: torch.nn.functional.normalize(asked) @ torch.nn.functional.normalize(directions.vectors).T, 1
 
 
+# --- effects
+
+LLAMA_SHAPES = {"smollm2": (Shape(30, 9, 576, 64, 49152), {"num_key_value_heads": 3, "intermediate_size": 1536})}
+TEXT_TOKENS, WINDOW = 1024, 256
+
+
+def language_model(shape: str) -> torch.nn.Module:
+    """A model with random weights in the shape of GPT-2 or of SmolLM2, without gradients, as load_model gives it."""
+    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    if shape in LLAMA_SHAPES:
+        size, more = LLAMA_SHAPES[shape]
+        sizes = {"num_hidden_layers": size.n_layers, "hidden_size": size.d_model, "num_attention_heads": size.n_heads}
+        config = LlamaConfig(**sizes, **more, vocab_size=size.d_vocab, tie_word_embeddings=True)
+        return LlamaForCausalLM(config).eval().requires_grad_(False)
+    size = SHAPES[shape]
+    sizes = {"n_layer": size.n_layers, "n_embd": size.d_model, "n_head": size.n_heads, "vocab_size": size.d_vocab}
+    return GPT2LMHeadModel(GPT2Config(**sizes)).eval().requires_grad_(False)
+
+
+def direction_updates(model: torch.nn.Module) -> list[Update]:
+    """So many orthonormal directions of every matrix as a sweep keeps, as updates."""
+    updates = []
+    for matrix in SCALED if model_type(model) == "llama" else ("ov", "mlp_in", "mlp_out"):
+        heads = range(count_of(model, "n_heads")) if MATRIX_KINDS[matrix].per_head else [None]
+        for layer in range(count_of(model, "n_layer")):
+            for head in heads:
+                vectors = random_weights(count_of(model, "d_model"), DIRECTIONS, seed=layer)
+                vectors = torch.linalg.qr(vectors.double())[0].T
+                updates.append(direction_update(model, matrix, Setting(), layer, head, vectors))
+    return updates
+
+
+def first_order_effects(shape: str, who: str) -> Work:
+    """First-order and direct effects of all directions of a model on 1,024 tokens, against the forward and backward
+    pass alone: to the embedding, as ours, or with gradients in all weights."""
+    model = language_model(shape)
+    vocabulary = model.get_input_embeddings().num_embeddings
+    windows = torch.randint(0, vocabulary, (TEXT_TOKENS // WINDOW, WINDOW))
+    if who == "ours":
+        updates = direction_updates(model)
+        return lambda: measure_effects(model, windows, updates, None, THREADS), 1
+    model.requires_grad_(who == "weight_gradients")
+
+    def one(window: torch.Tensor) -> None:
+        embedded = model.get_input_embeddings()(window[None])
+        embedded = embedded if who == "weight_gradients" else embedded.requires_grad_()
+        metric_sum(model(inputs_embeds=embedded, use_cache=False).logits[0], window, None).backward()
+
+    def passes() -> None:
+        with single_threaded_pool(THREADS) as pool:
+            list(pool.map(one, windows))
+
+    return passes, 1
+
+
 LARGE_CASE = {"rounds": 1, "repeats": 1}
 CASES = {
     "ov_layer": Case(ov_layer, ("transformer_lens", "dense")),
@@ -323,5 +384,8 @@ CASES = {
     "whole_model_certified": Case(whole_model_certified, ("fp32_multiply",), ("gpt2-medium",), **LARGE_CASE),
     "whole_model_interpreter_rows": Case(interpreter_rows, ("svd_interpreter",), ("gpt2-medium",), **LARGE_CASE),
     "trace": Case(trace, ("cosines",), ("gpt2-large",)),
+    "first_order_effects": Case(
+        first_order_effects, ("forward_backward", "weight_gradients"), ("gpt2-small", "smollm2"), repeats=2
+    ),
     "nine_settings": Case(nine_settings, ("one_setting",), ("gpt2-small",), **LARGE_CASE),
 }

@@ -16,7 +16,7 @@ if Path(sys.executable).exists():
 from svdlens.errors import SvdlensError
 from svdlens.labels.registry import LABELLERS
 from svdlens.spec.controls import CONTROLS
-from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED
 from svdlens.spec.settings import LIST_SWITCHES
 from svdlens.sweep import paths
 from svdlens.sweep.asked_files import check_labelled_place, check_place

@@ -1,12 +1,15 @@
 # A page to look around in, over the tables of the sweep; it opens from disk, without a server or a network.
 #
 # needs   results/{spectra,tokens,controls,labels}/..., results/by_switches/labels/..., results/tables/fractions.parquet
+#         results/{effects,examples}/... where they are there
 # makes   results/explorer: index.html, static/ (the page) and data/ (shards that it loads as they are needed)
 
-#
-# Examples (rules/activations.smk) are made on request, and are on the page where they are.
-
-WITH_EXAMPLES = [place for place in predicting_places() if Path(paths.EXAMPLES.format(**place)).exists()]
+# Effects and examples are shown where someone has made them, by their content, and are no inputs: `all` makes none, and does
+# not make again what was made of another text or metric.
+def made_places(places, pattern):
+    """Of these places those of which there is a file, each with its path and what it says."""
+    files = [(place, pattern.format(**place._asdict())) for place in places]
+    return [(place, path, content_digest(Path(path))) for place, path in files if Path(path).exists()]
 
 
 rule build_explorer:
@@ -19,7 +22,6 @@ rule build_explorer:
         labels=SWEEP.over_labels(paths.LABELS),
         random_labels=shared_files(paths.SHARED_LABELS, LABELLED_WITH_CONTROLS),
         fractions="results/tables/fractions.parquet",
-        examples=[paths.EXAMPLES.format(**place) for place in WITH_EXAMPLES],
     output:
         index="results/explorer/index.html",
         static=directory("results/explorer/static"),
@@ -35,9 +37,10 @@ rule build_explorer:
         runtime=30,
     params:
         places=SWEEP.places,
-        with_examples=[(place["model"], place["setting"]) for place in WITH_EXAMPLES],
         labelled=LABELLED,
         random_labelled=LABELLED_WITH_CONTROLS,
+        effects=made_places(SWEEP.effect_places, paths.EFFECTS),
+        examples=made_places(SWEEP.places, paths.EXAMPLES),
         code=code_hash("build_explorer"),
     script:
         "../scripts/build_explorer.py"

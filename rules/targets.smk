@@ -43,6 +43,8 @@ TARGETS = {
         "What the published labels show; needs no model.",
         figure_paths(SWEEP, ["fraction_published"]),
     ),
+    "effects": ("What scaling each direction does to what the model predicts on a text.", effect_files),
+    "cards": ("What each OV direction reads and writes, side by side.", card_files),
     "explorer": ("The page to look around in.", "results/explorer/index.html"),
 }
 

@@ -13,7 +13,8 @@ def main(smk):
         labels[tuple(place)][labeller] = Path(path)
     for path, (*place, labeller) in zip(smk.input.random_labels, smk.params.random_labelled, strict=True):
         random_labels[tuple(place)][labeller] = Path(path)
-    examples = dict(zip(map(tuple, smk.params.with_examples), map(Path, smk.input.examples), strict=True))
+    examples = {tuple(place): Path(path) for place, path, _ in smk.params.examples}
+    effects = {tuple(place): Path(path) for place, path, _ in smk.params.effects}
     files = zip(places, smk.input.tokens, smk.input.spectra, smk.input.random, strict=True)
     sources = [
         Source(
@@ -24,7 +25,8 @@ def main(smk):
             random=Path(random),
             labels=labels[place],
             random_labels=random_labels[place],
-            examples=examples.get(place[:2]),
+            examples=examples.get(place),
+            effects=effects.get(place),
         )
         for place, tokens, spectra, random in files
     ]

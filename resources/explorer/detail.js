@@ -4,7 +4,7 @@ var svdlens = window.svdlens || {};
 
 svdlens.detail = (function () {
   const { element, announce, notice, segments } = svdlens.dom;
-  const { sweep, grid, lists: listViews, pairs, state, text, csv } = svdlens;
+  const { sweep, grid, effects: measured, lists: listViews, pairs, state, text, csv } = svdlens;
 
   /**
    * The lists of one matrix and its singular values.
@@ -15,13 +15,14 @@ svdlens.detail = (function () {
   async function contentsOf({ readout, labeller, random }, source, cell) {
     const { readouts } = source.frame;
     const labelled = labeller !== null && labeller in source.table.labels ? labeller : null;
-    const [lists, spectrum] = await Promise.all([
+    const [lists, spectrum, effects] = await Promise.all([
       sweep.listsOfCell(source, cell.layer, cell.head, readouts.includes(readout) ? readout : readouts[0], labelled),
       random ? null : sweep.spectrum(source, cell.layer, cell.head),
+      random ? null : measured.ofCell(source, cell.layer, cell.head),
     ]);
     // Only singular vectors have a singular value each.
     const ofLists = sweep.catalogue().basis === "svd" ? spectrum : null;
-    return { source, lists, spectrum, ofLists, labelled };
+    return { source, lists, spectrum, effects, ofLists, labelled };
   }
 
   /**
@@ -83,7 +84,7 @@ svdlens.detail = (function () {
     const content = second
       ? pairs.table([text.source(source), text.source(second.source)], pairs.matched(first.lists, second.lists), [first.ofLists, second.ofLists], open, searched, cellAddress)
       : wanted.length
-        ? listViews.table(source, wanted, first.ofLists, open, searched, cellAddress)
+        ? listViews.table(source, wanted, first.ofLists, first.effects, open, searched, cellAddress)
         : notice("No list of this matrix is.");
     // What cannot be compared is shown alone.
     const alone = beside && !second ? notice(`${beside.source.model.name} has no ${where.toLowerCase()}; here is ${text.source(source)} alone.`) : null;

@@ -8,7 +8,7 @@ var svdlens = window.svdlens || {};
 
 svdlens.lists = (function () {
   const { element, withProperty } = svdlens.dom;
-  const { quantities, text, state } = svdlens;
+  const { effects, quantities, text, state } = svdlens;
   /**
    * Whether a list is better than those of random directions.
    * @param {Label | null} label
@@ -237,11 +237,12 @@ svdlens.lists = (function () {
    * @param {Source} source
    * @param {TokenList[]} lists
    * @param {Spectrum | null} spectrum
+   * @param {Effects | null} measured
    * @param {number | null} open the direction that is opened
    * @param {Searched | null} searched
    * @param {CellAddress} cellAddress
    */
-  function table(source, lists, spectrum, open, searched, cellAddress) {
+  function table(source, lists, spectrum, measured, open, searched, cellAddress) {
     const bodies = byDirection(lists).map(([index, ofDirection]) => {
       const isOpen = open === index;
       const rows = ofDirection.map((list, i) =>
@@ -253,10 +254,11 @@ svdlens.lists = (function () {
           element("td", { class: "label" }, nameOf(list.label)),
           element("td", { class: "number q" }, text.number(list.label?.q_value, 2)),
           element("td", { class: isBeyond(list.label) ? "number p strong" : "number p" }, text.number(list.label?.p_direction, 2)),
+          ...(measured ? effects.cells(measured, list) : []),
           element("td", { class: "tokens" }, tokenLine(list, marks(list, searched)))
         )
       );
-      if (isOpen) rows.push(element("tr", { class: "opened" }, element("td", { colspan: 5 }, opened(source, index, ofDirection, spectrum, searched))));
+      if (isOpen) rows.push(element("tr", { class: "opened" }, element("td", { colspan: measured ? 7 : 5 }, opened(source, index, ofDirection, spectrum, measured, searched))));
       return element("tbody", { class: isOpen ? "open" : null }, ...rows);
     });
     const heads = [
@@ -265,13 +267,14 @@ svdlens.lists = (function () {
       ["Label", null],
       ["q", "list null: how often shuffled lists score as high, corrected for their number"],
       ["p random", "direction null: how often lists of random directions score as high"],
+      ...(measured ? effects.heads(measured) : []),
       ["Tokens", "best first"],
     ];
     return element(
       "table",
-      { class: "lists" },
+      { class: measured ? "lists with-effects" : "lists" },
       element("caption", { class: "hidden" }, `Lists of ${text.matrix(source.matrix)}, ${source.model.name}, ${source.setting}`),
-      element("thead", {}, element("tr", {}, ...heads.map(([name, title], i) => element("th", { scope: "col", title, class: i > 2 && i < 5 ? "number" : null }, name)))),
+      element("thead", {}, element("tr", {}, ...heads.map(([name, title], i) => element("th", { scope: "col", title, class: i > 2 && i < heads.length - 1 ? "number" : null }, name)))),
       ...bodies
     );
   }
@@ -283,13 +286,14 @@ svdlens.lists = (function () {
    * @param {number} index
    * @param {TokenList[]} lists
    * @param {Spectrum | null} spectrum
+   * @param {Effects | null} measured
    * @param {Searched | null} searched
    */
-  function opened(source, index, lists, spectrum, searched) {
+  function opened(source, index, lists, spectrum, measured, searched) {
     return element(
       "div",
       { class: "direction-detail" },
-      spectrum ? facts(index, spectrum) : null,
+      spectrum ? facts(index, spectrum, measured) : null,
       element("div", { class: "columns" }, ...lists.map((list) => column(list, searched))),
       svdlens.examples.sections(source, lists)
     );
@@ -299,8 +303,9 @@ svdlens.lists = (function () {
    * What is known of a singular value.
    * @param {number} index
    * @param {Spectrum} spectrum
+   * @param {Effects | null} [measured]
    */
-  function facts(index, spectrum) {
+  function facts(index, spectrum, measured = null) {
     const { number, percent } = text;
     const cluster = clusterWith(spectrum, index);
     const shown = [
@@ -311,6 +316,7 @@ svdlens.lists = (function () {
       ["stability", number(spectrum.stability_noise[index])],
       ["in float32", number(spectrum.stability_float32[index])],
       ["sign margin", number(spectrum.sign_margin[index])],
+      ...(measured ? effects.facts(measured, index) : []),
     ];
     const notes = [];
     const { determined } = svdlens.sweep.catalogue();

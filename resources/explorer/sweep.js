@@ -29,7 +29,7 @@ var svdlens = window.svdlens || {};
 /** @typedef {{lists: string[], base: number | null, tokens: number}} ListTable Told from table `base`; `tokens` in a list. */
 /** @typedef {{table: number, scores: string[], labels: Record<string, LabelShards>}} TableEntry Labels by labeller. */
 /** @typedef {{names: string, numbers: string[], labeller_network?: boolean, token_frequency?: string}} LabelShards */
-/** @typedef {TableEntry & {frame: number, spectra: string, summary: string, random?: Frame & TableEntry, examples?: ExampleShards}} Entry */
+/** @typedef {TableEntry & {frame: number, spectra: string, summary: string, effects?: EffectsEntry, random?: Frame & TableEntry, examples?: ExampleShards}} Entry */
 /** @typedef {{shards: string[], windows: number}} ExampleShards Where directions project most in a text; `windows` of each. */
 /** @typedef {{model: Model, setting: string, matrix: string, entry: Entry, table: TableEntry, frame: Frame}} Source */
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from made_up_sweep import HOSTILE, Shape, write_examples, write_sweep
+from made_up_sweep import HOSTILE, Shape, write_effects, write_examples, write_sweep
 from svdlens.artefacts.table_schemas import LABELS, write_table
 from svdlens.artefacts.table_schemas import TOKENS as TOKENS_SCHEMA
 from svdlens.errors import SvdlensError
@@ -308,6 +308,38 @@ def test_singular_values_are_those_of_the_tables(built, sweep):
         for name, expected in (("undetermined", shares), ("stability", noise.median())):
             found = facts_of_cells[f"spectra.{name}"]
             np.testing.assert_allclose(found, [rounded(value) for value in expected], rtol=1e-12)
+
+
+def test_effects_are_those_of_the_table_and_change_nothing_else(built, sweep, tmp_path):
+    sources = [write_effects(source, directions=3 if source.setting == "fold" else None) for source in sweep[0]]
+    build_explorer(sources, sweep[1], STATIC, tmp_path)
+    beside = Explorer(tmp_path)
+    shards = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.js")}
+    before = {path.relative_to(built.target) for path in built.target.rglob("*.js")}
+    assert before < shards and all("_effects_" in path.name for path in shards - before)
+    unchanged = before - {Path("data/catalogue.js")}
+    assert all((tmp_path / path).read_bytes() == (built.target / path).read_bytes() for path in unchanged)
+    for source, model, entry in entries(beside, sources):
+        measured = entry.pop("effects")
+        shard = measured.pop("shard")
+        assert measured == {"metric": "loss", "tokens": 1024}
+        frame = model["frames"][entry["frame"]]
+        columns, _ = beside.shard(shard)
+        table = pd.read_parquet(source.effects, partitioning=None)
+        table["head"] = table["head"].fillna(-1)
+        table = table.set_index(["layer", "head", "index", "sign"])
+        places = pd.MultiIndex.from_product([frame["layers"], frame["heads"], range(frame["directions"]), (1, -1)])
+        expected = table.reindex(places)  # what was not measured is NaN
+        np.testing.assert_allclose(columns["direct_effect"], [rounded(one) for one in expected["direct_effect"]])
+        for name in ("first_order", "rms_activation"):
+            np.testing.assert_allclose(columns[name], [rounded(one) for one in expected[name][::2]], rtol=1e-12)
+    assert beside.catalogue == built.catalogue
+
+
+def test_effects_of_other_weights_are_not_shown(sweep, tmp_path):
+    sources = [write_effects(source, weights="others") for source in sweep[0][:1]]
+    build_explorer(sources, sweep[1], [], tmp_path)
+    assert not list(tmp_path.rglob("*_effects_*"))
 
 
 def test_fractions_are_those_of_the_table_and_counts_those_of_the_labels(built, sweep):

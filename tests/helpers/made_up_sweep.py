@@ -2,21 +2,24 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from svdlens.artefacts.table_schemas import (
     CONTROL_LABELS,
     CONTROLS,
+    EFFECTS,
     EXAMPLES,
     FRACTIONS,
     LABELS,
     SPECTRA,
     TOKENS,
+    read_metadata,
     write_table,
 )
 from svdlens.evaluation.fractions import fractions_of_readouts
@@ -201,6 +204,28 @@ def write_examples(path: Path, shape: Shape, windows: int = 3) -> None:
                 keys | lists | {"readout": "W_U", "auc_at": 0.25, "p_at": 0.5, "auc_next": None, "p_next": None}
             )
     write_table(path, {name: [row[name] for row in rows] for name in EXAMPLES.names}, EXAMPLES, {})
+
+
+def write_effects(source: Source, metric: object = "loss", weights: str = "", directions: int | None = None) -> Source:
+    """The source with a table of effects, of so many `directions` of each matrix, rows in an order of no meaning."""
+    table = pq.ParquetFile(source.tokens).read().to_pandas()
+    keys = table[["matrix", "layer", "head", "index", "sign"]].drop_duplicates().sample(frac=1.0, random_state=0)
+    keys = keys[keys["index"] < (directions or len(keys))]
+    number = keys["layer"] * 1000 + keys["head"].fillna(0) * 100 + keys["index"]
+    null = keys["index"] == 1
+    path = source.tokens.parents[3] / "effects" / source.tokens.relative_to(source.tokens.parents[2])
+    columns: dict = {name: pa.array(keys[name], pa.int32(), from_pandas=True) for name in keys if name != "matrix"}
+    columns |= {
+        "matrix": keys["matrix"].astype(str).tolist(),
+        "first_order": np.where(null, np.nan, number / 7),
+        "direct_effect": np.where(null, np.nan, -number * keys["sign"]),
+        "mean_activation": number * keys["sign"],
+        "rms_activation": number + 0.5,
+    }
+    facts = read_metadata(source.tokens) | {"metric": metric, "tokens": 1024}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_table(path, columns, EFFECTS, facts | ({"weights_sha256": weights} if weights else {}))
+    return replace(source, effects=path)
 
 
 def write_sweep(

@@ -12,7 +12,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 ROOMS = [
     *("spec", "artefacts", "runtime", "models", "weights", "svd", "readout", "edit", "vocabulary", "labels"),
     "activations",
-    *("sweep", "evaluation", "trace", "figures", "explorer", "export", "report"),
+    *("sweep", "evaluation", "trace", "effects", "figures", "explorer", "export", "report"),
 ]
 # What the Snakefile imports, in every cluster job.
 LIGHT = [

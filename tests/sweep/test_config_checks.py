@@ -87,7 +87,7 @@ OF_ANOTHER_KIND: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "key of exports": (
         "exports: {tokens: 20}",
-        ("exports.tokens: 'tokens' is no key", "Elsewhere it is one: `tokens`."),
+        ("exports.tokens: 'tokens' is no key", "Elsewhere it is one: `tokens`, "),
     ),
     "key of figures": ("select: all", ("select: 'select' is no key", "Elsewhere it is one: `figures.select`.")),
     "key of a list": ("figures: {layer: 1}", ("figures.layer: ", "Did you mean 'labeller'?")),

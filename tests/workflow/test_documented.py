@@ -87,7 +87,8 @@ def test_after_the_first_run_its_file_means_what_is_there(finished: Workflow) ->
     plain = {on_tiny(target) for arguments in asked if not arguments.config for target in arguments.targets}
     # These two also draw what others have published, which no sweep of one's own has.
     made = TARGETS - {"weights", "paper_figures", "published_figures"}
-    assert finished.finish("--dry-run", *plain - EDITS, *made).rules == {"export_directions", "find_examples"}
+    on_request = {"export_directions", "find_examples", "measure_effects", "write_cards"}
+    assert finished.finish("--dry-run", *plain - EDITS, *made).rules == on_request
     # What `best` of the demo is chosen by, a random model has not.
     edit = {"model": "tiny", "setting": "raw", "directions": [{"matrix": "mlp_in", "layer": 0, "index": 0}]}
     made_of_edits = finished.finish("--dry-run", *plain & EDITS, config={"edits": {"best": edit}}).rules

@@ -49,6 +49,8 @@ def test_a_wrong_configuration_stops_before_anything_runs(case: str, tiny: Workf
         ("exports/tiny/raw/ov_L00_H1_write.json", ("'ov_L00_H1_write' is written 'ov_L0_H1_write'",)),
         # The model is not fetched yet, but what it is, its directory says.
         ("exports/tiny/raw/ov_L0_H99_write.json", ("tiny has no head 99 (of 2, counted from 0)",)),
+        ("effects/model=tiny/setting=raw/qk.parquet", ("effects are of ov, mlp_in, mlp_gate, mlp_out",)),
+        ("cards/model=tiny/setting=raw/mlp_in.parquet", ("cards are of directions that read and write",)),
         ("labels/model=tiny/setting=raw/ov.published.parquet", ("published has no labels of ov of tiny",)),
     ],
 )

@@ -39,6 +39,8 @@ TARGETS = {
     "labels": LABELLED | {"view_labels"},
     "tables": TABLES,
     "figures": TABLES - NOT_DRAWN | PLOTS,
+    "effects": LISTS | {"view_tokens", "measure_effects"},
+    "cards": LABELLED | {"view_tokens", "view_labels", "write_cards"},
     "explorer": SPECTRA | FRACTIONS | {"view_tokens", "view_labels", "build_explorer"},
     "all": TABLES | PLOTS | {"list_paper_figures", "make_report_pages", "build_explorer"},
     "published_figures": PUBLISHED - {"list_published"},

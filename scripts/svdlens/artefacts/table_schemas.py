@@ -254,6 +254,43 @@ AGREEMENT = pa.schema(
         ],
     ]
 )
+# What directions do to a model's predictions on a text (effects/), and the read-write cards of OV.
+EFFECTS = pa.schema(
+    [
+        *KEYS,
+        ("sign", pa.int32()),
+        *[(name, pa.float64()) for name in ("first_order", "direct_effect", "mean_activation", "rms_activation")],
+    ]
+)
+CARDS = pa.schema(
+    [
+        *KEYS,
+        ("sign", pa.int32()),
+        *[
+            (f"{side}_{name}", type)
+            for side in ("read", "write")
+            for name, type in (
+                ("label", pa.string()),
+                ("kind", CATEGORY),
+                ("interpretable", pa.bool_()),
+                ("score", pa.float64()),
+                ("tokens", pa.list_(pa.string())),
+            )
+        ],
+        *[(name, pa.float64()) for name in ("cosine", "overlap", "opposite_overlap")],
+    ]
+)
+READ_WRITE_GAPS = pa.schema(
+    [
+        ("matrix", CATEGORY),
+        ("labeller", CATEGORY),
+        ("criterion", CATEGORY),
+        ("group", CATEGORY),
+        ("layer", pa.int32()),
+        *[(name, pa.int64()) for name in ("n_matrices", "read_n", "read_k", "write_n", "write_k")],
+        *[(name, pa.float64()) for name in ("read_fraction", "write_fraction", "gap", "gap_low", "gap_high")],
+    ]
+)
 
 # The windows of a text in which each direction projects most (activations/), and how they fit its list.
 EXAMPLES = pa.schema(

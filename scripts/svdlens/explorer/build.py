@@ -9,6 +9,7 @@ a click needs is in shards of whole layers, what a search needs in shards of its
     {model}/{matrix}_{labeller}_names               names, kinds and judgements, of the whole table
     {model}/{matrix}_spectra, _summary              singular values; what the grid shows
     {model}/{matrix}_examples                       windows of a text, where there are examples, some layers in each
+    {model}/{matrix}_effects                        what directions do, where it was measured
     catalogue.js            which shard is where
 
 Settings that share lists, scores or labels share their shards, because the name of a shard has a hash of what it holds.
@@ -27,7 +28,16 @@ import pyarrow.compute as pc
 from svdlens.artefacts.atomic_files import copy_file, write_text
 from svdlens.artefacts.table_schemas import read_metadata
 from svdlens.explorer.example_shards import write_examples
-from svdlens.explorer.read_tables import Frame, Lists, read_columns, read_labels, read_lists, read_spectra, read_texts
+from svdlens.explorer.read_tables import (
+    Frame,
+    Lists,
+    read_columns,
+    read_effects,
+    read_labels,
+    read_lists,
+    read_spectra,
+    read_texts,
+)
 from svdlens.explorer.search_index import Vocabulary, vocabulary_of
 from svdlens.explorer.shard_format import script_json
 from svdlens.explorer.table_shards import (
@@ -35,6 +45,7 @@ from svdlens.explorer.table_shards import (
     FRACTION_KEYS,
     FRACTION_NUMBERS,
     layers_per_shard,
+    write_effects,
     write_index,
     write_labels,
     write_lists,
@@ -52,8 +63,8 @@ RANDOM_DIRECTIONS = 32  # of the control, to look at
 
 @dataclass(frozen=True)
 class Source:
-    """The tables of one kind of matrix of a model in a setting; labels and control labels by labeller, if there are.
-    examples: of all kinds of matrices, if there are."""
+    """The tables of one kind of matrix of a model in a setting; labels and control labels by labeller, and effects, if
+    there are. examples: of all kinds of matrices, if there are."""
 
     model: str
     setting: str
@@ -63,6 +74,7 @@ class Source:
     labels: Mapping[str, Path] = field(default_factory=dict)
     random_labels: Mapping[str, Path] = field(default_factory=dict)
     examples: Path | None = None
+    effects: Path | None = None
 
 
 def build_explorer(sources: Sequence[Source], fractions: Path, static: Sequence[Path], target: Path) -> None:
@@ -172,13 +184,20 @@ def write_source(
         facts = read_metadata(path)
         written[name] = write_labels(target, f"{stem}_{name}", lists.frame, labels[name])
         written[name] |= {key: facts[key] for key in ("labeller_network", "token_frequency") if key in facts}
-    examples = {"examples": write_examples(target, stem, lists.frame, source.examples)} if source.examples else {}
-    return examples | {
+    entry: dict[str, Any] = {
         "scores": write_scores(target, stem, lists),
         "labels": written,
         "spectra": write_spectra(target, stem, lists.frame, spectra),
         "summary": write_summary(target, stem, lists.frame, labels, spectra, fractions),
     }
+    if source.examples:
+        entry["examples"] = write_examples(target, stem, lists.frame, source.examples)
+    effects = read_effects(source.effects, lists.frame, source.tokens) if source.effects else None
+    if source.effects and effects:
+        facts = read_metadata(source.effects)
+        shard = write_effects(target, stem, effects)
+        entry["effects"] = {"shard": shard, "metric": facts["metric"], "tokens": facts["tokens"]}
+    return entry
 
 
 def write_random(

@@ -11,10 +11,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 
+from svdlens.artefacts.table_schemas import read_metadata
 from svdlens.errors import SvdlensError
 
 KEYS = ["layer", "head", "index", "side", "sign", "readout"]
 NUMBERS = ["score", "p_value", "q_value", "p_direction", "q_direction", "mean_log_rank"]
+EFFECTS = ["first_order", "rms_activation", "direct_effect"]
 ABSENT = "absent"  # the status of a list that a labeller was not given
 
 
@@ -225,6 +227,26 @@ def read_labels(path: Path, lists: Lists, texts: Mapping[int, str], control: str
         evidence=bits,
         n_evidence=counts,
     )
+
+
+def read_effects(path: Path, frame: Frame, tokens: Path) -> dict[str, np.ndarray] | None:
+    """Columns of a table of effects in the order of the frame, the number of a cell times directions, direct_effect for
+    both signs of each; NaN where the table has no such direction. None where it is of other weights, or another
+    setting, than the table `tokens`.
+    """
+    own, other = read_metadata(path), read_metadata(tokens)
+    if any(own.get(name) != other.get(name) for name in ("revision", "weights_sha256", "setting")):
+        return None
+    table = read_columns(path, ["layer", "head", "index", "sign", *EFFECTS])
+    layer, head, index, sign = (integers(table[name]) for name in ("layer", "head", "index", "sign"))
+    known = np.isin(layer, frame.layers) & np.isin(head, frame.heads) & (index < frame.directions)
+    cell = np.searchsorted(frame.layers, layer) * len(frame.heads) + np.searchsorted(frame.heads, head)
+    row = ((cell * frame.directions + index) * 2 + (sign < 0))[known]
+    n = frame.cells * frame.directions * 2
+    columns = {name: table[name].cast(pa.float64()).to_numpy(zero_copy_only=False) for name in EFFECTS}
+    whole = {name: spread(values[known], row, n, np.nan) for name, values in columns.items()}
+    # What both signs share is kept once.
+    return {name: values if name == "direct_effect" else values[::2] for name, values in whole.items()}
 
 
 def moved_to_front(names: Sequence[str], numbers: Int[np.ndarray, " n"], first: str) -> Int[np.ndarray, " n"]:

@@ -128,6 +128,10 @@ def write_spectra(target: Path, stem: str, frame: Frame, spectra: Mapping[str, n
     return write_shard(target, f"{stem}_spectra", columns, {"rank": spectra["value"].shape[1]})
 
 
+def write_effects(target: Path, stem: str, effects: Mapping[str, np.ndarray]) -> str:
+    return write_shard(target, f"{stem}_effects", [Column(name, values, DIGITS) for name, values in effects.items()])
+
+
 def write_summary(
     target: Path,
     stem: str,

@@ -145,6 +145,9 @@ KINDS = (
 MATRIX_KINDS = {kind.name: kind for kind in KINDS}
 """By name, in the order in which they are shown."""
 
+SCALED = ("ov", "mlp_in", "mlp_gate", "mlp_out")
+"""The kinds whose directions can be scaled in a weight of the model (edit/updates.py): no product of two that read."""
+
 SIDES = tuple(dict.fromkeys(side for kind in KINDS for side in kind.sides))
 """The names of all sides."""
 

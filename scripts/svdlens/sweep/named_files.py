@@ -35,6 +35,7 @@ def named_paths(config: MutableMapping[str, Any]) -> Iterator[tuple[str, Mutable
         keys = ("text", "prompts") if isinstance(edit.get("prompts"), str) else ("text",)
         yield from ((f"edits.{name}.{key}", edit, key) for key in keys)
     yield "examples.text", config.get("examples", {}), "text"
+    yield "effects.text", config.get("effects", {}), "text"
 
 
 def expand_home(config: MutableMapping[str, Any]) -> None:

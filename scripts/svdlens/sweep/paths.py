@@ -34,6 +34,9 @@ EDIT_CONTINUATIONS = "results/edits/{edit}/continuations.csv"
 EDITED_MODEL = "results/edits/{edit}/model"
 PROMPTS = "results/prompts/{prompt}/model={model}/setting={setting}/{table}"
 EXAMPLES = "results/examples/model={model}/setting={setting}/examples.parquet"
+EFFECTS = "results/effects/model={model}/setting={setting}/{matrix}.parquet"
+CARDS = "results/cards/model={model}/setting={setting}/{matrix}.parquet"
+READ_WRITE_GAPS = "results/read_write_gaps/model={model}/setting={setting}/{matrix}.parquet"
 
 TABLES = ("spectra", "tokens", "labels", "control_labels", "fractions", "scores", "agreement")
 """The tables of the whole sweep, results/tables/{table}.parquet."""

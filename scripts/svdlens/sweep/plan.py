@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 from svdlens.errors import SvdlensError
 from svdlens.labels.registry import LABELLERS, can_label, criteria
+from svdlens.models.checkpoint_layouts import LAYOUTS
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, Architecture
 from svdlens.spec.controls import RANDOM_VARIMAX, ROTATED, VARIMAX
 from svdlens.spec.edits import BEST, BEST_MATRIX
-from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.spec.token_vectors import BEST_LIST, TOKEN_VECTORS
 from svdlens.sweep import paths
@@ -283,6 +284,20 @@ class Sweep:
             return dict(self.config["prompts"])
         words = re.findall(r"[A-Za-z0-9]+", self.config["prompt"])
         return {"_".join(words)[:40] or "prompt": self.config["prompt"]}
+
+    # --- effects
+
+    @property
+    def effect_places(self) -> list[Place]:
+        """Every place whose directions have effects on what the model predicts: not of models that predict no token."""
+        architectures = {model: self.config["models"][model].get("architecture", DEFAULT) for model in self.models}
+        predicting = [model for model, name in architectures.items() if LAYOUTS[name].modules]
+        return [place for place in self.places if place.matrix in SCALED and place.model in predicting]
+
+    @property
+    def card_places(self) -> list[Place]:
+        """Every place whose directions read and write, so that both sides have labels to put side by side."""
+        return [place for place in self.places if place.matrix == "ov"]
 
     # --- figures
 
