@@ -268,7 +268,7 @@ def places_with_own_lists(sweep: Sweep, labeller: str) -> list[LabelledPlace]:
 def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
     """What a figure asks of the configuration, by the names in FigureEntry.options.
 
-    places: (model, setting, matrix) of the sweep. labeller: whose labels are drawn; labellers: all of the sweep.
+    places: (model, setting, matrix) of the sweep. layers: of each model of which not all are swept. labeller: whose labels are drawn; labellers: all of the sweep.
     criterion: when a list counts as interpretable. basis: what the directions are. controls: those of the sweep;
     n_controls: directions of random_unit and gaussian; n_rotated: of rotated. switches: of each setting. weight_noise:
     in standard deviations of each factor, on weights that are not quantised.
@@ -280,6 +280,11 @@ def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
     config, labeller = sweep.config, sweep.figure_labeller
     options = {
         "places": [tuple(place) for place in sweep.places],
+        "layers": {
+            model: chosen["layers"]
+            for model, _, matrix in sweep.places
+            if "layers" in (chosen := sweep.numbers(model, matrix))
+        },
         "labeller": labeller,
         "labellers": sweep.labellers,
         "criterion": sweep.criteria(labeller)[0],

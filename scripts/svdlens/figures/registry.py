@@ -22,7 +22,7 @@ from svdlens.sweep import paths
 SPECTRA, LABELS, CONTROL_LABELS, FRACTIONS, AGREEMENT = (
     f"results/tables/{table}.parquet" for table in ("spectra", "labels", "control_labels", "fractions", "agreement")
 )
-LABELLED = ("places", "labeller", "criterion", "n_controls")
+LABELLED = ("places", "layers", "labeller", "criterion", "n_controls")
 """The options of every figure of labels."""
 
 
