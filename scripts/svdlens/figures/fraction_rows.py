@@ -59,8 +59,8 @@ def fraction_rows(
     design_effect, fraction, low, high (95 % over matrices), control_fraction (random unit directions), control_low,
     control_high (Wilson 95 %; empty without controls), with `rotated` rotated_fraction (of random rotations of the same
     subspaces; empty without them), partly_labelled (the layers of this model, setting and matrix
-    differ in n, or some of the swept `layers` have no rows: lists without a label do not count). A place of the sweep without any row has one
-    with n = 0 and nothing else.
+    differ in n, or some of the swept `layers` have no rows: lists without a label do not count). A place of the sweep
+    without any row has one with n = 0 and nothing else.
     """
     chosen = (frame["unit"] == "row") & (frame["kind"] == "all") & (frame["labeller"] == labeller)
     chosen &= (frame["criterion"] == criterion) & frame["side"].isin(sides)
