@@ -4,6 +4,7 @@
 #         results/{effects,examples}/... where they are there
 # makes   results/explorer: index.html, static/ (the page) and data/ (shards that it loads as they are needed)
 
+
 # Effects and examples are shown where someone has made them, by their content, and are no inputs: `all` makes none, and does
 # not make again what was made of another text or metric.
 def made_places(places, pattern):

@@ -33,12 +33,30 @@ svdlens.choices = (function () {
    * @param {string | undefined} name
    * @param {string[]} known
    * @param {string[]} problems
+   * @param {string} [owner] the model that lacks what others of the sweep have
    */
-  function knownName(kind, name, known, problems) {
+  function knownName(kind, name, known, problems, owner = "This sweep") {
     if (name !== undefined && known.includes(name)) return name;
-    if (name !== undefined) problems.push(`This sweep has no ${kind} \u201c${name}\u201d; here is ${known[0]}.`);
+    if (name !== undefined) problems.push(`${owner} has no ${kind} \u201c${name}\u201d; here is ${known[0]}.`);
     return known[0];
   }
+
+  /**
+   * Who lacks a name: this model if another one has it, else the sweep.
+   * @param {Model} model
+   * @param {string | undefined} name
+   * @param {(model: Model) => string[]} namesOf what a model has
+   */
+  function whoLacks(model, name, namesOf) {
+    const elsewhere = name !== undefined && sweep.models().some((one) => namesOf(one).includes(name));
+    return elsewhere ? model.name : undefined;
+  }
+
+  /** @param {Model} model */
+  const matricesIn = (model) => Object.keys(model.matrices);
+
+  /** @param {Model} model */
+  const readoutsOf = (model) => model.frames.flatMap((frame) => frame.readouts);
 
   /**
    * @param {Asked} asked
@@ -49,10 +67,10 @@ svdlens.choices = (function () {
     const problems = [];
     const names = sweep.models().map((one) => one.name);
     const model = sweep.modelOf(knownName("model", asked.model, names, problems));
-    const setting = knownName("setting", asked.setting, sweep.settingsOf(model), problems);
-    const matrix = knownName("matrix", asked.matrix, sweep.matricesOf(model, setting), problems);
+    const setting = knownName("setting", asked.setting, sweep.settingsOf(model), problems, whoLacks(model, asked.setting, sweep.settingsOf));
+    const matrix = knownName("matrix", asked.matrix, sweep.matricesOf(model, setting), problems, whoLacks(model, asked.matrix, matricesIn));
     const source = /** @type {Source} */ (sweep.source(model, setting, matrix));
-    const readout = knownName("read-out", asked.readout, source.frame.readouts, problems);
+    const readout = knownName("read-out", asked.readout, source.frame.readouts, problems, whoLacks(model, asked.readout, readoutsOf));
     const quantity = quantityAsked(asked.colour, problems);
     const side = sideAsked(asked.side, source, problems);
     const other = asked.model2 || asked.setting2 ? besideBy(asked, model, setting, matrix, problems) : null;
@@ -133,7 +151,7 @@ svdlens.choices = (function () {
     const other = sweep.modelOf(knownName("model", asked.model2 || model.name, names, problems));
     const known = sweep.settingsOf(other);
     const wanted = asked.setting2 || (known.includes(setting) ? setting : known[0]);
-    const otherSetting = knownName("setting", wanted, known, problems);
+    const otherSetting = knownName("setting", wanted, known, problems, whoLacks(other, wanted, sweep.settingsOf));
     return { model: other, setting: otherSetting, source: sweep.source(other, otherSetting, matrix) };
   }
 

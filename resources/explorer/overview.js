@@ -115,8 +115,8 @@ svdlens.overview = (function () {
     const layer = asked.layer === undefined ? undefined : numberAsked(asked.layer, layers);
     const head = asked.head === undefined ? undefined : numberAsked(asked.head, heads);
     const wrong = [];
-    if (layer === null) wrong.push(`no layer ${asked.layer}, it has ${layers[0]} to ${layers[layers.length - 1]}`);
-    if (head === null) wrong.push(heads[0] < 0 ? `no heads, and the address has head ${asked.head}` : `no head ${asked.head}, it has ${heads[0]} to ${heads[heads.length - 1]}`);
+    if (layer === null) wrong.push(`no layer ${asked.layer}, it has ${text.numbers(layers)}`);
+    if (head === null) wrong.push(heads[0] < 0 ? `no heads, and the address has head ${asked.head}` : `no head ${asked.head}, it has ${text.numbers(heads)}`);
     const left = cells.filter((cell) => (typeof layer !== "number" || cell.layer === layer) && (typeof head !== "number" || cell.head === head));
     const cell = grid.largest(left);
     const shown = text.cell(cell.layer, cell.head).toLowerCase();

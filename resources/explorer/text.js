@@ -160,5 +160,16 @@ svdlens.text = (function () {
     return element("bdi", { class: "name" }, text.replace(MARKED, (all, space, byte) => (space || byte ? all : escaped(all))));
   }
 
-  return { number, percent, points, pointsRange, range, count, sign, cell, source, matrix, token, name };
+  /**
+   * Whole numbers in order, runs of them by their ends: 0 to 2, 5 and 7.
+   * @param {number[]} known
+   */
+  function numbers(known) {
+    const firsts = known.filter((one) => !known.includes(one - 1));
+    const lasts = known.filter((one) => !known.includes(one + 1));
+    const runs = firsts.map((first, place) => (first === lasts[place] ? `${first}` : `${first} to ${lasts[place]}`));
+    return runs.length > 1 ? `${runs.slice(0, -1).join(", ")} and ${runs[runs.length - 1]}` : runs.join("");
+  }
+
+  return { number, numbers, percent, points, pointsRange, range, count, sign, cell, source, matrix, token, name };
 })();

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+CLOSE = 0.61  # of 1 for the same letters in the same order: layer is close to labeller (.62), mamba not to llama (.6)
+
 
 class SvdlensError(Exception):
     """Something that the user can put right. The text names the value, the rule that it broke, and the fix."""
@@ -15,6 +17,6 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
     """
     names = {name.lower(): name for name in known}
     longer = [name for name in names if value and name.startswith(value.lower())]
-    close = difflib.get_close_matches(value.lower(), names, n=1)
+    close = difflib.get_close_matches(value.lower(), names, n=1, cutoff=CLOSE)
     found = longer if not close or close[0] in longer else close
     return f" Did you mean {names[found[0]]!r}?" if found else ""

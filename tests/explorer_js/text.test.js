@@ -34,6 +34,13 @@ test("shares are percent with a sign where they are differences", () => {
   assert.equal(text.range(0.1, 0.2), "10\u201320\u202f%");
 });
 
+test("of numbers in order the runs are said by their ends, and no number is said that is not there", () => {
+  assert.equal(text.numbers([1]), "1");
+  assert.equal(text.numbers([0, 1]), "0 to 1");
+  assert.equal(text.numbers([0, 2]), "0 and 2");
+  assert.equal(text.numbers([0, 1, 2, 5, 7, 8]), "0 to 2, 5 and 7 to 8");
+});
+
 test("one thing and several", () => {
   assert.equal(text.count(1, "list"), "1 list");
   assert.equal(text.count(1234, "list"), "1,234 lists");

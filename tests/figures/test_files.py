@@ -128,6 +128,25 @@ def test_without_the_control_that_it_needs_a_figure_is_left_out_and_that_is_said
     assert why_not_drawn(asked, "random_table") is not None
 
 
+def test_without_stability_there_is_no_picture_of_it():
+    sweep = sweep_with(stability=False)
+    assert figure_files(sweep, "near_degenerate") == [] and "near_degenerate" not in selected_figures(sweep)
+    assert why_not_drawn(sweep, "near_degenerate") == ("`stability` is false", "write stability: true")
+    assert why_not_drawn(SWEEP, "near_degenerate") is None
+    asked = sweep_with(stability=False, figures={"select": ["near_degenerate"]})
+    with pytest.raises(SvdlensError, match=r"near_degenerate shows the stability.*write stability: true, or leave"):
+        check_figures(asked)
+
+
+def test_where_no_matrix_is_chosen_there_are_no_token_tables_and_that_is_said():
+    sweep = sweep_with(sweep={"models": ["encoder"]})
+    assert "token_table" not in selected_figures(sweep)
+    why, how = why_not_drawn(sweep, "token_table")
+    assert why == "no matrix of the sweep is chosen"
+    assert how == "add {matrix: ov, layer: 0, head: 0} to models.encoder.token_tables"
+    assert why_not_drawn(SWEEP, "token_table") is None
+
+
 def test_where_there_is_nothing_to_compare_nothing_is_drawn_and_that_is_said():
     both = {"labellers": ["coherence", "published"]}
     medium = {"models": ["gpt2-medium", "own"], "matrices": ["mlp_in"]} | both

@@ -909,7 +909,8 @@ def script(figure, tmp_path, subjects, inputs, **options):
         suffix: [str(tmp_path / f"out/{number}.{suffix}") for number in range(len(subjects))]
         for suffix in ("pdf", "png", "csv")
     }
-    choice = {"places": places_of(LABELS), "labeller": LABELLER, "criterion": CRITERION, "n_controls": 60, **BASIS}
+    choice = {"places": places_of(LABELS), "layers": {}, "labeller": LABELLER, "criterion": CRITERION, "n_controls": 60}
+    choice |= BASIS
     smk = SimpleNamespace(
         input=Files(inputs),
         output=Files(output),

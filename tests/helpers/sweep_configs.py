@@ -29,6 +29,7 @@ CONFIG: dict[str, Any] = {
     "directions": 64,
     "tokens": 50,
     "cluster_tolerance": 0.01,
+    "stability": True,
     "weight_noise": 0.01,
     "controls": ["random_unit", "rotated", "gaussian"],
     "basis": "svd",

@@ -145,9 +145,9 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "controls without random unit vectors": (
         {"controls": ["rotated", "gaussian"]},
-        ("controls", "['rotated', 'gaussian'] does not contain", "random_unit is always among them"),
+        ("controls: random_unit has to be among them, and is not", "Write [random_unit, rotated, gaussian]."),
     ),
-    "no controls": ({"controls": []}, ("controls", "random_unit is always among them")),
+    "no controls": ({"controls": []}, ("controls: random_unit has to be among them", "Write [random_unit].")),
     "control": (
         {"controls": ["random_unit", "rotatd"]},
         (

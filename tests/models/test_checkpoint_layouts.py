@@ -114,3 +114,9 @@ def test_every_architecture_has_a_table_and_a_tiny_model() -> None:
         assert set(layout.biases) <= set(layout.defaults)
         assert ("W_U" in ARCHITECTURES[name].readouts) == bool(layout.unembedding)
         assert ARCHITECTURES[name].gated == any("gate" in tensor for tensor in layout.layer_tensors)
+
+
+@pytest.mark.parametrize("architecture", LAYOUTS)
+def test_aliases_are_those_of_transformers(architecture: str) -> None:
+    config = getattr(transformers, ARCHITECTURES[architecture].model_class).config_class
+    assert dict(LAYOUTS[architecture].aliases) == config.attribute_map

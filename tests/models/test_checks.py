@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
+from transformers import GPT2Config
 
 from fetch_model import main
 from svdlens.errors import SvdlensError
 from svdlens.models.checkpoint_layouts import LAYOUTS
 from svdlens.models.checks import check_model_directory, complete_config, model_file_names
+from svdlens.models.model_shape import read_shape
 from svdlens.spec.architectures import ARCHITECTURES
 from tiny import END_OF_TEXT, make_tiny, make_tiny_gpt2
 
@@ -218,6 +220,16 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "Supported: model_type 'gpt2' with architectures ['GPT2LMHeadModel']",
     ),
     "no architecture": (edit_config(architectures=None, model_type=None), "None", "Supported:"),
+    "no model type": (
+        edit_config(model_type=None),
+        "architectures ['GPT2LMHeadModel'] and no model_type",
+        'Add "model_type": "gpt2"',
+    ),
+    "no width under another name": (
+        edit_config(n_embd=None, hidden_size=32),
+        "'wte.weight' is [320, 16]",
+        "= [320, 32]",
+    ),
     "strange model type": (edit_config(model_type=["gpt2"]), "['gpt2']", "Supported:"),
     "remote code": (edit_config(auto_map={"AutoModel": "evil.Model"}), "evil.Model", "part of transformers"),
     "remote code of the tokenizer": (
@@ -436,6 +448,38 @@ def test_a_size_that_config_json_lacks_is_the_default(tmp_path: Path) -> None:
     edit_config(n_head=None)(directory)
     with pytest.raises(SvdlensError, match="n_head = None, not a whole number"):
         check_model_directory(directory, "mine")
+
+
+def test_sizes_under_the_names_that_transformers_also_takes_are_read(tmp_path: Path) -> None:
+    directory = make_tiny_gpt2(tmp_path / "tiny")
+    config = json.loads((directory / "config.json").read_text())
+    for name, key in LAYOUTS["gpt2"].aliases.items():
+        config[name] = config.pop(key)
+    (directory / "config.json").write_text(json.dumps(config))
+    assert check_model_directory(directory, "mine") == 0
+    shape = read_shape(directory, "gpt2")
+    assert shape == (config["num_hidden_layers"], config["num_attention_heads"])
+    # Where a size is there under both names, it is this one, as in transformers.
+    edit_config(n_layer=7)(directory)
+    assert read_shape(directory, "gpt2") == shape and GPT2Config.from_pretrained(directory).n_layer == shape.n_layers
+
+
+@pytest.mark.parametrize(
+    ("architecture", "change", "said", "not_said"),
+    [
+        ("bert", {"architectures": ["BertForSequenceClassification"]}, "is not supported", "Did you mean"),
+        ("gpt2", {"model_type": "gpt-2"}, "Did you mean 'gpt2'?", "no model_type"),
+        ("llama", {"model_type": None}, 'Add "model_type": "llama" to it.', "Use such a model"),
+    ],
+)
+def test_what_config_json_should_say_is_not_what_it_says(
+    architecture: str, change: dict[str, object], said: str, not_said: str, sound_of_all: Path, tmp_path: Path
+) -> None:
+    directory = shutil.copytree(sound_of_all / architecture, tmp_path / "tiny")
+    edit_config(**change)(directory)
+    with pytest.raises(SvdlensError) as error:
+        check_model_directory(directory, "mine", architecture)
+    assert said in str(error.value) and not_said not in str(error.value)
 
 
 @pytest.fixture(scope="module")

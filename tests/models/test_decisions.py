@@ -44,8 +44,13 @@ CASES: dict[str, tuple[dict[str, object], Callable[[Path], object], list[str]]] 
     "tied, and there twice": ({}, tied_twice, []),
     "untied": ({}, untied, ["lm_head.weight and wte.weight differ: lm_head.weight is read as W_U"]),
     "padding": ({"padding_rows": 3}, lambda directory: None, ["the last 3 of the 323 rows of W_U have no token"]),
+    "one row of padding": (
+        {"padding_rows": 1},
+        lambda directory: None,
+        ["the last of the 321 rows of W_U has no token: it is taken for padding"],
+    ),
     "holes": ({}, holes, ["7 ids have no token, and their text is empty: 1, 2, 3, 4, 5 and 2 more."]),
-    "special tokens": ({}, special, ["1 special tokens have neither an id in a file nor a row: <pad>."]),
+    "special tokens": ({}, special, ["1 special token has neither an id in a file nor a row: <pad>."]),
 }
 
 

@@ -120,7 +120,14 @@ def test_what_a_sweep_leaves_out_is_said_with_the_reason_and_the_way_to_have_it(
         "figure trace_table",
         "figure trace_heads",
         *(f"figure edit_{name}" for name in ("effect", "spectrum", "dose")),
+        # The encoder has one setting.
+        "figure settings_effect, encoder",
+        "figures interpretable_table and random_table, own, settings raw",
     }
+    assert whole["figure settings_effect, encoder"] == (
+        "no two settings of encoder differ in a single switch",
+        "add such a setting to models.encoder.settings",
+    )
     chosen = reasons(figures={"select": ["token_table"]})
     assert {what for what in chosen if what.startswith("token tables")} == {
         "token tables of mlp_in, own",
@@ -128,10 +135,18 @@ def test_what_a_sweep_leaves_out_is_said_with_the_reason_and_the_way_to_have_it(
         "token tables of mlp_in, encoder",
     }
     assert chosen["token tables of mlp_in, own"][1] == "add {matrix: mlp_in, layer: 0} to models.own.token_tables"
+    assert chosen["token tables of ov, encoder"][1] == (
+        "add {matrix: ov, layer: 0, head: 0} to models.encoder.token_tables"
+    )
     fewer = reasons(controls=["random_unit", "rotated"])
     added = "write controls: [random_unit, rotated, gaussian]"
     assert fewer["control gaussian"][1] == fewer["figure random_table"][1] == added
-    assert set(fewer) - set(whole) == {"control gaussian", "figure random_table"}
+    alone = "figures interpretable_table, own, settings raw"
+    assert set(fewer) - set(whole) == {"control gaussian", "figure random_table", alone}
+    assert reasons(stability=False)["figure near_degenerate"] == ("`stability` is false", "write stability: true")
+    assert "figure token_table" in reasons(sweep={"models": ["encoder"]})
+    some = reasons(sweep={"settings": ["raw"], "matrices": ["ov"], "readouts": ["W_U", "W_E"]})
+    assert "figure readouts" not in some and not any(what.startswith("figure read_write") for what in some)
     assert set(whole) - set(reasons(basis="varimax")) == {"control varimax", "control random_varimax"}
 
 
@@ -203,7 +218,19 @@ def test_what_is_the_same_throughout_is_said_once():
 def test_of_one_labeller_the_page_of_agreement_has_no_columns_of_pairs():
     agreement = pd.DataFrame({"model": ["m"], "first": ["coherence"], "second": [None], "kappa": [None], "n": [3]})
     assert "kappa<" not in agreement_page(agreement)
+    assert "Cohen" not in agreement_page(agreement) and "<h1>Agreement" not in agreement_page(agreement)
     assert "kappa<" in agreement_page(agreement.assign(second="published", kappa=0.5))
+
+
+def test_names_and_intervals_stand_on_one_line_and_checksums_take_several():
+    page = html_table(pd.DataFrame({"model": ["all-minilm-l6-v2"], "95 %": ["0.1 to 0.2"], "sha256": ["ab" * 32]}), "")
+    assert "<td>all-minilm-l6-v2</td><td>0.1 to 0.2</td><td class=long>" in page
+
+
+def test_whole_numbers_of_any_kind_are_written_alike_and_names_have_no_underscores():
+    for dtype in ("int64", "Int64", "int32", object):
+        page = html_table(pd.DataFrame({"n_joined": pd.Series([69120, 1], dtype=dtype)}), "Caption")
+        assert ">69,120<" in page and ">n joined<" in page
 
 
 def test_the_scripts_write_the_pages(tmp_path):

@@ -57,6 +57,17 @@ OF_ANOTHER_KIND: dict[str, tuple[str, tuple[str, ...]]] = {
     "number for true": ("stability: 1", ("stability: 1 is not valid. It takes: true or false.",)),
     "no layers": ("sweep: {layers: []}", ("sweep.layers", "non-empty")),
     "layer before the first": ("models: {tiny: {layers: [0, -1]}}", ("models.tiny.layers.1: -1 is less than",)),
+    "another architecture": (
+        "models: {tiny: {architecture: mamba}}",
+        ("models.tiny.architecture: 'mamba' is not one of gpt2, gpt_neox, llama, qwen2, gemma, gemma2, bert.",),
+    ),
+    "number for a name": ("figures: {select: '3'}", ("figures.select: '3' is not valid. It takes: `all` or list.",)),
+    "without random directions": (
+        "controls: [rotated]",
+        ("controls: random_unit has to be among them, and is not. Write [random_unit, rotated].",),
+    ),
+    "no controls": ("controls: []", ("random_unit has to be among them, and is not. Write [random_unit].",)),
+    "misspelled and without random directions": ("controls: [rotatd]", ("'rotatd' is not one of", "'rotated'?")),
     "one head": ("sweep: {heads: 3}", ("sweep.heads: 3 is not valid. It takes: list.", "Write [3].")),
     "head with a point": ("sweep: {heads: [1.0]}", ("sweep.heads.0: 1.0 is not valid", "Write 1.")),
     "figures": ("figures: {select: 5}", ("figures.select: 5 is not valid. It takes: `all` or list.",)),

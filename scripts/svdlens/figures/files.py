@@ -12,6 +12,7 @@ from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.figures.registry import FIGURES, FigureEntry
 from svdlens.labels.published.local_files import local_files
 from svdlens.labels.registry import LABELLERS
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import setting_pairs
 from svdlens.sweep.plan import LabelledPlace, Sweep
@@ -166,14 +167,21 @@ def both_sides(sweep: Sweep, subject: Mapping[str, Any]) -> bool:
 
 
 class Compared(NamedTuple):
-    """What a figure compares: whether a file of it can, else why none can, and what to write."""
+    """What a figure compares: whether a file of it can, else why not, with {where} of a file, and what to write."""
 
     can: Callable[[Sweep, Mapping[str, Any]], bool]
     why_not: str
-    how: Callable[[Sweep], str]
+    how: Callable[[Sweep, Mapping[str, Any]], str]
 
 
-def more_readouts(sweep: Sweep) -> str:
+def more_settings(sweep: Sweep, subject: Mapping[str, Any]) -> str:
+    """What to write for settings that differ in a single switch; a model may have settings of its own."""
+    model = subject.get("model")
+    own = model is not None and "settings" in sweep.config["models"][model]
+    return f"add such a setting to {f'models.{model}' if own else 'sweep'}.settings"
+
+
+def more_readouts(sweep: Sweep, subject: Mapping[str, Any]) -> str:
     """What to write for several read-outs: the scalings of the first that there is."""
     [first, *_] = sweep.choice(sweep.models[0], "readouts")
     weights = READOUTS[first].weights
@@ -181,18 +189,18 @@ def more_readouts(sweep: Sweep) -> str:
 
 
 COMPARED = {
-    "read-outs": Compared(several_readouts, "no model is read through several read-outs", more_readouts),
+    "read-outs": Compared(several_readouts, "no model is read through several read-outs{where}", more_readouts),
     "labellers": Compared(
         several_labellers,
-        "no two labellers label the same lists",
-        lambda sweep: "add a labeller to sweep.labellers",
+        "no two labellers label the same lists{where}",
+        lambda sweep, subject: "add a labeller to sweep.labellers",
     ),
     "settings": Compared(
         single_switches,
-        "no two settings of a model differ in a single switch",
-        lambda sweep: "add such a setting to sweep.settings",
+        "no two settings{where} differ in a single switch",
+        more_settings,
     ),
-    "sides": Compared(both_sides, "no OV circuits are swept", lambda sweep: "add ov to sweep.matrices"),
+    "sides": Compared(both_sides, "no OV circuits are swept{where}", lambda sweep, subject: "add ov to sweep.matrices"),
 }
 """By `compares` of a FigureEntry."""
 
@@ -215,12 +223,31 @@ def what_is_lacking(sweep: Sweep, name: str) -> tuple[str, str] | None:
         controls = ", ".join([*sweep.controls, figure.control])
         return f"the control {figure.control} is not in `controls`", f"write controls: [{controls}]"
     if figure.compares is not None and not files_with_something(sweep, name):
-        return COMPARED[figure.compares].why_not, COMPARED[figure.compares].how(sweep)
+        return why_nothing_to_compare(sweep, figure.compares, {})
+    if figure.stability and not sweep.config["stability"]:
+        return "`stability` is false", "write stability: true"
     if figure.scope == "trace" and not sweep.query_names:
         return "there is no query", "write trace.queries: {fire: [fire, flame, burning]}, or trace.best_list: true"
     if figure.scope == "edit" and not sweep.edits:
         return "there is no edit", "write one into edits, such as {name: {model: M, setting: S, directions: best}}"
     return None
+
+
+def why_nothing_to_compare(sweep: Sweep, compares: str, subject: Mapping[str, Any]) -> tuple[str, str]:
+    """Why a file of this subject, or none at all, has anything to compare, and what to write."""
+    one = " of a model" if compares == "settings" else ""
+    where = f" of {subject['model']}" if "model" in subject else f" in {subject['setting']}" if subject else one
+    return COMPARED[compares].why_not.format(where=where), COMPARED[compares].how(sweep, subject)
+
+
+def files_left_out(sweep: Sweep, name: str) -> list[tuple[Mapping[str, Any], str, str]]:
+    """The subjects of which a figure that is drawn has no file, for want of anything to compare; why, and what to
+    write."""
+    compares, drawn = FIGURES[name].compares, figure_files(sweep, name)
+    if compares is None or not drawn:
+        return []
+    left_out = [file.subject for file in SCOPES[FIGURES[name].scope](sweep, name) if file not in drawn]
+    return [(subject, *why_nothing_to_compare(sweep, compares, subject)) for subject in left_out]
 
 
 def figure_paths(sweep: Sweep, names: Iterable[str], formats: Sequence[str] = FORMATS) -> list[str]:
@@ -282,7 +309,8 @@ def places_with_own_lists(sweep: Sweep, labeller: str) -> list[LabelledPlace]:
 def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
     """What a figure asks of the configuration, by the names in FigureEntry.options.
 
-    places: (model, setting, matrix) of the sweep. labeller: whose labels are drawn; labellers: all of the sweep.
+    places: (model, setting, matrix) of the sweep. layers: of each model of which not all are swept. labeller: whose
+    labels are drawn; labellers: all of the sweep.
     criterion: when a list counts as interpretable. basis: what the directions are. controls: those of the sweep;
     n_controls: directions of random_unit and gaussian; n_rotated: of rotated. switches: of each setting. weight_noise:
     in standard deviations of each factor, on weights that are not quantised.
@@ -294,6 +322,11 @@ def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
     config, labeller = sweep.config, sweep.figure_labeller
     options = {
         "places": [tuple(place) for place in sweep.places],
+        "layers": {
+            model: chosen["layers"]
+            for model, _, matrix in sweep.places
+            if "layers" in (chosen := sweep.numbers(model, matrix))
+        },
         "labeller": labeller,
         "labellers": sweep.labellers,
         "criterion": sweep.criteria(labeller)[0],
@@ -324,6 +357,12 @@ def selected_figures(sweep: Sweep) -> list[str]:
     return [name for name in FIGURES if why_not_drawn(sweep, name) is None]
 
 
+def first_table(matrix: str) -> str:
+    """An entry of models.NAME.token_tables, of the first matrix of a kind."""
+    head = ", head: 0" if MATRIX_KINDS[matrix].per_head else ""
+    return f"{{matrix: {matrix}, layer: 0{head}}}"
+
+
 def why_not_drawn(sweep: Sweep, name: str) -> tuple[str, str] | None:
     """Why a figure is not among those that are drawn, and what to write or run to have it; None if it is."""
     figure, selected = FIGURES[name], sweep.config["figures"]["select"]
@@ -331,7 +370,12 @@ def why_not_drawn(sweep: Sweep, name: str) -> tuple[str, str] | None:
         return lacking
     if selected != "all":
         command = f"snakemake --cores all figures --config 'figures={{select: [{name}]}}'"
-        return None if name in selected else ("not in figures.select", command)
+        if name not in selected:
+            return "not in figures.select", command
+    if name == "token_table" and not figure_files(sweep, name):
+        model = sweep.models[0]
+        entry = first_table(sweep.choice(model, "matrices")[0])
+        return "no matrix of the sweep is chosen", f"add {entry} to models.{model}.token_tables"
     if figure.labeller is not None and all(place.labeller != figure.labeller for place in sweep.labelled_places):
         return f"no labels of {figure.labeller} are swept", f"snakemake --cores all plot_{name}"
     return None
@@ -358,5 +402,6 @@ def check_figures(sweep: Sweep) -> None:
             )
         if lacking := what_is_lacking(sweep, name):
             why, how = lacking
-            what = f"compares {FIGURES[name].compares}" if FIGURES[name].compares else "is of queries"
+            what = "is of queries" if FIGURES[name].scope == "trace" else "shows the stability of vectors"
+            what = f"compares {FIGURES[name].compares}" if FIGURES[name].compares else what
             raise SvdlensError(f"figures.select: {name} {what}, and {why}: {how}, or leave {name} out.")

@@ -1,7 +1,8 @@
 """What the figures of fractions plot: rows of the table of fractions, with the interval of the controls."""
 
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,8 @@ SHARES = ["n", "k", "n_matrices", "design_effect", "fraction", "low", "high"]
 CONTROL_SHARES = ["control_fraction", "control_low", "control_high"]
 Swept = Iterable[tuple[str, str, str]]
 """Every (model, setting, matrix) of the sweep, in its order."""
+Layers = Mapping[str, Sequence[int]]
+"""The layers that are swept, of each model of which they are not all."""
 
 
 def read_fractions(path: Path) -> pd.DataFrame:
@@ -28,6 +31,7 @@ def fraction_choice(fractions: Path, options: Mapping[str, Any]) -> dict[str, An
     """What fraction_rows chooses by, besides the group, from the options of a figure and the table's metadata."""
     return {
         "swept": options["places"],
+        "layers": options["layers"],
         "labeller": options["labeller"],
         "criterion": options["criterion"],
         "labeller_networks": labeller_networks(fractions),
@@ -41,6 +45,7 @@ def fraction_rows(
     swept: Swept,
     labeller: str,
     criterion: str,
+    layers: Layers = MappingProxyType({}),
     labeller_networks: Set[str] = frozenset(),
     sides: Collection[str] = ("all",),
     rotated: bool = False,
@@ -54,13 +59,13 @@ def fraction_rows(
     design_effect, fraction, low, high (95 % over matrices), control_fraction (random unit directions), control_low,
     control_high (Wilson 95 %; empty without controls), with `rotated` rotated_fraction (of random rotations of the same
     subspaces; empty without them), partly_labelled (the layers of this model, setting and matrix
-    differ in n, or some have no rows: lists without a label do not count). A place of the sweep without any row has one
-    with n = 0 and nothing else.
+    differ in n, or some of the swept `layers` have no rows: lists without a label do not count). A place of the sweep
+    without any row has one with n = 0 and nothing else.
     """
     chosen = (frame["unit"] == "row") & (frame["kind"] == "all") & (frame["labeller"] == labeller)
     chosen &= (frame["criterion"] == criterion) & frame["side"].isin(sides)
     rows = first_readout(frame[chosen])
-    partly = partly_labelled(rows[rows["group"] == "layer"])
+    partly = partly_labelled(rows[rows["group"] == "layer"], layers)
     rows = rows[rows["group"] == group].reset_index(drop=True)
     keys = [group] if group != "all" else []
     data = pd.DataFrame(
@@ -100,12 +105,13 @@ def first_readout(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[readout == readout.groupby(as_text(rows["model"])).transform("first")]
 
 
-def partly_labelled(rows: pd.DataFrame) -> set[tuple[str, str, str]]:
+def partly_labelled(rows: pd.DataFrame, layers: Layers) -> set[tuple[str, str, str]]:
     """(model, setting, matrix) of which some layers have fewer labels than others, or none; `rows` are of layers."""
     partly: set[tuple[str, str, str]] = set()
-    last = {str(model): layer.max() for model, layer in rows.groupby("model", observed=True)["layer"]}
-    for (model, setting, matrix, _), n in rows.groupby([*PLACE, "side"], observed=True)["n"]:
-        if n.nunique() > 1 or len(n) <= last[str(model)]:
+    swept = {str(model): 1 + layer.max() for model, layer in rows.groupby("model", observed=True)["layer"]}
+    swept |= {model: len(chosen) for model, chosen in layers.items()}
+    for (model, setting, matrix, *_), n in rows.groupby([*PLACE, "readout", "side"], observed=True)["n"]:
+        if n.nunique() > 1 or len(n) < swept[str(model)]:
             partly.add((str(model), str(setting), str(matrix)))
     return partly
 

@@ -62,8 +62,7 @@ def draw_near_degenerate(data: pd.DataFrame, *, noise: float, directions: int | 
             "Directions that noise leaves undetermined",
             "",
             [],
-            nothing="No stability is known (every singular value is zero, or `stability` is false): there is nothing "
-            "to draw.",
+            nothing="Nothing to draw: every singular value is zero, so that no vector has a stability.",
         )
     models = list(dict.fromkeys(data["model"]))
     settings = list(dict.fromkeys(data["setting"]))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence, Set
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from svdlens.figures.fraction_rows import (
     CONTROL_SHARES,
     NAMES,
     PLACE,
+    Layers,
     Swept,
     fraction_choice,
     in_sweep,
@@ -65,7 +67,13 @@ def read_kinds(path: Path) -> pd.DataFrame:
 
 
 def readouts_data(
-    frame: pd.DataFrame, *, swept: Swept, labeller: str, criterion: str, labeller_networks: Set[str] = frozenset()
+    frame: pd.DataFrame,
+    *,
+    swept: Swept,
+    labeller: str,
+    criterion: str,
+    layers: Layers = MappingProxyType({}),
+    labeller_networks: Set[str] = frozenset(),
 ) -> pd.DataFrame:
     """The shares drawn: one row per model, setting, matrix, side, read-out and kind (SHOWN_KINDS).
 
@@ -78,7 +86,7 @@ def readouts_data(
     rows = frame[(frame["unit"] == "row") & (frame["labeller"] == labeller) & (frame["criterion"] == criterion)]
     rows = rows.assign(**{name: as_text(rows[name]) for name in (*NAMES, "kind")})
     rows = rows[rows.groupby("model")["readout"].transform("nunique") > 1]
-    partly = partly_labelled(rows[(rows["kind"] == "all") & (rows["group"] == "layer")])
+    partly = partly_labelled(rows[(rows["kind"] == "all") & (rows["group"] == "layer")], layers)
     sides = zip(rows["side"], rows["matrix"], strict=True)
     rows = rows[
         (rows["group"] == "all") & np.array([side in MATRIX_KINDS[matrix].sides for side, matrix in sides], bool)

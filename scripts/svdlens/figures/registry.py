@@ -22,7 +22,7 @@ from svdlens.sweep import paths
 SPECTRA, LABELS, CONTROL_LABELS, FRACTIONS, AGREEMENT = (
     f"results/tables/{table}.parquet" for table in ("spectra", "labels", "control_labels", "fractions", "agreement")
 )
-LABELLED = ("places", "labeller", "criterion", "n_controls")
+LABELLED = ("places", "layers", "labeller", "criterion", "n_controls")
 """The options of every figure of labels."""
 
 
@@ -35,9 +35,8 @@ class FigureEntry:
     of SCOPES in figures/files.py. inputs: its tables by name, as paths or as patterns of wildcards. options: what it
     asks of the configuration, as figure_options in figures/files.py calls it. labeller: the only one whose labels it
     draws, whether that is in the sweep or not; None for figures.labeller, or for none. control: one that the figure
-    cannot do without. compares: what it needs at least two of,
-    a key of COMPARED in figures/files.py.
-    mem_mb, runtime: what its job needs, in MB and minutes.
+    cannot do without. compares: what it needs at least two of, a key of COMPARED in figures/files.py. stability:
+    whether it shows the stability of vectors. mem_mb, runtime: what its job needs, in MB and minutes.
     """
 
     name: str
@@ -49,6 +48,7 @@ class FigureEntry:
     labeller: str | None = None
     control: str | None = None
     compares: str | None = None
+    stability: bool = False
     mem_mb: int = 2000
     runtime: int = 10
 
@@ -119,6 +119,7 @@ FIGURES = {
             scope="sweep",
             inputs={"spectra": SPECTRA},
             options=("weight_noise", "directions"),
+            stability=True,
         ),
         FigureEntry(
             name="fraction_by_layer",

@@ -21,7 +21,8 @@ class CheckpointLayout:
     """What a checkpoint of one model_type holds.
 
     keys: the key of config.json for each of n_layer, d_model, n_heads, n_key_value_heads and d_vocab. Without
-    n_key_value_heads each head has keys and values of its own.
+    n_key_value_heads each head has keys and values of its own. aliases: other names that transformers takes for keys,
+    and which win where both are there.
     defaults: values of keys that config.json may lack, all that are used here. derived: what null stands for in
     config.json, as a product or a quotient ("hidden_size / num_attention_heads"), which is rounded down. fixed: keys
     of which only this value can be read. whole_heads: transformers refuses a d_model that is no multiple of n_heads,
@@ -43,6 +44,7 @@ class CheckpointLayout:
     layers: str
     tensors: Shapes
     layer_tensors: Shapes
+    aliases: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     derived: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -110,6 +112,12 @@ GPT2 = CheckpointLayout(
         "mlp.c_fc.bias": ("n_inner",),
         "mlp.c_proj.weight": ("n_inner", "n_embd"),
         "mlp.c_proj.bias": ("n_embd",),
+    },
+    aliases={
+        "num_hidden_layers": "n_layer",
+        "hidden_size": "n_embd",
+        "num_attention_heads": "n_head",
+        "max_position_embeddings": "n_positions",
     },
     defaults={
         "n_layer": 12,

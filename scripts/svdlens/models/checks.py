@@ -128,15 +128,23 @@ def check_model_type(config: dict[str, Any], name: str, architecture: str, where
             f"that a model was trained to. Use the weights that are not quantised."
         )
     # Without architectures, model_type and the tensors decide.
-    known = [[one] for one in ARCHITECTURES[model_type].classes] if model_type in ARCHITECTURES else []
+    is_known = model_type in ARCHITECTURES
+    known = [[one] for one in ARCHITECTURES[model_type].classes] if is_known else []
+    types = [type for type, entry in ARCHITECTURES.items() if classes in [[one] for one in entry.classes]]
+    if config.get("model_type") is None and types:
+        raise SvdlensError(
+            f"{where}: config.json has architectures {classes!r} and no model_type. "
+            f'Add "model_type": "{types[0]}" to it.'
+        )
     if not known or (classes and classes not in known):
+        hint = "" if is_known else did_you_mean(model_type, ARCHITECTURES)
         supported = ", ".join(
             f"model_type {name!r} with architectures {' or '.join(f'[{one!r}]' for one in entry.classes)}"
             for name, entry in ARCHITECTURES.items()
         )
         raise SvdlensError(
             f"{where}: config.json has model_type {config.get('model_type')!r} with architectures {classes!r}, which "
-            f"is not supported. Supported: {supported}.{did_you_mean(model_type, ARCHITECTURES)} Use such a model."
+            f"is not supported. Supported: {supported}.{hint} Use such a model."
         )
     if model_type != architecture:
         raise SvdlensError(
@@ -152,7 +160,8 @@ def complete_config(config: dict[str, Any], architecture: str, where: str, fix: 
     nor below 1, and fit together, and for a value with which svdlens cannot read the architecture.
     """
     layout = LAYOUTS[architecture]
-    config = {**layout.defaults, **config}
+    renamed = {key: config[alias] for alias, key in layout.aliases.items() if alias in config}
+    config = {**layout.defaults, **config, **renamed}
     for key, value in layout.fixed.items():
         if config[key] != value:
             raise SvdlensError(

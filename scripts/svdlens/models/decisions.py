@@ -30,7 +30,8 @@ def decisions(directory: Path, architecture: str) -> list[str]:
             )
     heads = [name for name in layout.heads if name in tensors]
     if heads:
-        said.append(f"{len(heads)} tensors of heads on top of the model are not read: {listed(heads)}.")
+        what, are = ("1 tensor", "is") if len(heads) == 1 else (f"{len(heads)} tensors", "are")
+        said.append(f"{what} of heads on top of the model {are} not read: {listed(heads)}.")
     return said + token_decisions(directory, config[layout.keys["d_vocab"]], ARCHITECTURES[architecture].readouts[0])
 
 
@@ -39,17 +40,21 @@ def token_decisions(directory: Path, rows: int, readout: str) -> list[str]:
     tokenizer, ids = load_tokenizer(directory, directory.name)
     last, known = max(ids), set(ids)
     said = []
-    if rows - 1 > last:
+    if rows - 1 == last + 1:
+        said.append(f"the last of the {rows} rows of {readout} has no token: it is taken for padding and cut off.")
+    elif rows - 1 > last:
         said.append(
             f"the last {rows - 1 - last} of the {rows} rows of {readout} have no token: they are taken for padding and "
             f"cut off."
         )
     without = sorted(set(range(last)) - known)
     if without:
-        said.append(f"{len(without)} ids have no token, and their text is empty: {listed(without)}.")
+        what = "1 id has no token, and its" if len(without) == 1 else f"{len(without)} ids have no token, and their"
+        said.append(f"{what} text is empty: {listed(without)}.")
     left_out = sorted(token for token, id in tokenizer.get_vocab().items() if id not in known)
     if left_out:
-        said.append(f"{len(left_out)} special tokens have neither an id in a file nor a row: {listed(left_out)}.")
+        what = "1 special token has" if len(left_out) == 1 else f"{len(left_out)} special tokens have"
+        said.append(f"{what} neither an id in a file nor a row: {listed(left_out)}.")
     return said
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
+from numbers import Integral
 from typing import Any
 
 import pandas as pd
@@ -9,14 +10,17 @@ from pandas.api.types import is_numeric_dtype
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; }
-body { margin: 2em auto; max-width: 70em; padding: 0 1em; }
+body { margin: 2em auto; max-width: 76em; padding: 0 1em; }
 h1 { font-size: 1.5em; font-weight: 600; } h2 { font-size: 1.15em; font-weight: 600; margin-top: 1.6em; }
 table { border-collapse: collapse; font-size: 0.92em; } caption { text-align: left; color: #555; padding: 0.3em 0; }
-th, td { padding: 0.25em 0.7em; text-align: left; vertical-align: top; border-bottom: 1px solid #e4e4e4; }
+th, td { padding: 0.25em 0.55em; text-align: left; vertical-align: top; border-bottom: 1px solid #e4e4e4; }
 th { border-bottom: 2px solid #999; position: sticky; top: 0; background: #fff; } .number { text-align: right;
-font-variant-numeric: tabular-nums; white-space: nowrap; } pre { background: #f5f5f5; padding: 1em; overflow-x: auto; }
+font-variant-numeric: tabular-nums; } td { white-space: nowrap; }
+td.long { white-space: normal; overflow-wrap: anywhere; min-width: 12em; }
+pre { background: #f5f5f5; padding: 1em; overflow-x: auto; }
 code { background: #f5f5f5; padding: 0 0.2em; overflow-wrap: anywhere; } div.table { overflow-x: auto; }
 """.strip()
+LONG = 40  # characters; longer text takes several lines, anything else one
 
 
 def html_page(title: str, parts: Sequence[str]) -> str:
@@ -39,12 +43,14 @@ def html_text(text: str) -> str:
 
 
 def html_table(frame: pd.DataFrame, caption: str, nothing: str = "There are no rows.") -> str:
-    """`frame` as a table: numbers to three digits, empty cells for what is missing, `nothing` where it has no rows."""
+    """`frame` as a table: names without underscores, numbers to three digits, empty cells for what is missing,
+    `nothing` where it has no rows."""
     if frame.empty:
         return html_paragraph(nothing)
+    names = {name: escape(str(name).replace("_", " ")) for name in frame.columns}
     head = "".join(
-        f'<th scope="col"{" class=number" if is_numeric_dtype(frame[name]) else ""}>{escape(str(name))}</th>'
-        for name in frame.columns
+        f'<th scope="col"{" class=number" if is_numeric_dtype(frame[name]) else ""}>{text}</th>'
+        for name, text in names.items()
     )
     body = "\n".join(
         "<tr>" + "".join(html_cell(value) for value in row) + "</tr>"
@@ -59,8 +65,8 @@ def html_table(frame: pd.DataFrame, caption: str, nothing: str = "There are no r
 def html_cell(value: Any) -> str:
     """A value as a cell of a table: text, a number to three digits, or nothing."""
     if isinstance(value, str):
-        return f"<td>{escape(value)}</td>"
+        return f"<td{' class=long' if len(value) > LONG else ''}>{escape(value)}</td>"
     if value is None or pd.isna(value):
         return "<td></td>"
-    text = f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    text = f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, Integral) else str(value)
     return f'<td class="number">{escape(text)}</td>'

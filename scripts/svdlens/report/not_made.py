@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-from svdlens.figures.files import figure_files, why_not_drawn
+from svdlens.figures.files import figure_files, files_left_out, first_table, why_not_drawn
 from svdlens.figures.registry import FIGURES
 from svdlens.labels.registry import LABELLERS, LabellerEntry
 from svdlens.spec.controls import BESIDE_SVD, CONTROLS
 from svdlens.sweep.plan import Sweep
+
+ONE_SETTING = ("one_matrix", "labelled_kind")
+"""Scopes of figures with one setting of each model."""
 
 
 def swept_configuration(sweep: Sweep) -> dict[str, Any]:
@@ -23,6 +26,7 @@ def not_made(sweep: Sweep) -> list[dict[str, str]]:
     """What the sweep leaves out: `what`, `why`, and `how`, what to write or run, empty where nothing helps."""
     rows = [
         *figures_left_out(sweep),
+        *figures_of_one_setting(sweep),
         *controls_left_out(sweep),
         *token_tables_left_out(sweep),
         *labels_left_out(sweep),
@@ -36,6 +40,20 @@ def figures_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
         reason = why_not_drawn(sweep, name)
         if reason is not None:
             yield f"figure {name}", *reason
+            continue
+        for subject, why, how in files_left_out(sweep, name):
+            yield f"figure {name}, {', '.join(map(str, subject.values()))}", why, how
+
+
+def figures_of_one_setting(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
+    """What, why and how of the settings in which figures are not drawn that have one setting of each model."""
+    names = [name for name, figure in FIGURES.items() if figure.scope in ONE_SETTING and not why_not_drawn(sweep, name)]
+    for model in sweep.models:
+        shown = sweep.figure_setting(model)
+        others = [setting for setting in sweep.choice(model, "settings") if setting != shown]
+        if names and others:
+            what = f"figures {' and '.join(names)}, {model}, settings {', '.join(others)}"
+            yield what, f"they are of one setting of a model: post2022, else its first; here {shown}", ""
 
 
 def controls_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
@@ -54,7 +72,7 @@ def token_tables_left_out(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
         drawn |= {file.subject["matrix"] for file in by_rule if file.subject["model"] == model}
         for matrix in sweep.choice(model, "matrices"):
             if matrix not in drawn:
-                how = f"add {{matrix: {matrix}, layer: 0}} to models.{model}.token_tables"
+                how = f"add {first_table(matrix)} to models.{model}.token_tables"
                 yield f"token tables of {matrix}, {model}", "no layer is chosen", how
 
 

@@ -26,6 +26,22 @@ AGREEMENT_TEXT = (
     "with the frequency of the tokens."
 )
 
+FREQUENCY_TEXT = (
+    "No two labellers labelled the same lists, so that there is no agreement to tell; how each goes with the frequency "
+    "of the tokens. log rank: of a token by its frequency, mean over a list. correlation: rank correlation of the "
+    "labeller's score with it. AUC: area under the ROC curve of the log rank alone for the labeller's decision, above "
+    "0.5 where lists of rarer tokens are called interpretable."
+)
+FREQUENCY_COLUMNS = {
+    "first": "labeller",
+    "n_joined": "lists",
+    "n": "decided",
+    "first_spearman": "correlation",
+    "first_log_rank_interpretable": "log rank, interpretable",
+    "first_log_rank_not": "log rank, not",
+    "first_log_rank_auc": "AUC",
+}
+
 
 def configuration_page(config: Mapping[str, Any]) -> str:
     """What was asked for: the sweep, the models and settings in it, and everything else in the configuration."""
@@ -96,14 +112,13 @@ def agreement_page(agreement: pd.DataFrame) -> str:
     """Agreement of all pairs of labellers; of a single one, what it has to do with frequency."""
     nothing = "No two labellers labelled the same lists."
     # One labeller agrees with nobody: all columns of pairs are empty then.
-    varying, same = apart_from_what_is_the_same(agreement.dropna(axis=1, how="all"), ["readout", "first"])
-    return html_page(
-        "Agreement between labellers",
-        [
-            html_paragraph(AGREEMENT_TEXT),
-            html_table(varying, f"Of each labeller, and of each pair of them.{same}", nothing),
-        ],
-    )
+    shown = agreement.dropna(axis=1, how="all")
+    title, text, what = "Agreement between labellers", AGREEMENT_TEXT, "Of each labeller, and of each pair of them."
+    if len(shown) and "second" not in shown:
+        title, text, what = "Labels and frequency", FREQUENCY_TEXT, "Of each labeller."
+        shown = shown.rename(columns=FREQUENCY_COLUMNS)
+    varying, same = apart_from_what_is_the_same(shown, ["readout", "first", "labeller"])
+    return html_page(title, [html_paragraph(text), html_table(varying, f"{what}{same}", nothing)])
 
 
 def not_made_page(rows: Sequence[Mapping[str, str]], paper: pd.DataFrame) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import jsonschema
+import yaml
 from jsonschema import ValidationError
 
 from svdlens.errors import did_you_mean
@@ -32,8 +33,10 @@ def check_numbers(value: Any, where: str = "") -> str | None:
 
 def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
     """The first thing that the schema does not allow."""
+    # A list that lacks something comes last: a name in it may be misspelled.
     errors = sorted(
-        VALIDATOR(schema).iter_errors(config), key=lambda error: [str(part) for part in error.absolute_path]
+        VALIDATOR(schema).iter_errors(config),
+        key=lambda error: (error.validator == "contains", [str(part) for part in error.absolute_path]),
     )
     return explain(errors[0], schema) if errors else None
 
@@ -53,6 +56,10 @@ def explain(error: ValidationError, schema: Mapping[str, Any]) -> str:
     if error.validator == "enum":
         known = [str(choice) for choice in rule]
         return f"{where}: {shown(value)} is not one of {', '.join(known)}.{did_you_mean(str(value), known)}"
+    if error.validator == "contains":
+        needed = rule["const"]
+        written = ", ".join(map(str, [needed, *value]))
+        return f"{where}: {needed} has to be among them, and is not. Write [{written}]."
     is_name = "propertyNames" in error.absolute_schema_path
     if error.validator == "type" and rule == "string" and (value is not None or is_name):
         # A model called 2024, or a setting called on.
@@ -92,7 +99,9 @@ def what_to_write(error: ValidationError, schema: Mapping[str, Any]) -> str:
     """' Write 64.' where a number was given as text, a whole one as 64.0, or one entry as it is for a list of it, and
     would be valid otherwise; else nothing."""
     value, is_valid = error.instance, VALIDATOR(schema).evolve(schema=error.schema).is_valid
-    if is_valid([value]):
+    # Text without quotes: 3 and on would be something else.
+    is_itself = not isinstance(value, str) or (value.isidentifier() and yaml.safe_load(value) == value)
+    if is_itself and is_valid([value]):
         return f" Write [{value}]."
     try:
         number = float(value) if isinstance(value, str | float) else math.nan
