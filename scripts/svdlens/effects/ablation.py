@@ -61,6 +61,7 @@ def stratified_sample(effects: pd.DataFrame, size: int, seed: int) -> pd.DataFra
 
     As many of each stratum as can be: a kind of matrix, a third of the layers, and a tenth of these by the magnitude of
     the first-order effect. So weak and strong effects are in the sample alike.
+    What does not go round falls to large strata first.
     """
     rows = effects[(effects["sign"] == 1) & effects["first_order"].notna()].reset_index(drop=True)
     depth = rows["layer"] * DEPTHS // (effects["layer"].max() + 1)
