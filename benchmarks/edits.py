@@ -37,7 +37,7 @@ PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT / "scripts"))
 
 from svdlens.edit.choice import chosen_directions  # noqa: E402
-from svdlens.edit.effect import TargetSet, measure_effect  # noqa: E402
+from svdlens.edit.effect import TargetSet, measure_effect, prepare  # noqa: E402
 from svdlens.edit.passes import Passes, Text, padded  # noqa: E402
 from svdlens.edit.prompts import list_targets, matched_tokens, text_cues  # noqa: E402
 from svdlens.edit.updates import Update, direction_update, first_order  # noqa: E402
@@ -117,7 +117,8 @@ def concept(sweep: Sweep, rows: pd.DataFrame) -> dict[str, Any]:
         updates_of(sweep.model, sweep.setting, matrices, EPS, which) for which in other_directions(matrices, SEED)
     ]
     edits = {DIRECTION: [updates], OTHER: others, RANDOM: random_updates(updates, SEED)}
-    effect = pd.DataFrame(measure_effect(sweep.model, [targets], edits, "total", sweep.texts))
+    prepared = prepare(sweep.model, [targets], matrices[0].layer)
+    effect = pd.DataFrame(measure_effect(prepared, edits, "total", sweep.texts))
     summary = {row["control"]: row for row in summarize(effect, SEED)}
     found = {"concept": rows["label"].iloc[0], "lists": len(rows), **entries[best], "slope": slopes[best]}
     found |= {name: summary[OTHER][name] for name in ("change", "low", "high")}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from svdlens.edit.effect import TargetSet, measure_doses, measure_effect, prompt_means
+from svdlens.edit.effect import TargetSet, measure_doses, measure_effect, prepare, prompt_means
 from svdlens.edit.hooks import edited
 from svdlens.edit.passes import Passes, Text, padded
 from svdlens.edit.prompts import Cue
@@ -119,11 +119,11 @@ def test_every_change_is_in_the_table(models: dict[str, tuple[nn.Module, dict[st
         Cue(prompt, targets, "text", [f"word {t}" for t in targets])
         for prompt, targets in zip(PROMPTS, ([3, 4], [5], [3]), strict=True)
     ]
-    several = [TargetSet("concept", cues, {3: 103, 4: 104, 5: 105})]
+    several = prepare(model, [TargetSet("concept", cues, {3: 103, 4: 104, 5: 105})], LAYER)
     others = [updates_of(model, RAW, [one], -1.0, indices) for indices in other_directions([one], 0)]
     edits = {DIRECTION: [updates], OTHER: others, RANDOM: random_updates(updates, 0)}
     texts = [f"t{i}" for i in range(320)]
-    table = pd.DataFrame(measure_effect(model, several, edits, "total", texts))
+    table = pd.DataFrame(measure_effect(several, edits, "total", texts))
     assert len(table) == (1 + len(others) + N_CONTROLS) * 4 * 2
     with edited(model, updates):
         expected = log_probabilities(model, PROMPTS[1])
@@ -135,7 +135,7 @@ def test_every_change_is_in_the_table(models: dict[str, tuple[nn.Module, dict[st
         assert rows.loc[matched, "change"] == pytest.approx(float(expected[token] - before[token]), abs=1e-5)
     # Doses: nothing at 0, and at -1 what the table says.
     by_eps = {eps: updates_of(model, RAW, [one], eps) for eps in (-1.0, 0.0)}
-    doses = measure_doses(model, several, Text(model, torch.tensor(PROMPTS[2:]), 1), by_eps, "total")
+    doses = measure_doses(several, Text(model, torch.tensor(PROMPTS[2:]), 1), by_eps, "total")
     own, matched = doses[-1.0]["concept"]
     means = table[table["edited"] == DIRECTION].groupby(["matched", "prompt"])["change"].mean()
     np.testing.assert_allclose(own, means[False], atol=1e-12)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from svdlens.edit.passes import Passes, Text, padded
@@ -22,9 +22,27 @@ class TargetSet(NamedTuple):
     matched: dict[int, int]
 
 
+class Prepared(NamedTuple):
+    """A set of targets with the passes over its prompts, their lengths, and log-probabilities before any edit."""
+
+    targets: TargetSet
+    passes: Passes
+    lengths: Int[Tensor, " n_prompts"]
+    before: Float[Tensor, "n_prompts d_vocab"]
+
+
+def prepare(model: nn.Module, sets: Sequence[TargetSet], first: int) -> list[Prepared]:
+    """What edits of the layers from `first` on are measured with."""
+    prepared = []
+    for one in sets:
+        ids, lengths = padded([cue.ids for cue in one.cues])
+        passes = Passes(model, ids, first)
+        prepared.append(Prepared(one, passes, lengths, passes.next_tokens(lengths)))
+    return prepared
+
+
 def measure_effect(
-    model: nn.Module,
-    sets: Sequence[TargetSet],
+    prepared: Sequence[Prepared],
     edits: Mapping[str, Sequence[Sequence[Update]]],
     path: str,
     texts: Sequence[str],
@@ -34,12 +52,8 @@ def measure_effect(
     edits: by what is edited, DIRECTION with one entry, OTHER, RANDOM, a list of updates for each of its edits. texts:
     of each token id.
     """
-    first = first_layer(one for several in edits.values() for one in several)
     rows: list[dict[str, Any]] = []
-    for name, cues, matched in sets:
-        ids, lengths = padded([cue.ids for cue in cues])
-        passes = Passes(model, ids, first)
-        before = passes.next_tokens(lengths)
+    for (name, cues, matched), passes, lengths, before in prepared:
         for what, several in edits.items():
             for number, updates in enumerate(several):
                 after = passes.next_tokens(lengths, updates, path)
@@ -56,22 +70,15 @@ def measure_effect(
 
 
 def measure_doses(
-    model: nn.Module, sets: Sequence[TargetSet], text: Text, updates_by_eps: Mapping[float, Sequence[Update]], path: str
+    prepared: Sequence[Prepared], text: Text, updates_by_eps: Mapping[float, Sequence[Update]], path: str
 ) -> dict[float, dict[str, Any]]:
     """By eps the perplexity of the text, and for each set of targets the mean change of log-probability of the targets
     and of the tokens matched with them on each prompt, two tensors [n_prompts]."""
-    first = first_layer(updates_by_eps.values())
-    passes = {}
-    for name, cues, _ in sets:
-        ids, lengths = padded([cue.ids for cue in cues])
-        one = Passes(model, ids, first)
-        passes[name] = (one, lengths, one.next_tokens(lengths))
     found: dict[float, dict[str, Any]] = {}
     for eps, updates in updates_by_eps.items():
         found[eps] = {"perplexity": text.perplexity(updates, path)}
-        for name, cues, matched in sets:
-            one, lengths, before = passes[name]
-            change = one.next_tokens(lengths, updates, path) - before
+        for (name, cues, matched), passes, lengths, before in prepared:
+            change = passes.next_tokens(lengths, updates, path) - before
             found[eps][name] = prompt_means(change, cues, matched)
     return found
 
@@ -83,8 +90,3 @@ def prompt_means(
     own = [row[cue.targets].mean() for row, cue in zip(change, cues, strict=True)]
     others = [row[[matched[token] for token in cue.targets]].mean() for row, cue in zip(change, cues, strict=True)]
     return torch.stack(own), torch.stack(others)
-
-
-def first_layer(edits: Any) -> int:
-    """The first layer that one of several lists of updates changes."""
-    return min(update.layer for updates in edits for update in updates)

@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from torch import nn
 
-from svdlens.edit.effect import DOSES, TargetSet, measure_doses, measure_effect
+from svdlens.edit.effect import DOSES, TargetSet, measure_doses, measure_effect, prepare
 from svdlens.edit.passes import Text, continuations
 from svdlens.edit.prompts import Cue, list_targets, matched_tokens, read_prompts, text_cues, written_cues
 from svdlens.edit.spectrum import before_and_after
@@ -80,10 +80,12 @@ def measure_edit(given: Experiment) -> Measured:
         OTHER: [updates_at(given.eps, indices) for indices in other_directions(matrices, given.seed)],
         RANDOM: random_updates(updates, given.seed),
     }
-    effect = measure_effect(model, sets, edits, path, given.texts)
+    first = min(one.layer for one in matrices)
+    prepared = prepare(model, sets, first)
+    effect = measure_effect(prepared, edits, path, given.texts)
     windows = token_windows(given.text, model, directory, min(WINDOW, positions_of(model)), TEXT_TOKENS)
-    text = Text(model, windows, min(update.layer for update in updates))
-    doses = measure_doses(model, sets, text, {eps: updates_at(eps) for eps in sorted({*DOSES, given.eps})}, path)
+    text = Text(model, windows, first)
+    doses = measure_doses(prepared, text, {eps: updates_at(eps) for eps in sorted({*DOSES, given.eps})}, path)
     spectrum = []
     for one, update in zip(matrices, updates, strict=True):
         file = WeightFile(Path(given.weights[MATRIX_KINDS[one.matrix].weight_group]))
