@@ -146,7 +146,7 @@ def readout_certified(shape: str, who: str) -> Work:
 
 # --- examples
 
-LINE, WINDOW = 25, 5  # tokens in a line, lines in a window
+LINE, LINES = 25, 5  # tokens in a line, lines in a window
 EXAMPLE_TOKENS = 5000
 
 
@@ -163,7 +163,7 @@ def examples(shape: str, who: str) -> Work:
     )
     model = LlamaForCausalLM(config).eval().requires_grad_(False)
     starts = np.arange(0, EXAMPLE_TOKENS, LINE)
-    windows = [(line, line + WINDOW) for line in range(0, len(starts), WINDOW)]
+    windows = [(line, line + LINES) for line in range(0, len(starts), LINES)]
     ids = np.random.default_rng(0).integers(0, size.d_vocab, EXAMPLE_TOKENS)
     passages = Passages("", ids, np.zeros(EXAMPLE_TOKENS + 1, dtype=np.int64), starts, windows, [1])
     directions = [

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from svdlens.artefacts.table_schemas import AGREEMENT, read_metadata, sweep_schema, write_table
+from svdlens.artefacts.sweep_tables import sweep_schema
+from svdlens.artefacts.table_schemas import AGREEMENT, read_metadata, write_table
 from svdlens.evaluation.agreement import agreement_of_sweep
 from svdlens.runtime.script import run
 

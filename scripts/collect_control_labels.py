@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from svdlens.artefacts.table_schemas import CONTROL_LABELS, concatenate_tables
+from svdlens.artefacts.sweep_tables import concatenate_tables
+from svdlens.artefacts.table_schemas import CONTROL_LABELS
 from svdlens.runtime.script import run
 
 

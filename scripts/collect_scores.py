@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from svdlens.artefacts.table_schemas import SCORES, concatenate_tables
+from svdlens.artefacts.sweep_tables import concatenate_tables
+from svdlens.artefacts.table_schemas import SCORES
 from svdlens.runtime.script import run
 
 

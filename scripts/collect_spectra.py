@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from svdlens.artefacts.table_schemas import SPECTRA, concatenate_tables
+from svdlens.artefacts.sweep_tables import concatenate_tables
+from svdlens.artefacts.table_schemas import SPECTRA
 from svdlens.runtime.script import run
 
 

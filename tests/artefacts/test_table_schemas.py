@@ -13,6 +13,7 @@ import pytest
 
 from svdlens import SCHEMA_VERSION
 from svdlens.artefacts import table_schemas as tables
+from svdlens.artefacts.sweep_tables import concatenate_tables, sweep_schema
 from svdlens.artefacts.table_schemas import (
     CATEGORY,
     CONTROLS,
@@ -21,9 +22,7 @@ from svdlens.artefacts.table_schemas import (
     TOKENS,
     as_column,
     columns_of,
-    concatenate_tables,
     read_metadata,
-    sweep_schema,
     write_table,
 )
 from svdlens.readout.token_table import TopTokens, token_columns
@@ -121,10 +120,12 @@ def test_schemas_keep_model_and_setting_to_the_path(name: str) -> None:
     if name != "FRACTIONS":  # which are of the whole sweep
         assert not {"model", "setting"} & set(schema.names)
     categories = {"control", "matrix", "side", "readout", "labeller", "kind", "status", "criterion", "unit"}
-    categories |= {"test", "first", "second", "model", "setting", "query", "antipode_kind"}
+    categories |= {"test", "first", "second", "model", "setting", "query", "antipode_kind", "way"}
+    categories |= {"targets", "read_kind", "write_kind"}
+    own = {("FRACTIONS", "group"), ("READ_WRITE_GAPS", "group"), ("EDIT_EFFECT", "edited")}
     for field in schema:
         # Of tokens, a group is a number that case variants and inflections share.
-        is_category = field.name in categories or (field.name == "group" and name == "FRACTIONS")
+        is_category = field.name in categories or (name, field.name) in own
         assert (field.type == CATEGORY) == is_category, field.name
     if {"layer", "head", "index"} & set(schema.names):
         assert {schema.field(column).type for column in ("layer", "head", "index")} == {pa.int32()}

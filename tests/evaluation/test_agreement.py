@@ -15,7 +15,8 @@ from statsmodels.stats.inter_rater import cohens_kappa
 
 import collect_agreement
 import compare_labellers
-from svdlens.artefacts.table_schemas import AGREEMENT, CONTROL_LABELS, read_metadata, sweep_schema, write_table
+from svdlens.artefacts.sweep_tables import sweep_schema
+from svdlens.artefacts.table_schemas import AGREEMENT, CONTROL_LABELS, read_metadata, write_table
 from svdlens.errors import SvdlensError
 from svdlens.evaluation.agreement import KEYS, agreement, agreement_of_sweep, alone, compare, read_decisions
 

@@ -12,13 +12,13 @@ import pytest
 import collect_scores
 import embed_labels
 import score_labels
+from svdlens.artefacts.sweep_tables import sweep_schema
 from svdlens.artefacts.table_schemas import (
     CONTROL_LABELS,
     CONTROLS,
     LABEL_EMBEDDINGS,
     SCORES,
     read_metadata,
-    sweep_schema,
     write_table,
 )
 from svdlens.evaluation.scores_table import (

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from svdlens.artefacts.sweep_tables import sweep_schema
 from svdlens.artefacts.table_schemas import (
     CONTROL_LABELS,
     CONTROLS,
@@ -19,7 +20,6 @@ from svdlens.artefacts.table_schemas import (
     LABELS,
     columns_of,
     read_metadata,
-    sweep_schema,
     write_table,
 )
 from svdlens.labels.coherence.labeller import Coherence

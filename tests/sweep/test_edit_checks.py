@@ -52,7 +52,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
         ("mlp_in does not write", "Write path: total, or edit ov or mlp_out"),
     ),
     "direct path through a norm": ("{model: gemma, path: direct}", ("gemma (gemma2) a norm stands between",)),
-    "key": ("epsilon: 1", ("'epsilon' is no key", "Did you mean 'eps'?")),
+    "key": ("esp: 1", ("'esp' is no key", "Did you mean 'eps'?")),
     "prompt without targets": ("prompts: [{prompt: a}]", ("prompts", "'targets' is a required property")),
     "empty target": ("prompts: [{prompt: a, targets: [' ']}]", ("prompts.0.targets.0",)),
     "braces": ("prompts: 'a{b}.jsonl'", ("edits.mine.prompts: a{b}.jsonl", "wildcard")),

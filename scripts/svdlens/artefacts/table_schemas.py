@@ -1,11 +1,9 @@
 """Schemas of the tables (docs/artefacts.md) and how they are written."""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from svdlens import SCHEMA_VERSION
@@ -364,34 +362,6 @@ def as_column(values: object, type: pa.DataType) -> pa.Array:
         return values
     # from_pandas: NaN in a nullable column of numbers means "none", as pandas has it.
     return pa.array(values, type, from_pandas=True)
-
-
-def concatenate_tables(
-    sources: Iterable[tuple[Path, dict[str, str]]], path: Path, schema: pa.Schema, rows: pc.Expression | None = None
-) -> None:
-    """One parquet file from many, file by file, with its constant columns model and setting put first.
-
-    rows: which rows to take, None for all. The provenance of every source goes into the metadata under its
-    "model/setting/file name".
-    """
-    sources = list(sources)
-    whole = sweep_schema(schema)
-    facts = {"/".join([*constants.values(), source.name]): read_metadata(source) for source, constants in sources}
-    whole = with_metadata(whole.empty_table(), {"sources": facts}).schema
-    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, whole, compression="zstd") as writer:
-        for source, constants in sources:
-            table = pq.ParquetFile(source).read()
-            if rows is not None:
-                table = table.filter(rows)
-            for number, (name, value) in enumerate(constants.items()):
-                column = pa.DictionaryArray.from_arrays(pa.array([0] * len(table), pa.int32()), pa.array([value]))
-                table = table.add_column(number, name, column)
-            writer.write_table(table.cast(whole))
-
-
-def sweep_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema of a table of the whole sweep: model and setting before the columns of one file."""
-    return pa.schema([("model", CATEGORY), ("setting", CATEGORY), *schema])
 
 
 def columns_of(table: pa.Table) -> dict[str, pa.Array]:
