@@ -63,6 +63,13 @@ def test_a_key_that_stands_twice_is_said(text: str, said: str, tmp_path: Path) -
 
 def test_a_file_in_which_no_mapping_has_a_key_twice_is_right(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    for text in (CONFIG, MINE, "", "# nothing", "a: &a {path: b}\nb: {<<: *a, path: c}\nc: [{path: 1}, {path: 2}]\n"):
+    for text in (
+        CONFIG,
+        MINE,
+        "",
+        "# nothing",
+        '{\n\t"a": 1}',
+        "a: &a {path: b}\nb: {<<: *a, path: c}\nc: [{path: 1}, {path: 2}]\n",
+    ):
         path.write_text(text, encoding="utf-8-sig")
         check_keys([path])
