@@ -61,8 +61,8 @@ def repeated_key(node: yaml.Node | None) -> tuple[str, int, int] | None:
                 return name, seen[name], line
             seen[name] = line
         if repeated := repeated_key(value):
-            where, *lines = repeated
-            return f"{name}.{where}", *lines
+            where, first, second = repeated
+            return f"{name}.{where}", first, second
     return None
 
 
