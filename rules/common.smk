@@ -23,7 +23,7 @@ from svdlens.sweep.asked_files import check_labelled_place, check_place
 from svdlens.sweep.code_hash import CodeHashes
 from svdlens.sweep.command_line import read_numbers
 from svdlens.sweep.config_checks import check_configuration, load_schema, take_copies
-from svdlens.sweep.config_files import file_of, read_config_files
+from svdlens.sweep.config_files import check_keys, file_of, read_config_files
 from svdlens.sweep.named_files import content_digest, expand_home
 from svdlens.sweep.plan import LabelledPlace, Place, Sweep
 
@@ -47,6 +47,7 @@ if set("{}") & set(str(PROJECT)):
 SCHEMA = load_schema(PROJECT / "rules/config.schema.yaml")
 read_numbers(config, workflow.config_settings.config, SCHEMA)
 try:
+    check_keys(map(Path, workflow.config_settings.configfiles))
     check_configuration(config, SCHEMA)
     expand_home(config)
 except SvdlensError as error:

@@ -1,8 +1,10 @@
 """What a sweep found, in sentences."""
 
+import re
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from svdlens.evaluation.findings import findings
 
@@ -25,12 +27,20 @@ def test_each_model_has_a_sentence_and_the_largest_excess_comes_first() -> None:
     rows += [row("small", 1, 0.95, **changed) for changed in others]
     first, second = findings(pd.DataFrame(rows), "mine", "B", 3)
     assert first.startswith(
-        "large: in layer 3 60% of the lists are interpretable (attention OV, write side, setting raw,"
+        "large: in layer 3 60.0% of the lists are interpretable (attention OV, write side, setting raw,"
     )
-    assert "against 20% of random directions: 40 points [35, 45] more" in first
-    assert "the best of 4 layers" in first and first.endswith("all layers together have 20 points [15, 25] more.")
-    assert second.startswith("small: in layer 0 31% of the lists") and "the best of 2 layers" in second
+    assert "against 20.0% of random directions: 40.0 points [35.0, 45.0] more" in first
+    assert "the best of 4 layers" in first and first.endswith("all layers together have 20.0 points [15.0, 25.0] more.")
+    assert second.startswith("small: in layer 0 31.0% of the lists") and "the best of 2 layers" in second
     assert findings(pd.DataFrame(rows), "mine", "B", 1) == [first]
+
+
+def test_the_difference_is_that_of_the_shares_that_are_shown() -> None:
+    for fraction, control in ((0.8449, 0.6351), (0.5005, 0.2994), (0.33349, 0.11151)):
+        layer = row("m", 0, fraction, control_fraction=control, excess=fraction - control)
+        (said,) = findings(pd.DataFrame([row("m", None, 0.3), layer]), "mine", "B", 3)
+        share, of_random, excess = (float(part) for part in re.findall(r"(\d+\.\d)(?:%| points)", said)[:3])
+        assert excess == pytest.approx(share - of_random, abs=1e-9)
 
 
 def test_what_exceeds_nothing_is_said_too() -> None:

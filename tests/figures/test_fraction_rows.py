@@ -4,10 +4,13 @@ import itertools
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from svdlens.figures.files import figure_options
 from svdlens.figures.fraction_rows import fraction_rows, partly_labelled
+from svdlens.figures.panels import draw_rotated
 from svdlens.figures.readouts import SHOWN_KINDS, readouts_data
+from svdlens.figures.style import wrapped_evenly
 from sweep_configs import sweep_with
 
 CRITERION = "q_value < 0.05"
@@ -64,3 +67,23 @@ def test_figures_know_which_layers_are_swept():
     everywhere = figure_options(sweep_with(sweep={"layers": [1]}), "readouts")
     assert everywhere["layers"] == {"own": [1], "encoder": [1]}
     assert figure_options(sweep_with(), "fraction_by_layer")["layers"] == {}
+
+
+@pytest.mark.parametrize("layers", [[3], [1, 2, 5]])
+def test_rotations_are_seen_even_where_there_is_one_layer(layers):
+    axes = Figure().subplots()
+    rows = pd.DataFrame({"layer": layers, "rotated_fraction": [0.25] * len(layers)})
+    draw_rotated(axes, rows, "layer", "black")
+    [line] = axes.lines
+    assert max(line.get_xdata()) > min(line.get_xdata()) and set(line.get_ydata()) == {0.25}
+    assert sum(line.get_xdata()) / len(line.get_xdata()) == pytest.approx(sum(layers) / len(layers))
+
+
+def test_a_title_of_several_lines_has_no_word_left_over():
+    title = "all-minilm-l6-v2, setting raw: singular vectors of a Gaussian matrix"
+    for most in (30, 40, 60, len(title) - 1, len(title)):
+        lines = wrapped_evenly(title, most)
+        assert " ".join(lines) == title and max(map(len, lines)) <= most
+        assert len(lines) == -(-len(title) // most) or len(lines) <= 1 + len(title) // (most - 10)
+        assert max(map(len, lines)) - min(map(len, lines)) <= 16
+    assert wrapped_evenly("", 10) == []

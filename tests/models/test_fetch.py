@@ -377,6 +377,14 @@ def test_offline_a_damaged_file_of_the_cache_is_refused(name: str, tmp_path: Pat
     assert "Delete it there, and download it again" in message
 
 
+def test_offline_a_cache_without_all_files_is_to_be_filled(tmp_path: Path) -> None:
+    snapshot = fill_cache(tmp_path / "results" / "home", make_tiny_gpt2(tmp_path / "repository"), CACHED["repo"])
+    (snapshot / "tokenizer.json").unlink()
+    message = refused(NOWHERE, tmp_path / "results", offline=True)
+    assert "tokenizer.json is missing" in message and "the hub's cache is not complete" in message
+    assert f"`hf download someone/tiny --revision {COMMIT}` where there is a network." in message
+
+
 def test_offline_a_wrong_pin_and_a_model_that_is_not_there_are_refused(tmp_path: Path) -> None:
     fill_cache(tmp_path / "results" / "home", make_tiny_gpt2(tmp_path / "repository"), CACHED["repo"])
     wrong = CACHED | {"sha256": {"config.json": "0" * 64}}

@@ -105,6 +105,19 @@ def test_figures_of_published_labels_need_these_labels(labellers, drawn, made):
         assert paths["fraction_by_depth"].endswith("_post2022")
 
 
+def test_of_the_figures_of_published_labels_just_what_is_lacking_is_said():
+    def why(settings, labellers):
+        sweep = sweep_with(sweep={"models": ["gpt2-medium"], "settings": settings, "labellers": labellers})
+        return {row.why for row in paper_figures(sweep) if row.figure == "" and "the same" in row.shows} or {
+            row.why for row in paper_figures(sweep) if row.figure == "fraction_by_depth"
+        }
+
+    assert why(["raw", "post2022"], ["coherence"]) == {"The figure draws another labeller, coherence."}
+    assert why(["raw"], ["coherence"]) == {
+        "The figure draws another labeller, coherence, and the setting post2022 is not swept."
+    }
+
+
 def reasons(**changes):
     return {row["what"]: (row["why"], row["how"]) for row in not_made(sweep_with(**changes))}
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from svdlens.sweep.config_files import file_of, read_config_files
+from svdlens.errors import SvdlensError
+from svdlens.sweep.config_files import check_keys, file_of, read_config_files
 
 CONFIG = "models:\n  gpt-2.5:\n    path: a\nsweep:\n  models: [gpt-2.5]\ndirections: 64\nseed: 0\n"
 MINE = "sweep:\n  models: [gpt, gpt-2.5]\nmodels:\n  mine: {path: b}\n"
@@ -38,3 +39,37 @@ def test_the_file_is_the_last_that_has_the_entry(where: str, file: str | None, t
     found = file_of(f"{where}: something is wrong. See: here.", files)
     assert found == file or (found is not None and Path(found).name == file)
     assert file_of(f"{where} without a colon", files) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seed: 1\ndirections: 5\nseed: 2\n", "seed: it stands twice in {}, in lines 1 and 3,"),
+        ("models:\n  a:\n    path: b\n    path: c\n", "models.a.path: it stands twice in {}, in lines 3 and 4,"),
+        (
+            "models:\n  a:\n    token_tables:\n      - {layer: 1, layer: 2}\n",
+            "models.a.token_tables.0.layer: it stands",
+        ),
+        ('{"seed": 1, "seed": 2}', "seed: it stands twice"),
+    ],
+)
+def test_a_key_that_stands_twice_is_said(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(SvdlensError) as error:
+        check_keys([path])
+    assert str(error.value).startswith(said.format(path)) and "Keep one" in str(error.value)
+
+
+def test_a_file_in_which_no_mapping_has_a_key_twice_is_right(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    for text in (
+        CONFIG,
+        MINE,
+        "",
+        "# nothing",
+        '{\n\t"a": 1}',
+        "a: &a {path: b}\nb: {<<: *a, path: c}\nc: [{path: 1}, {path: 2}]\n",
+    ):
+        path.write_text(text, encoding="utf-8-sig")
+        check_keys([path])

@@ -120,7 +120,7 @@ def test_a_sweep_may_leave_out_stability_and_controls(finished: Workflow, tmp_pa
         for path in workflow.results.glob(f"{directory}/**/mlp_in.*"):
             path.unlink()
     run = workflow.finish(config=config)
-    assert not run.rules & {"measure_stability", "decompose_matrices", "plot_random_table"}
+    assert not run.rules & {"measure_stability", "decompose_matrices", "plot_random_table", "plot_near_degenerate"}
     assert not list(workflow.results.glob("stability/**/mlp_in.*"))
     # Of the sweep before, ov and mlp_out are still there, and told apart.
     before = len(DEFAULT_CONTROLS) + 3  # spectra, tokens and labels
@@ -149,7 +149,7 @@ def test_a_sweep_may_leave_out_stability_and_controls(finished: Workflow, tmp_pa
     drawn = pd.read_csv(workflow.results / "figures/controls_raw.csv")
     assert not set(DEFAULT_CONTROLS) - {"random_unit"} & set(drawn.astype(str).stack())
     missing = (workflow.results / "report/not_made.html").read_text("utf-8")
-    for name in ("control rotated", "control gaussian", "figure random_table"):
+    for name in ("control rotated", "control gaussian", "figure random_table", "figure near_degenerate"):
         assert name in missing
 
 

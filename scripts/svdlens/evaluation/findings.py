@@ -8,6 +8,7 @@ import pandas as pd
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 
 PLACE = ["setting", "matrix", "side", "readout"]
+EXCESS = ("excess_low", "excess_high")
 
 
 def findings(fractions: pd.DataFrame, labeller: str, criterion: str, n: int) -> list[str]:
@@ -37,7 +38,7 @@ def sentence(best: Mapping[Any, Any], everywhere: Mapping[Any, Any], n_layers: i
     what = f"{matrix}, setting {best['setting']}, through {best['readout']}"
     if best["excess_low"] <= 0:
         return f"{best['model']}: no layer's lists exceed those of random directions. The nearest to it: {what}."
-    share, of_random = f"{best['fraction']:.0%}", f"{best['control_fraction']:.0%}"
+    share, of_random = f"{best['fraction']:.1%}", f"{best['control_fraction']:.1%}"
     return (
         f"{best['model']}: in layer {best['layer']:.0f} {share} of the lists are interpretable ({what}), against "
         f"{of_random} of random directions: {points(best)} more. It is the best of {n_layers} layers, of all settings "
@@ -46,6 +47,6 @@ def sentence(best: Mapping[Any, Any], everywhere: Mapping[Any, Any], n_layers: i
 
 
 def points(row: Mapping[Any, Any]) -> str:
-    """The excess in percentage points with its interval."""
-    excess, low, high = (100 * row[name] for name in ("excess", "excess_low", "excess_high"))
-    return f"{excess:.0f} points [{low:.0f}, {high:.0f}]"
+    """The excess in percentage points, as the shares that are shown differ, with its interval."""
+    share, of_random, low, high = (100 * row[name] for name in ("fraction", "control_fraction", *EXCESS))
+    return f"{round(share, 1) - round(of_random, 1):.1f} points [{low:.1f}, {high:.1f}]"

@@ -170,10 +170,16 @@ def draw_controls(axes: Axes, lines: Sequence[tuple[pd.DataFrame, Any]], left: f
     return at
 
 
+SHORT = 0.2  # half the length of the line of a single point, in layers
+
+
 def draw_rotated(axes: Axes, rows: pd.DataFrame, x: str, colour: Any) -> None:
     """The fractions of rotations of the same subspaces along the column `x`, dotted in `colour`."""
     known = rows[rows["rotated_fraction"].notna()].sort_values(x)
-    axes.plot(known[x].to_numpy(float), known["rotated_fraction"].to_numpy(float), color=colour, **ROTATED_LINE)
+    places, fractions = known[x].to_numpy(float), known["rotated_fraction"].to_numpy(float)
+    if len(known) == 1:  # a line through one point would not be seen
+        places, fractions = np.concatenate([places - SHORT, places + SHORT]), np.repeat(fractions, 2)
+    axes.plot(places, fractions, color=colour, **ROTATED_LINE)
 
 
 def unit_axis(axes: Axes) -> None:

@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,13 @@ def legend_columns(labels: Sequence[str], width: float) -> int:
     return 1
 
 
+def wrapped_evenly(text: str, most: int) -> list[str]:
+    """`text` in as few lines of at most `most` characters as it takes, none much shorter than the others."""
+    wrap = partial(textwrap.wrap, text, break_on_hyphens=False)
+    fewest, longest_word = len(wrap(most)), max(map(len, text.split()), default=1)
+    return next(lines for width in range(min(longest_word, most), most + 1) if len(lines := wrap(width)) <= fewest)
+
+
 def frame_figure(figure: Figure, title: str, caption: str, handles: Sequence[Artist] = ()) -> float:
     """Put the title and the legend of `handles` above the panels and the caption below them.
 
@@ -168,7 +176,7 @@ def frame_figure(figure: Figure, title: str, caption: str, handles: Sequence[Art
     height of the strip below the panels in inches.
     """
     width = figure.get_figwidth()
-    title_lines = textwrap.wrap(title, int(width * TITLE_CHARACTERS_PER_INCH))
+    title_lines = wrapped_evenly(title, int(width * TITLE_CHARACTERS_PER_INCH))
     caption_lines = textwrap.wrap(caption, int(width * CAPTION_CHARACTERS_PER_INCH))
     # All of these are inches: the strips keep their size in a figure of any size.
     columns = legend_columns([str(handle.get_label()) for handle in handles], width - 2 * EDGE)

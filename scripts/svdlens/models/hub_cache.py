@@ -9,6 +9,7 @@ from pathlib import Path
 
 from svdlens.artefacts.atomic_files import sha256_of
 from svdlens.errors import SvdlensError
+from svdlens.models.checks import check_file_names
 
 CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -34,6 +35,15 @@ def cached_snapshot(repo: str, revision: str, where: str) -> Path:
         raise not_cached(repo, revision, where) from error
     for path in sorted(snapshot.iterdir()):
         check_cached(path, where)
+    names = [path.name for path in snapshot.iterdir()]
+    try:
+        check_file_names(names, where)
+    except SvdlensError as error:
+        # Other programs fetch just the files that they need.
+        raise SvdlensError(
+            f"{error} If the repository has it, the hub's cache is not complete ({snapshot} has "
+            f"{', '.join(sorted(names))}): {fetch_command(repo, revision)} where there is a network."
+        ) from error
     return snapshot
 
 
@@ -57,9 +67,13 @@ def not_cached(repo: str, revision: str, where: str) -> SvdlensError:
 
     return SvdlensError(
         f"{where}: HF_HUB_OFFLINE is set, and the hub's cache {constants.HF_HUB_CACHE} does not have this. Unset "
-        f"HF_HUB_OFFLINE; or fill the cache where there is a network (`hf download {repo} --revision {revision}`), and "
+        f"HF_HUB_OFFLINE; or fill the cache where there is a network ({fetch_command(repo, revision)}), and "
         f"set HF_HOME to where it is."
     )
+
+
+def fetch_command(repo: str, revision: str) -> str:
+    return f"`hf download {repo} --revision {revision}`"
 
 
 def check_cached(path: Path, where: str) -> None:

@@ -128,7 +128,10 @@ def published_row(sweep: Sweep, figure: str, shows: str) -> PaperFigure:
     if alone:
         why, command = "The labeller published is not in the sweep.", "snakemake --cores all published_figures"
     else:
-        why = f"The figure draws another labeller, {labeller}, or the setting {SETTING} is not swept."
+        another = [f"the figure draws another labeller, {labeller}"] if labeller != "published" else []
+        unswept = [f"the setting {SETTING} is not swept"] if SETTING not in sweep.swept_settings() else []
+        reasons = ", and ".join([*another, *unswept]) or f"{figure} is not drawn"
+        why = f"{reasons[0].upper()}{reasons[1:]}."
         chosen = f"sweep={{settings: [{SETTING}], labellers: [coherence, published]}}"
         command = f"snakemake --cores all paper_figures --config '{chosen}' 'figures={{labeller: published}}'"
     return PaperFigure(6, shows, "all", SETTING, figure, "", why, command)

@@ -7,6 +7,11 @@ from typing import Any
 
 import yaml
 
+from svdlens.errors import SvdlensError
+
+MERGE = "<<"
+"""The key of YAML that takes over another mapping, which may be there several times."""
+
 
 def configuration(files: Iterable[Path], project: Path) -> dict[str, Any]:
     """The config.yaml of the project with these `files` over it, as Snakemake puts them together: mappings are merged,
@@ -26,6 +31,39 @@ def read_config_files(paths: list[Path], command_line: Mapping[str, Any]) -> dic
     """What each file of a configuration has, by its path, in the order in which they are merged; --config is last."""
     files = {str(path): yaml.safe_load(path.read_text(encoding="utf-8-sig")) for path in paths}
     return files | ({"--config": dict(command_line)} if command_line else {})
+
+
+def check_keys(paths: Iterable[Path]) -> None:
+    """Raises SvdlensError for a key that stands twice in one mapping of a file: YAML readers take the last, unsaid."""
+    for path in paths:
+        try:
+            content = yaml.compose(path.read_text(encoding="utf-8-sig"))
+        except yaml.YAMLError:  # JSON with tabs, which Snakemake has read
+            continue
+        if repeated := repeated_key(content):
+            where, first, second = repeated
+            raise SvdlensError(
+                f"{where}: it stands twice in {path}, in lines {first} and {second}, and the last would count. "
+                "Keep one of them."
+            )
+
+
+def repeated_key(node: yaml.Node | None) -> tuple[str, int, int] | None:
+    """The first key that is there twice in the same mapping, with the keys to it, and both lines, from 1; else None."""
+    seen: dict[str, int] = {}
+    parts = node.value if isinstance(node, yaml.MappingNode | yaml.SequenceNode) else []
+    for number, part in enumerate(parts):
+        key, value = part if isinstance(node, yaml.MappingNode) else (None, part)
+        name = str(number) if key is None else str(key.value)
+        if key is not None:
+            line = key.start_mark.line + 1
+            if name in seen and name != MERGE:
+                return name, seen[name], line
+            seen[name] = line
+        if repeated := repeated_key(value):
+            where, first, second = repeated
+            return f"{name}.{where}", first, second
+    return None
 
 
 def file_of(message: str, files: Mapping[str, Any]) -> str | None:
