@@ -6,7 +6,7 @@
 #         results/weights/{model}/steps.safetensors: what quantised weights were rounded to, in the same shapes
 #         results/weights/{model}/{setting}.safetensors: all weights as one setting wants them (`snakemake weights`)
 
-from svdlens.sweep.named_files import model_digests, model_place, nothing_there
+from svdlens.sweep.named_files import model_digests, model_place
 
 # Keys of a model in the catalogue that say nothing about where its weights come from.
 ABOUT_RESULTS = ("settings", "matrices", "readouts", "layers", "heads", "token_tables", "token_counts")
@@ -40,10 +40,6 @@ def model_content(wildcards):
     """What the model is: its source but for where on this machine it is, and its files there by their content."""
     source = catalogue_source(wildcards.model)
     place = model_place(config["models"][wildcards.model], BUNDLED)
-    problem = nothing_there(wildcards.model, config["models"][wildcards.model], place)
-    # What is fetched already may have lost its source; whether that matters the job finds out.
-    if problem and not Path(paths.PROVENANCE.format(model=wildcards.model)).exists():
-        stop_for_configuration(problem)
     named = {key: value for key, value in source.items() if key not in ("path", "bundled")}
     return {**named, "files": model_digests(place) if place else {}}
 

@@ -369,7 +369,7 @@ def test_the_smallest_sweep_is_drawn():
         token_figure(directions=1, tokens=1),
     ):
         figure.draw_without_rendering()
-        assert len(data) > 0 and "nothing to draw" not in texts_of(figure)
+        assert len(data) > 0 and "nothing to draw" not in texts_of(figure).lower()
 
 
 def test_nothing_to_draw_is_said():
@@ -386,7 +386,7 @@ def test_nothing_to_draw_is_said():
     empty = token_data(tokens_frame()[:0])
     for data, figure in [*found, (empty, draw_token_table(empty, rotary=False))]:
         assert data.empty or (data["mean"] == 0).all()
-        assert "nothing to draw" in texts_of(figure)
+        assert "nothing to draw" in texts_of(figure).lower()
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,6 @@ from svdlens.sweep.named_files import (
     content_digest,
     expand_home,
     model_digests,
-    model_place,
-    nothing_there,
     tokenizer_name,
     tokenizer_paths,
 )
@@ -112,24 +110,6 @@ def test_a_model_is_known_by_its_files_wherever_they_lie(tmp_path: Path) -> None
     shutil.copy(tmp_path / "a.gguf", tmp_path / "b.gguf")
     assert model_digests(tmp_path / "a.gguf") == model_digests(tmp_path / "b.gguf") != {}
     assert model_digests(tmp_path / "nowhere") == {}
-
-
-def test_a_model_of_which_nothing_is_there_is_said_with_the_nearest_name(tmp_path: Path) -> None:
-    (tmp_path / "my-model").mkdir()
-    (tmp_path / "a.gguf").write_text("a")
-    for name in ("my-model", "a.gguf"):
-        source = {"path": str(tmp_path / name)}
-        assert nothing_there("zz", source, model_place(source, tmp_path)) is None
-    source = {"path": str(tmp_path / "my-modle")}
-    said = nothing_there("zz", source, model_place(source, tmp_path))
-    assert said is not None and said.startswith(f"models.zz.path: {tmp_path}/my-modle: no such file or directory. Did")
-    assert "'my-model'?" in said and said.endswith("Correct models.zz.")
-    relative = nothing_there("zz", {"path": "nowhere/m"}, Path("nowhere/m"))
-    assert relative is not None and f"relative to {Path.cwd()}" in relative
-    bundled = {"bundled": "my-mdel"}
-    assert "models.zz.bundled: my-mdel: no such" in str(nothing_there("zz", bundled, model_place(bundled, tmp_path)))
-    # The hub and the package index are elsewhere.
-    assert nothing_there("zz", {"repo": "a/b"}, model_place({"repo": "a/b"}, tmp_path)) is None
 
 
 def test_a_tokenizer_is_known_by_its_files_wherever_they_lie(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from svdlens.errors import SvdlensError, did_you_mean
+from svdlens.errors import SvdlensError
 from svdlens.models.python_packages import package_directory
 
 WHOLE = 1 << 26  # bytes; up to this size a file is read as a whole
@@ -68,17 +68,6 @@ def model_place(source: Mapping[str, Any], bundled: Path) -> Path | None:
     if "bundled" in source:
         return bundled / source["bundled"]
     return Path(source["path"]) if "path" in source else None
-
-
-def nothing_there(model: str, source: Mapping[str, Any], place: Path | None) -> str | None:
-    """That nothing is at the `place` (model_place) of a model of the catalogue, as a sentence; None if something is."""
-    if place is None or place.exists():
-        return None
-    key = "bundled" if "bundled" in source else "path"
-    said = f"models.{model}.{key}: {source.get(key, place)}: no such file or directory."
-    beside = sorted(path.name for path in place.parent.iterdir()) if place.parent.is_dir() else []
-    where = "" if place.is_absolute() else f" It is relative to {Path.cwd()}."
-    return f"{said}{did_you_mean(place.name, beside)}{where} Correct models.{model}."
 
 
 def model_digests(path: Path) -> dict[str, str]:
