@@ -48,6 +48,10 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
     "eps infinite": ("eps: -.inf", ("edits.mine.eps: -inf is no finite number",)),
     "eps as text": ("eps: '-1'", ("edits.mine.eps: '-1' is not valid", "Write -1.")),
     "eps as a word": ("eps: fited", ("edits.mine.eps: 'fited' is not valid", "Did you mean 'fitted'?")),
+    "one prompt to fit on": (
+        "{eps: fitted, prompts: [{prompt: a, targets: [b]}]}",
+        ("edits.mine.eps: fitted", "there is 1 prompt", "or a number"),
+    ),
     "eps without cosines": (
         "eps: proportional",
         ("edits.mine.eps: proportional", "cosines with a query", "directions: {trace: QUERY, top: 10}"),
@@ -130,8 +134,9 @@ def test_what_is_edited_of_a_query() -> None:
     edits = {
         "total": {"model": "tiny", "setting": "raw", "directions": {"trace": "fire", "top": 2}},
         "direct": {"model": "tiny", "setting": "raw", "directions": {"trace": "fire", "top": 2}, "path": "direct"},
+        "asked": {"model": "tiny", "setting": "raw", "directions": {"trace": "ice", "top": 2}},
     }
-    # Another query on the command line leaves the edit right, which is not made then.
+    # A query on the command line is one, and leaves edits of the others right, which are not made then.
     config = config_with(TINY, {"edits": edits, "trace": {"queries": {"fire": ["fire"]}}, "query": ["ice"]})
     check_configuration(config, load_schema(SCHEMA))
     sweep = Sweep(config)

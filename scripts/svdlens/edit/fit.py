@@ -8,6 +8,7 @@ import numpy as np
 from svdlens.edit.effect import Prepared, TargetSet, prompt_means
 from svdlens.edit.updates import Update
 from svdlens.errors import SvdlensError
+from svdlens.spec.edits import ONE_PROMPT
 
 GRID = tuple(eps for eps in sorted(np.arange(-1.0, 2.01, 0.25).tolist(), key=abs) if eps)
 """Values of eps that are tried, the weakest first: from removal to three times as much, in steps of 1/4, without 0."""
@@ -20,10 +21,7 @@ def halves(targets: TargetSet) -> tuple[TargetSet, TargetSet]:
     Raises SvdlensError for a single prompt.
     """
     if len(targets.cues) < 2:
-        raise SvdlensError(
-            "eps: fitted takes one half of the prompts to fit, and the other to measure, and there is 1 prompt. Give "
-            "two at least, or a number as eps."
-        )
+        raise SvdlensError(f"eps: {ONE_PROMPT}")
     first, second = (targets._replace(cues=targets.cues[start::2]) for start in (0, 1))
     return first, second
 

@@ -8,7 +8,7 @@ from svdlens.labels.registry import LABELLERS
 from svdlens.models.checkpoint_layouts import LAYOUTS
 from svdlens.spec.architectures import DEFAULT, check_choices
 from svdlens.spec.controls import VARIMAX
-from svdlens.spec.edits import BEST, BEST_MATRIX, NORM_BETWEEN, PROPORTIONAL
+from svdlens.spec.edits import BEST, BEST_MATRIX, FITTED, NORM_BETWEEN, ONE_PROMPT, PROPORTIONAL
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED
 from svdlens.spec.token_vectors import BEST_LIST
 from svdlens.sweep.plan import Place, Sweep
@@ -84,8 +84,12 @@ def check_trace_of(sweep: Sweep, name: str) -> str | None:
 
 
 def check_eps(sweep: Sweep, name: str) -> str | None:
-    """Proportions without cosines."""
-    if sweep.edits[name]["eps"] != PROPORTIONAL or sweep.edit_query(name) is not None:
+    """Proportions without cosines, or a single prompt to fit on and to measure; of a file measuring says so."""
+    edit = sweep.edits[name]
+    prompts = edit.get("prompts")
+    if edit["eps"] == FITTED and isinstance(prompts, list) and len(prompts) == 1:
+        return f".eps: {ONE_PROMPT}"
+    if edit["eps"] != PROPORTIONAL or sweep.edit_query(name) is not None:
         return None
     return (
         f".eps: {PROPORTIONAL} is in proportion to the cosines with a query, and these directions have none. Write "
