@@ -3,9 +3,12 @@
     python benchmarks/edits.py concepts [RESULTS] [--model NAME] [--setting NAME]
     python benchmarks/edits.py matrix [RESULTS] [--model NAME] [--setting NAME]
     python benchmarks/edits.py knockout [RESULTS] [--model NAME] [--setting NAME] [--picture FILE.png]
+    python benchmarks/edits.py heads [RESULTS] [--model NAME] [--setting NAME] [--query NAME]
+    python benchmarks/edits.py induction [RESULTS] [--model NAME] [--setting NAME]
+    python benchmarks/edits.py ioi [RESULTS] [--model NAME] [--setting NAME]
 
 RESULTS is the results directory of the sweep (of `make run`). Tables are printed, and written beside as
-RESULTS/benchmarks/edits_{concepts,matrix,knockout}.csv.
+RESULTS/benchmarks/edits_{concepts,matrix,knockout,heads,induction,ioi}.csv.
 
 concepts: ten concepts by a rule. The semantic labels that most OV lists of the write side have; of equal numbers the
 first in the alphabet. Of each, of the CANDIDATES directions with the highest score the one with the largest slope
@@ -19,9 +22,21 @@ knockout: of all OV directions of a layer, those removed of which the list of on
 others; as many random ones as are interpretable; random ones with as much energy (sum of squared singular values); and
 beside it what attention writes replaced by zero, or by its mean over the text. In every STEP-th layer alone, and in all
 layers up to it.
+
+heads: the HEADS heads that a query of the trace (the first, if not given) lies along most, removed one by one; beside
+them, for each another head of its layer, drawn at random. The concept is the list of the query's nearest direction.
+Measured are its tokens and those matched with them on cue prompts, repeated sequences with and without a token of the
+concept, and the text. The setting has to be one in which the query is traced (of `make run` raw).
+
+induction: what removing the direction of each concept (the file of `concepts`) does to the repetition of a sequence
+with a token of the concept in it, and of the same with a token of like frequency in its place.
+
+ioi: what each of these removals does to the logit of the indirect object over that of the subject; the prompts are
+written to RESULTS/benchmarks/indirect_objects.jsonl, as `prompts` of an edit takes them.
 """
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -38,8 +53,10 @@ sys.path.insert(0, str(PROJECT / "scripts"))
 
 from svdlens.edit.choice import chosen_directions  # noqa: E402
 from svdlens.edit.effect import TargetSet, measure_effect, prepare  # noqa: E402
+from svdlens.edit.heads import heads_in_order, one_by_one, others_of_layers  # noqa: E402
 from svdlens.edit.passes import Passes, Text, padded  # noqa: E402
-from svdlens.edit.prompts import list_targets, matched_tokens, text_cues  # noqa: E402
+from svdlens.edit.prompt_sets import CueSet, indirect_object_cues, induction_cues  # noqa: E402
+from svdlens.edit.prompts import Cue, list_targets, matched_tokens, text_cues  # noqa: E402
 from svdlens.edit.updates import Update, direction_update, first_order  # noqa: E402
 from svdlens.edit.vectors import (  # noqa: E402
     edited_matrices,
@@ -48,7 +65,7 @@ from svdlens.edit.vectors import (  # noqa: E402
     stored_vectors,
     updates_of,
 )
-from svdlens.evaluation.edit_summary import summarize  # noqa: E402
+from svdlens.evaluation.edit_summary import interval, resampling_weights, summarize  # noqa: E402
 from svdlens.models.load import count_of, load_model, module_of  # noqa: E402
 from svdlens.models.token_table import read_token_texts  # noqa: E402
 from svdlens.models.token_windows import read_text, token_ids, token_windows  # noqa: E402
@@ -61,18 +78,20 @@ from svdlens.sweep.config_files import configuration  # noqa: E402
 TEXT = PROJECT / "resources/text/wordnet_definitions.txt"
 N_CONCEPTS, CANDIDATES, EPS, SEED = 10, 12, -1.0, 0
 TOKENS, WINDOW, STEP = 512, 128, 3
+HEADS, SENTENCES, FILLER_RANK = 30, 64, 5000
+"""Heads that are removed, prompts with an indirect object, and the frequency rank of what repeated sequences are of."""
 
 
 class Sweep:
     """Model, tables and vectors of OV in a finished sweep."""
 
-    def __init__(self, results: Path, name: str, setting: str) -> None:
-        self.results, self.name = results, name
+    def __init__(self, results: Path, name: str, setting: str, query: str | None = None) -> None:
+        self.results, self.name, self.query = results, name, query
         switches = configuration([], PROJECT)["settings"][setting]
         self.setting = setting_from_names(setting, switches)
         self.directory = results / "models" / name
         self.model = load_model(self.directory, name)
-        place = {"model": name, "setting": setting, "matrix": "ov"}
+        self.place = place = {"model": name, "setting": setting, "matrix": "ov"}
         self.svd = self.path(paths.SVD.format(**place, **svd_key(self.setting, "ov")))
         labels = pd.read_parquet(self.path(paths.LABELS.format(**place, labeller="coherence")), partitioning=None)
         self.labels = labels[labels["readout"] == labels["readout"].iloc[0]]
@@ -85,6 +104,23 @@ class Sweep:
 
     def path(self, path: str) -> str:
         return str(self.results / Path(path).relative_to("results"))
+
+    def table(self, pattern: str, **place: str) -> pd.DataFrame:
+        return pd.read_parquet(self.path(pattern.format(**self.place | place)), partitioning=None)
+
+    def matched(self, targets: Sequence[int], without: Sequence[int] = ()) -> dict[int, int]:
+        """For each target a token of like frequency."""
+        features = self.features["log_rank"].to_numpy(), self.features["is_word"].to_numpy()
+        return matched_tokens(targets, *features, without, SEED)
+
+    def removed_concepts(self) -> Iterator[tuple[str, list[Update], list[int]]]:
+        """Of each row of the file of `concepts` its name, the updates that remove its direction, and its targets."""
+        found = pd.read_csv(self.results / "benchmarks/edits_concepts.csv")
+        for row in found.to_dict("records"):
+            entry = {"matrix": "ov"} | {key: int(row[key]) for key in ("layer", "head", "index", "sign")}
+            chosen = chosen_directions([entry], False, self.spectra, self.tokens, self.labels)
+            updates = updates_of(self.model, self.setting, edited_matrices(chosen, {"ov": self.svd}), EPS)
+            yield row["concept"], updates, list_targets([chosen["token_ids"].iloc[0]])
 
 
 def concepts(sweep: Sweep) -> pd.DataFrame:
@@ -111,8 +147,7 @@ def concept(sweep: Sweep, rows: pd.DataFrame) -> dict[str, Any]:
     updates = updates_of(sweep.model, sweep.setting, matrices, EPS)
     cues = text_cues(sweep.ids, own[best], sweep.texts, sweep.model)
     listed = {int(t) for name in ("token_ids", "antipode_token_ids") for t in chosen[best][name].iloc[0]}
-    features = sweep.features["log_rank"].to_numpy(), sweep.features["is_word"].to_numpy()
-    targets = TargetSet("concept", cues, matched_tokens(own[best], *features, listed, SEED))
+    targets = TargetSet("concept", cues, sweep.matched(own[best], sorted(listed)))
     others = [
         updates_of(sweep.model, sweep.setting, matrices, EPS, which) for which in other_directions(matrices, SEED)
     ]
@@ -131,20 +166,92 @@ def concept(sweep: Sweep, rows: pd.DataFrame) -> dict[str, Any]:
 
 def specificity(sweep: Sweep) -> pd.DataFrame:
     """A row for each concept whose direction is removed, and a column for the change of the targets of each."""
-    found = pd.read_csv(sweep.results / "benchmarks/edits_concepts.csv")
-    removed, passes = [], []
-    for entry in found[["matrix", "layer", "head", "index", "sign"]].to_dict("records"):
-        chosen = chosen_directions([entry], False, sweep.spectra, sweep.tokens, sweep.labels)
-        removed.append(updates_of(sweep.model, sweep.setting, edited_matrices(chosen, {"ov": sweep.svd}), EPS))
-        own = list_targets([chosen["token_ids"].iloc[0]])
+    removed, passes = list(sweep.removed_concepts()), []
+    names = [concept for concept, _, _ in removed]
+    for _, _, own in removed:
         ids, lengths = padded([cue.ids for cue in text_cues(sweep.ids, own, sweep.texts, sweep.model)])
-        one = Passes(sweep.model, ids, int(found["layer"].min()))
+        one = Passes(sweep.model, ids, min(updates[0].layer for _, updates, _ in removed))
         passes.append((one, lengths, own, one.next_tokens(lengths)))
     rows = []
-    for concept, updates in zip(found["concept"], removed, strict=True):
+    for concept, updates, _ in removed:
         changes = [float((one.next_tokens(n, updates) - was)[:, own].mean()) for one, n, own, was in passes]
-        rows.append({"removed": concept} | dict(zip(found["concept"], changes, strict=True)))
+        rows.append({"removed": concept} | dict(zip(names, changes, strict=True)))
     return pd.DataFrame(rows)
+
+
+def heads(sweep: Sweep) -> pd.DataFrame:
+    """A row for each number of heads removed, in the order of the trace and of others of their layers."""
+    trace = sweep.table(paths.TRACE)
+    query = sweep.query or str(trace["query"].iloc[0])
+    order = heads_in_order(sweep.table(paths.TRACE_MATRICES), query)
+    nearest = trace[trace["query"] == query].sort_values("rank").iloc[0]
+    lists = sweep.table(paths.TOKENS, matrix=str(nearest["matrix"]))
+    for key in ("layer", "index", "side", "sign", *(["head"] if pd.notna(nearest["head"]) else [])):
+        lists = lists[lists[key] == nearest[key]]
+    own = list_targets([lists["token_ids"].iloc[0]])
+    matched = sweep.matched(own)
+    chosen = list(order)[:HEADS]
+    orders = {"trace": chosen, "others": others_of_layers(chosen, count_of(sweep.model, "n_heads"), SEED)}
+    first = min(layer for layer, _ in chosen)
+    text = Text(sweep.model, token_windows(read_text(TEXT), sweep.model, sweep.directory, WINDOW, TOKENS), first)
+    ids, lengths = padded([cue.ids for cue in text_cues(sweep.ids, own, sweep.texts, sweep.model)])
+    passes = Passes(sweep.model, ids, first)
+    inside, outside = (CueSet(sweep.model, cues, first) for cues in repeated(sweep, own, matched))
+
+    def mean_of(tokens: Sequence[int]) -> Callable[[Sequence[Update]], float]:
+        return lambda updates: float(passes.next_tokens(lengths, updates)[:, list(tokens)].mean())
+
+    measures = {"concept": mean_of(own), "matched": mean_of([matched[token] for token in own])}
+    measures |= {name: lambda updates, one=one: float(one.measure(updates).mean())
+                 for name, one in (("repeated inside", inside), ("repeated outside", outside))}  # fmt: skip
+    measures["perplexity"] = text.perplexity
+    tables = [pd.DataFrame(one_by_one(sweep.model, some, measures)).assign(order=name) for name, some in orders.items()]
+    table = pd.concat(tables, ignore_index=True)
+    scores = [order.get((layer, head)) for layer, head in zip(table["layer"], table["head"], strict=True)]
+    return table.assign(query=query, score=scores)
+
+
+def repeated(sweep: Sweep, own: Sequence[int], matched: dict[int, int]) -> tuple[list[Cue], list[Cue]]:
+    """Repeated sequences of frequent words, with a token of a concept and without."""
+    frequent = sweep.features["is_word"] & (sweep.features["log_rank"] <= np.log(FILLER_RANK))
+    return induction_cues(own, matched, np.flatnonzero(frequent), sweep.texts, sweep.model, SEED)
+
+
+def mean_and_interval(name: str, values: np.ndarray) -> dict[str, float]:
+    low, high = interval(resampling_weights(len(values), SEED) @ values)
+    return {name: float(values.mean()), f"{name} low": low, f"{name} high": high}
+
+
+def induction(sweep: Sweep) -> pd.DataFrame:
+    """A row for each concept: log-probability of the repeated token as the model is, its change, inside and outside the
+    concept, and the difference of the two changes."""
+    rows = []
+    for concept, updates, own in sweep.removed_concepts():
+        row, changes = {"removed": concept}, []
+        for name, cues in zip(("inside", "outside"), repeated(sweep, own, sweep.matched(own)), strict=True):
+            one = CueSet(sweep.model, cues, updates[0].layer)
+            before = one.measure().numpy()
+            changes.append(one.measure(updates).numpy() - before)
+            row |= {f"{name} before": float(before.mean())} | mean_and_interval(name, changes[-1])
+        rows.append(row | mean_and_interval("difference", changes[0] - changes[1]))
+    return pd.DataFrame(rows)
+
+
+def indirect_objects(sweep: Sweep) -> pd.DataFrame:
+    """A row for each concept: the difference of logits as the model is, and its change."""
+    cues = indirect_object_cues(sweep.model, sweep.directory, SENTENCES, SEED)
+    lines = [json.dumps({"prompt": cue.text, "targets": cue.words[:1]}) for cue in cues]
+    (sweep.results / "benchmarks/indirect_objects.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    removed = list(sweep.removed_concepts())
+    one = CueSet(sweep.model, cues, min(updates[0].layer for _, updates, _ in removed))
+    before = one.measure().numpy()
+    as_it_is = {"before": float(before.mean()), "indirect object likelier": float((before > 0).mean())}
+    return pd.DataFrame(
+        [
+            {"removed": concept} | as_it_is | mean_and_interval("change", one.measure(updates).numpy() - before)
+            for concept, updates, _ in removed
+        ]
+    )
 
 
 def slopes_of(sweep: Sweep, chosen: Sequence[pd.DataFrame], own: Sequence[Sequence[int]]) -> list[float]:
@@ -304,6 +411,7 @@ def draw(table: pd.DataFrame, picture: Path, sweep: Sweep) -> None:
 
 
 MEASURES = {"concepts": concepts, "matrix": specificity, "knockout": knockout}
+MEASURES |= {"heads": heads, "induction": induction, "ioi": indirect_objects}
 
 
 def main() -> None:
@@ -312,12 +420,13 @@ def main() -> None:
     parser.add_argument("results", nargs="?", type=Path, default=Path("results"))
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--setting", default="tl_rmsnorm")
+    parser.add_argument("--query", help="of the trace, whose heads are removed")
     parser.add_argument("--picture", type=Path, help="where the curves of knockout are drawn")
     given = parser.parse_args()
     logging.disable(logging.WARNING)  # which directions are not unique
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    sweep = Sweep(given.results, given.model, given.setting)
+    sweep = Sweep(given.results, given.model, given.setting, given.query)
     table = MEASURES[given.what](sweep)
     table.to_csv(given.results / f"benchmarks/edits_{given.what}.csv", index=False)
     if given.picture is not None and given.what == "knockout":

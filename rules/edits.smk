@@ -2,6 +2,7 @@
 #
 # needs   results/models/{model}, results/svd/..., results/spectra/..., results/tokens/..., results/labels/... where there are labels,
 #         results/weights/{model}/{attention,mlp}.safetensors, results/vocabulary/{model}/{tokens,features}.parquet, a text
+#         results/trace/... of edits of what a query finds
 # makes   results/edits/{edit}/directions.parquet: which directions, with their lists
 #         results/edits/{edit}/{effect,summary,dose,spectrum}.parquet, continuations.csv: what the edit does
 #         results/edits/{edit}/model: the edited model
@@ -40,6 +41,28 @@ def edit_labels(wildcards):
     places = [LabelledPlace(*place, SWEEP.figure_labeller) for place in SWEEP.edited_places(wildcards.edit)]
     own = LABELLERS[SWEEP.figure_labeller].lists
     return [paths.LABELS.format(**place._asdict()) for place in places if place in SWEEP.labelled_places and not own]
+
+
+def edit_trace(wildcards):
+    """The table of the trace whose directions it is."""
+    edit, query = edit_of(wildcards), SWEEP.edit_query(wildcards.edit)
+    if query is None:
+        return []
+    if query not in SWEEP.query_names:
+        stop(
+            f"edits.{wildcards.edit}.directions.trace: {query!r} is not looked for, because `query` takes the place of all "
+            "queries of the configuration. Leave `query` out."
+        )
+    return [paths.TRACE.format(model=edit["model"], setting=edit["setting"])]
+
+
+def edit_is_proportional(wildcards):
+    return edit_of(wildcards)["eps"] == "proportional"
+
+
+def edit_fit(wildcards):
+    """Where the eps is that measuring has fitted."""
+    return [paths.EDIT_SUMMARY.format(edit=wildcards.edit)] if edit_of(wildcards)["eps"] == "fitted" else []
 
 
 def edit_provenance(wildcards):
@@ -124,6 +147,7 @@ rule choose_directions:
         spectra=in_edited_places(paths.SPECTRA),
         tokens=in_edited_places(paths.TOKENS),
         labels=edit_labels,
+        trace=edit_trace,
         provenance=edit_provenance,
     output:
         directions=paths.EDIT_DIRECTIONS,
@@ -141,6 +165,8 @@ rule choose_directions:
         runtime=10,
     params:
         edit=edit_parameters("setting", "directions", "groups"),
+        matrices=edit_matrices,
+        proportional=edit_is_proportional,
         code=code_hash("choose_directions"),
     script:
         "../scripts/choose_directions.py"
@@ -189,6 +215,7 @@ rule save_edited_model:
         provenance=edit_provenance,
         directions=paths.EDIT_DIRECTIONS,
         svd=edit_svd,
+        fitted=edit_fit,
     output:
         model=directory(paths.EDITED_MODEL),
     log:

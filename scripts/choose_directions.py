@@ -4,17 +4,19 @@ from pathlib import Path
 
 from svdlens.artefacts.provenance import table_facts
 from svdlens.artefacts.table_schemas import EDIT_DIRECTIONS, write_table
-from svdlens.edit.choice import best_direction, chosen_directions, read_kinds
+from svdlens.edit.choice import best_direction, chosen_directions, read_kinds, traced_directions
 from svdlens.runtime.script import run
 from svdlens.spec.edits import BEST
 
 
 def main(smk):
-    edit, files = smk.params.edit, smk.input
+    edit, files, params = smk.params.edit, smk.input, smk.params
     spectra, tokens, labels = (read_kinds(one) for one in (files.spectra, files.tokens, files.labels))
     named = best_direction(labels) if edit["directions"] == BEST else edit["directions"]
-    rows = chosen_directions(named, edit["groups"], spectra, tokens, labels)
-    facts = table_facts(files.provenance, setting=edit["setting"], code=smk.params.code)
+    if files.trace:
+        named = traced_directions(read_kinds(files.trace), named["trace"], named["top"], params.matrices)
+    rows = chosen_directions(named, edit["groups"], spectra, tokens, labels, params.proportional)
+    facts = table_facts(files.provenance, setting=edit["setting"], code=params.code)
     write_table(Path(smk.output.directions), dict(rows.items()), EDIT_DIRECTIONS, facts)
 
 

@@ -14,6 +14,7 @@ from svdlens.models.load import load_model
 from svdlens.models.token_table import read_token_texts
 from svdlens.models.token_windows import read_text
 from svdlens.runtime.script import run
+from svdlens.spec.edits import plain_eps
 from svdlens.spec.settings import setting_from_names
 
 
@@ -21,7 +22,7 @@ def main(smk):
     torch.set_num_threads(1)  # the same bytes, and no threads that wait for each other
     files, params, edit = smk.input, smk.params, smk.params.edit
     directory = Path(files.provenance).parent
-    given = {"directions": pd.read_parquet(files.directions), "eps": edit["eps"], "path": edit["path"]}
+    given = {"directions": pd.read_parquet(files.directions), "eps": plain_eps(edit["eps"]), "path": edit["path"]}
     given |= {"svd": dict(zip(params.matrices, files.svd, strict=True)), "seed": params.seed}
     given |= {"weights": {group: files[group] for group in ("attention", "mlp")}}
     given |= {"prompts": files.get("prompts") or edit.get("prompts"), "text": read_text(Path(files.text))}
@@ -31,7 +32,8 @@ def main(smk):
     model = load_model(directory, edit["model"])
     found = measure_edit(Experiment(model=model, directory=directory, **given))
 
-    facts = {"setting": edit["setting"], "eps": edit["eps"], "path": edit["path"], "code": params.code}
+    facts = {"setting": edit["setting"], "eps": found.eps, "path": edit["path"], "code": params.code}
+    facts |= {"fit": found.fit} if found.fit else {}
     facts = table_facts(files.provenance, **facts)
     for name, (columns, schema) in edit_tables(found.effect, found.doses, found.spectrum, params.seed).items():
         write_table(Path(smk.output[name]), columns, schema, facts)

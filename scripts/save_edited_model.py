@@ -5,10 +5,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from svdlens.artefacts.table_schemas import read_metadata
 from svdlens.edit.saved_model import edit_weights, save_model
 from svdlens.edit.vectors import edited_matrices, updates_of
 from svdlens.models.load import load_model
 from svdlens.runtime.script import run
+from svdlens.spec.edits import plain_eps
 from svdlens.spec.settings import setting_from_names
 
 
@@ -20,7 +22,8 @@ def main(smk):
     svd = dict(zip(smk.params.matrices, files.svd, strict=True))
     matrices = edited_matrices(pd.read_parquet(files.directions), svd)
     setting = setting_from_names(edit["setting"], smk.params.switches)
-    edit_weights(model, updates_of(model, setting, matrices, edit["eps"]))
+    eps = read_metadata(files.fitted[0])["eps"] if files.fitted else plain_eps(edit["eps"])
+    edit_weights(model, updates_of(model, setting, matrices, eps))
     save_model(model, directory, Path(smk.output.model))
 
 

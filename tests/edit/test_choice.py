@@ -2,10 +2,11 @@
 
 import logging
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from svdlens.edit.choice import best_direction, chosen_directions
+from svdlens.edit.choice import best_direction, chosen_directions, traced_directions
 from svdlens.errors import SvdlensError
 
 KEPT, RANK = 4, 6
@@ -113,3 +114,45 @@ def test_the_best_is_the_highest_semantic_list_of_late_write_sides() -> None:
         best_direction(table[~late])
     [first] = best_direction(table[(table["matrix"] == "ov") & (table["layer"] == 0)])  # of a single layer, that
     assert first["layer"] == 0
+
+
+def trace() -> pd.DataFrame:
+    """A table of a trace, not in its order: what is found on both sides, in QK, and not at all."""
+    rows = [
+        ("fire", 4, "mlp_in", 1, None, 3, "read", 1, 0.4, True),
+        ("fire", 1, "qk", 0, 0, 0, "query", 1, 0.9, True),
+        ("fire", 2, "ov", 1, 0, 2, "write", -1, 0.6, True),
+        ("fire", 3, "ov", 1, 0, 2, "read", 1, 0.8, True),
+        ("fire", 5, "mlp_in", 0, None, 3, "read", 1, 0.3, True),
+        ("fire", 6, "ov", 0, 0, 0, "write", 1, 0.2, False),
+        ("ice", 1, "ov", 0, 1, 0, "write", 1, 0.1, False),
+    ]
+    names = ["query", "rank", "matrix", "layer", "head", "index", "side", "sign", "cosine", "found"]
+    table = pd.DataFrame(rows, columns=names).assign(q_value=0.25)
+    return table.astype({"head": "Int32", "query": "category", "matrix": "category"})
+
+
+MATRICES = ["ov", "mlp_in"]
+
+
+def test_what_a_query_finds_is_edited_nearest_first_and_once(caplog: pytest.LogCaptureFixture) -> None:
+    found = traced_directions(trace(), "fire", 2, MATRICES)
+    assert found == [ENTRY | {"cosine": 0.6}, {"matrix": "mlp_in", "layer": 1, "head": None, "index": 3} | found[1]]
+    assert (found[1]["sign"], found[1]["cosine"]) == (1, 0.4) and not caplog.text
+    assert traced_directions(trace(), "fire", 2, ["mlp_in"])[1]["layer"] == 0
+    with caplog.at_level(logging.WARNING):
+        assert len(traced_directions(trace(), "fire", 9, MATRICES)) == 3, "neither QK nor what is not found"
+    assert "'fire' finds 3 directions, fewer than `top`: 9" in caplog.text
+    with pytest.raises(SvdlensError, match=r"'ice' finds no direction of ov, mlp_in.* q_value is 0.25.*trace.level"):
+        traced_directions(trace(), "ice", 2, MATRICES)
+
+
+def test_proportions_are_cosines_in_the_largest() -> None:
+    named = traced_directions(trace(), "fire", 9, MATRICES)
+    for clusters, sizes in ((ALONE, [1, 1, 1]), ([0, 1, 1, 2, 2, 3], [2, 1, 1])):
+        table = chosen_directions(named, True, spectra(clusters), lists(), None, proportional=True)
+        np.testing.assert_allclose(table["cosine"], np.repeat([0.6, 0.4, 0.3], sizes))
+        np.testing.assert_allclose(table["proportion"], np.repeat([1.0, 2 / 3, 0.5], sizes))
+    assert chosen_directions(named, False, spectra(ALONE), lists(), None)["proportion"].tolist() == [1.0] * 3
+    [alone] = chosen_directions([ENTRY], False, spectra(ALONE), lists(), None).to_dict("records")
+    assert alone["proportion"] == 1.0 and np.isnan(alone["cosine"])

@@ -1,5 +1,6 @@
 """What an edit does: planted directions, resumed forward passes, controls, the matrix decomposed again, summaries."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,14 @@ import torch
 from torch import nn
 
 from svdlens.edit.effect import TargetSet, measure_doses, measure_effect, prepare, prompt_means
+from svdlens.edit.fit import GRID, fitted_eps, halves
 from svdlens.edit.hooks import edited
 from svdlens.edit.passes import Passes, Text, padded
 from svdlens.edit.prompts import Cue
 from svdlens.edit.spectrum import before_and_after
 from svdlens.edit.updates import EDITED, Update, direction_update
 from svdlens.edit.vectors import N_CONTROLS, EditedMatrix, other_directions, random_updates, updates_of
+from svdlens.errors import SvdlensError
 from svdlens.evaluation.edit_summary import compared, dose_rows, resampling_weights, summarize
 from svdlens.models.load import load_model, module_of, weight_of
 from svdlens.spec.edits import DIRECTION, OTHER, RANDOM
@@ -52,7 +55,7 @@ def matrix_of(
     found = factors(weights[MATRIX_KINDS[matrix].weight_group], matrix, layer, setting)
     svd = decompose([factor if head is None else factor[head] for factor in found], None)
     side = svd.right if "write" in MATRIX_KINDS[matrix].sides else svd.left
-    return EditedMatrix(matrix, layer, head, side, svd.values.numpy(), np.array(indices))
+    return EditedMatrix(matrix, layer, head, side, svd.values.numpy(), np.array(indices), np.ones(len(indices)))
 
 
 def log_probabilities(model: nn.Module, prompt: list[int]) -> torch.Tensor:
@@ -240,3 +243,54 @@ def test_prompts_weigh_the_same_however_many_targets_they_have() -> None:
     cues = [Cue([1], [0, 2], "", []), Cue([1], [4], "", [])]
     own, others = prompt_means(change, cues, {0: 5, 2: 7, 4: 9})
     assert own.tolist() == [1.0, 14.0] and others.tolist() == [6.0, 19.0]
+
+
+def test_proportions_scale_each_direction_by_its_own(
+    models: dict[str, tuple[nn.Module, dict[str, WeightFile]]],
+) -> None:
+    model, weights = models["llama"]
+    one = replace(matrix_of(weights, "ov", [0, 2]), proportions=np.array([1.0, 0.25]))
+    [update] = updates_of(model, RAW, [one], -1.0)
+    rows = pd.DataFrame(before_and_after(one, [update], weights["attention"], RAW)).set_index("index")
+    assert np.nan_to_num(rows.loc[0, "cosine"]) < 1e-6
+    assert rows.loc[2, "value_after"] == pytest.approx(0.75 * rows.loc[2, "value"], rel=1e-9)
+    assert rows.loc[1, "value_after"] == pytest.approx(rows.loc[1, "value"], rel=1e-9)
+    [control] = updates_of(model, RAW, [one], -1.0, [np.array([3, 1])])
+    assert control.eps.tolist() == [-1.0, -0.25]
+
+
+@pytest.mark.parametrize("matched", [{3: 103, 4: 104}, {3: 4, 4: 3}])
+def test_the_fitted_eps_has_the_largest_effect_beyond_matched_tokens(
+    matched: dict[int, int], models: dict[str, tuple[nn.Module, dict[str, WeightFile]]]
+) -> None:
+    """On the cues that it is fitted on, by an oracle that passes each prompt alone. Matched with each other, the tokens
+    have no effect beyond, and the weakest change is taken."""
+    model, weights = models["llama"]
+    one = matrix_of(weights, "ov", [0])
+    cues = [Cue(prompt, [3, 4], "", ["a", "b"]) for prompt in PROMPTS]
+    fit, rest = halves(TargetSet("concept", cues, matched))
+    assert fit.cues == cues[::2] and rest.cues == cues[1::2] and rest.matched == matched
+    eps, tried = fitted_eps(prepare(model, [fit], LAYER)[0], lambda eps: updates_of(model, RAW, [one], eps), "total")
+    assert [row["eps"] for row in tried] == list(GRID)
+    if matched == {3: 4, 4: 3}:
+        assert all(row["change"] == pytest.approx(row["matched_change"], abs=1e-12) for row in tried)
+        assert eps == GRID[0]
+        return
+    excess = {}
+    for value in GRID:
+        changes = []
+        for cue in fit.cues:
+            before = log_probabilities(model, cue.ids)
+            with edited(model, updates_of(model, RAW, [one], value)):
+                change = log_probabilities(model, cue.ids) - before
+            changes.append(float(change[[3, 4]].mean() - change[[103, 104]].mean()))
+        excess[value] = abs(np.mean(changes))
+    assert eps == max(excess, key=excess.__getitem__)
+    found = {row["eps"]: abs(row["change"] - row["matched_change"]) for row in tried}
+    np.testing.assert_allclose(list(found.values()), list(excess.values()), atol=1e-5)
+    assert max(excess.values()) > 1e-4
+
+
+def test_one_prompt_cannot_be_fitted_on_and_measured() -> None:
+    with pytest.raises(SvdlensError, match=r"eps: fitted.*there is 1 prompt.*number as eps"):
+        halves(TargetSet("concept", [Cue([1], [2], "", ["a"])], {2: 3}))

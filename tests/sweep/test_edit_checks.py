@@ -8,6 +8,7 @@ import yaml
 from configurations import SCHEMA, config_with
 from svdlens.errors import SvdlensError
 from svdlens.sweep.config_checks import check_configuration, load_schema
+from svdlens.sweep.plan import Sweep
 
 OV = "{matrix: ov, layer: 0, head: 1, index: 2}"
 TINY: dict[str, Any] = {
@@ -46,6 +47,25 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
     "eps nan": ("eps: .nan", ("edits.mine.eps: nan is no finite number",)),
     "eps infinite": ("eps: -.inf", ("edits.mine.eps: -inf is no finite number",)),
     "eps as text": ("eps: '-1'", ("edits.mine.eps: '-1' is not valid", "Write -1.")),
+    "eps as a word": ("eps: fited", ("edits.mine.eps: 'fited' is not valid", "Did you mean 'fitted'?")),
+    "one prompt to fit on": (
+        "{eps: fitted, prompts: [{prompt: a, targets: [b]}]}",
+        ("edits.mine.eps: fitted", "there is 1 prompt", "or a number"),
+    ),
+    "eps without cosines": (
+        "eps: proportional",
+        ("edits.mine.eps: proportional", "cosines with a query", "directions: {trace: QUERY, top: 10}"),
+    ),
+    "no such query": (
+        "directions: {trace: fier, top: 3}",
+        ("edits.mine.directions.trace: 'fier' is no query", "has fire.", "Did you mean 'fire'?"),
+    ),
+    "no top": ("directions: {trace: fire}", ("'top' is a required property",)),
+    "top of none": ("directions: {trace: fire, top: 0}", ("directions.top: 0 is less than",)),
+    "not traced": (
+        "{setting: fold, directions: {trace: fire, top: 1}}",
+        ("no query is looked for in tiny in fold, but in tiny in raw", "trace.models"),
+    ),
     "path": ("path: indirect", ("'indirect' is not one of total, direct", "Did you mean 'direct'?")),
     "direct path of what reads": (
         "{path: direct, directions: [{matrix: mlp_in, layer: 0, index: 0}]}",
@@ -61,6 +81,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
 
 def checked(edit: str, **changes: Any) -> None:
     base = {"model": "tiny", "setting": "raw", "directions": yaml.safe_load(f"[{OV}]")}
+    changes.setdefault("trace", {"queries": {"fire": ["fire"]}})
     config = config_with(TINY, {"edits": {"mine": base | yaml.safe_load(edit)}} | changes)
     check_configuration(config, load_schema(SCHEMA))
 
@@ -83,6 +104,13 @@ def test_what_the_sweep_lacks_is_said() -> None:
         checked("directions: best", labellers={"coherence": {"sides": ["read"]}})
     with pytest.raises(SvdlensError, match=r"only layers 1, 3 and heads 1 are decomposed"):
         checked("{}", sweep={"models": ["tiny"], "settings": ["raw"], "layers": [3, 1], "heads": [1]})
+    traced = "{directions: {trace: fire, top: 1}}"
+    with pytest.raises(SvdlensError, match=r"'fire' is no query.* has none.*queries: \{fire: \[its words\]"):
+        checked(traced, trace={})
+    with pytest.raises(SvdlensError, match=r"none can be edited with path: total. Sweep one of ov, mlp_in"):
+        checked(traced, models={"tiny": {"matrices": ["qk"]}})
+    with pytest.raises(SvdlensError, match=r"none can be edited with path: direct. Sweep one of ov, mlp_out"):
+        checked("{path: direct, directions: {trace: fire, top: 1}}", models={"tiny": {"matrices": ["mlp_in"]}})
 
 
 @pytest.mark.parametrize(
@@ -93,8 +121,25 @@ def test_what_the_sweep_lacks_is_said() -> None:
         "{eps: 0, groups: true, path: direct}",
         "{prompts: mine.jsonl, text: mine.txt}",
         "{setting: fold, prompts: [{prompt: a, targets: [b]}]}",
+        "{eps: proportional, path: direct, directions: {trace: fire, top: 5}}",
+        "eps: fitted",
         "directions: [{matrix: mlp_in, layer: 3, index: 63, sign: -1}, {matrix: mlp_out, layer: 0, index: 0}]",
     ],
 )
 def test_what_is_right_passes(edit: str) -> None:
     checked(edit)
+
+
+def test_what_is_edited_of_a_query() -> None:
+    edits = {
+        "total": {"model": "tiny", "setting": "raw", "directions": {"trace": "fire", "top": 2}},
+        "direct": {"model": "tiny", "setting": "raw", "directions": {"trace": "fire", "top": 2}, "path": "direct"},
+        "asked": {"model": "tiny", "setting": "raw", "directions": {"trace": "ice", "top": 2}},
+    }
+    # A query on the command line is one, and leaves edits of the others right, which are not made then.
+    config = config_with(TINY, {"edits": edits, "trace": {"queries": {"fire": ["fire"]}}, "query": ["ice"]})
+    check_configuration(config, load_schema(SCHEMA))
+    sweep = Sweep(config)
+    assert sweep.edited_matrices("total") == ["ov", "mlp_in", "mlp_out"]
+    assert sweep.edited_matrices("direct") == ["ov", "mlp_out"]
+    assert sweep.edit_query("total") == "fire" and sweep.query_names == ["ice"]

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from svdlens.artefacts import table_schemas as schemas
+from svdlens.artefacts.table_schemas import read_metadata
 from svdlens.edit.hooks import edited
 from svdlens.edit.vectors import edited_matrices, updates_of
 from svdlens.models.load import load_model
@@ -32,6 +33,9 @@ DIRECT: dict[str, Any] = {key: value for key, value in EDIT.items() if key != "p
     "eps": -1,
     "path": "direct",
 }
+# What a query finds in what writes; at this level random directions are found.
+TRACED = DIRECT | {"directions": {"trace": "ab", "top": 2}, "eps": "fitted"}
+TRACE: dict[str, Any] = {"queries": {"ab": ["ab"]}, "level": 0.999}
 IDS = torch.randint(0, 300, (2, 9), generator=torch.Generator().manual_seed(0))
 MADE = {"choose_directions", "measure_edit", "save_edited_model"}
 DRAWN = {"plot_edit_effect", "plot_edit_spectrum", "plot_edit_dose"}
@@ -42,13 +46,15 @@ def write_files(directory: Path, prompts: str = '{"prompt": "the sea is", "targe
     (directory / "mine.jsonl").write_text(prompts)
 
 
-def test_an_edit_is_measured_drawn_and_saved(finished: Workflow, tmp_path: Path) -> None:
+def test_an_edit_is_measured_drawn_and_saved(
+    finished: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workflow = copy_run(finished, tmp_path, own_project=False)
     write_files(workflow.directory)
-    config = {"edits": {"mine": EDIT, "direct": DIRECT}}
+    config = {"edits": {"mine": EDIT, "direct": TRACED}, "trace": TRACE}
 
     run = workflow.finish("edits", "results/edits/mine/model", config=config)
-    assert run.rules == MADE | DRAWN, run.printed
+    assert run.rules == MADE | DRAWN | {"tokenize_queries", "trace_queries"}, run.printed
     for name in config["edits"]:
         place = workflow.results / "edits" / name
         for table, schema in (
@@ -63,6 +69,17 @@ def test_an_edit_is_measured_drawn_and_saved(finished: Workflow, tmp_path: Path)
             assert (workflow.results / f"figures/tiny/raw/{figure}_{name}.png").stat().st_size > 10_000
     dose = pd.read_parquet(workflow.results / "edits/mine/dose.parquet").set_index(["eps", "targets"])
     assert (dose.loc[0.0, "change"] == 0).all() and (dose.loc[-0.75, "change"] != 0).all()
+
+    # What is found, and an eps that was tried on other prompts than those in the tables.
+    found = pd.read_parquet(workflow.results / "edits/direct/directions.parquet")
+    trace = pd.read_parquet(workflow.results / "trace/directions/model=tiny/setting=raw/directions.parquet")
+    first = trace[trace["matrix"].isin(["ov", "mlp_out"]) & trace["found"]].iloc[0]
+    assert (found.loc[0, ["matrix", "index", "sign", "cosine"]] == first[["matrix", "index", "sign", "cosine"]]).all()
+    assert 1 <= len(found) <= 2 and found["matrix"].isin(["ov", "mlp_out"]).all()
+    facts = read_metadata(workflow.results / "edits/direct/summary.parquet")
+    assert facts["eps"] in [tried["eps"] for tried in facts["fit"]]
+    summary = pd.read_parquet(workflow.results / "edits/direct/summary.parquet").set_index("targets")
+    assert (summary.loc["concept", "n_prompts"] == 8).all() and (summary.loc["opposite", "n_prompts"] == 16).all()
 
     # The saved model is the model under hooks.
     place = workflow.results / "edits/mine"
@@ -94,6 +111,17 @@ def test_an_edit_is_measured_drawn_and_saved(finished: Workflow, tmp_path: Path)
     assert shares["random, as many"] == shares["interpretable"]
     assert table["perplexity"].gt(0).all() and len(table) == 2 * 6
 
+    # Heads of the query removed; and a concept on repeated sequences.
+    monkeypatch.setattr("svdlens.edit.prompt_sets.SEQUENCE", 6)  # the vocabulary has few words
+    sweep = benchmark.Sweep(workflow.results, "tiny", "raw", "ab")
+    heads = benchmark.heads(sweep)
+    assert heads["removed"].tolist() == [0, 1, 2, 0] and set(heads["head"].dropna()) == {0, 1}
+    assert heads["score"].iloc[1] >= heads["score"].iloc[2] and heads["perplexity"].nunique() == 3
+    concept = {"concept": "one", "matrix": "ov", "layer": 0, "head": 1, "index": 2, "sign": 1}
+    pd.DataFrame([concept]).to_csv(workflow.results / "benchmarks/edits_concepts.csv", index=False)
+    [row] = benchmark.induction(sweep).to_dict("records")
+    assert row["inside"] != 0 and row["difference"] == pytest.approx(row["inside"] - row["outside"])
+
     # Another text is another measurement, and nothing else.
     (workflow.directory / "mine.txt").write_text("a dog ran to the sea and barked at the moon. " * 20)
     run = workflow.finish("edits", "results/edits/mine/model", "--dry-run", config=config)
@@ -104,6 +132,11 @@ def test_an_edit_is_measured_drawn_and_saved(finished: Workflow, tmp_path: Path)
     ("target", "edits", "parts"),
     [
         ("edits", {}, ("there is no edit", "model: tiny, setting: raw")),
+        (
+            "edits",
+            {"mine": TRACED},
+            ("edits.mine.directions.trace: 'ab' is not looked for, because `query`", "Leave `query` out"),
+        ),
         ("edits", {"mine": EDIT | {"text": "your.txt"}}, ("edits.mine.text: there is no file your.txt",)),
         ("edited_model", {"mine": DIRECT}, ("edits.mine.path: direct is no change of weights", "Write path: total")),
     ],
@@ -112,7 +145,8 @@ def test_what_cannot_be_made_is_said(
     target: str, edits: dict[str, Any], parts: tuple[str, ...], tiny: Workflow
 ) -> None:
     write_files(tiny.directory)
-    run = tiny.run("--dry-run", target, config={"edits": edits})
+    config = {"edits": edits, "trace": TRACE, "query": ["aj"]}
+    run = tiny.run("--dry-run", target, config=config)
     assert run.status != 0
     [message] = messages(run)
     assert all(part in message for part in parts), message

@@ -176,6 +176,8 @@ EDIT_DIRECTIONS = pa.schema(
         *KEYS,
         ("sign", pa.int32()),
         ("named", pa.bool_()),
+        ("cosine", pa.float64()),
+        ("proportion", pa.float64()),
         ("value", pa.float64()),
         ("cluster_size", pa.int32()),
         ("stability_noise", pa.float64()),

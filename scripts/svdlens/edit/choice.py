@@ -1,4 +1,5 @@
-"""Which directions an edit scales: those that are named, or one that labels choose, with their lists and clusters."""
+"""Which directions an edit scales: those that are named, one that labels choose, or those that a query lies along; with
+their lists and clusters."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,17 +43,44 @@ def best_direction(labels: pd.DataFrame) -> list[dict[str, Any]]:
     return [{"matrix": str(row["matrix"])} | {key: int(row[key]) for key in ("layer", "head", "index", "sign")}]
 
 
+def traced_directions(trace: pd.DataFrame, query: str, top: int, matrices: Sequence[str]) -> list[dict[str, Any]]:
+    """The first `top` directions that a query finds in these kinds of matrices, each once although both of its sides
+    can be found: entries as the configuration names directions, with the cosine of the nearer side.
+
+    trace: the table of the model and setting (TRACE in artefacts/table_schemas.py). Of fewer than `top` all, which is
+    logged. Raises SvdlensError where none is found.
+    """
+    rows = trace[(trace["query"] == query) & trace["matrix"].isin(matrices)].sort_values("rank")
+    found = rows[rows["found"]].drop_duplicates(KEYS).head(top)
+    if found.empty:
+        raise SvdlensError(
+            f"directions: the query {query!r} finds no direction of {', '.join(matrices)}: the smallest q_value is "
+            f"{rows['q_value'].min():.3g}. Ask for other words, or raise trace.level."
+        )
+    if len(found) < top:
+        logger.warning("the query %r finds %d directions, fewer than `top`: %d.", query, len(found), top)
+    return [
+        {"matrix": str(row["matrix"]), "head": None if pd.isna(row["head"]) else int(row["head"])}
+        | {key: int(row[key]) for key in ("layer", "index", "sign")}
+        | {"cosine": float(row["cosine"])}
+        for row in found.to_dict("records")
+    ]
+
+
 def chosen_directions(
     named: Iterable[Mapping[str, Any]],
     groups: bool,
     spectra: pd.DataFrame,
     tokens: pd.DataFrame,
     labels: pd.DataFrame | None,
+    proportional: bool = False,
 ) -> pd.DataFrame:
     """A row for each direction of an edit (EDIT_DIRECTIONS in artefacts/table_schemas.py).
 
-    named: as the configuration has them. groups: whether the others of a near-degenerate cluster are edited, too.
-    spectra, tokens, labels: tables of the model and setting. What is not determined by the weights is logged.
+    named: as the configuration has them, or traced_directions. groups: whether the others of a near-degenerate cluster
+    are edited, too. spectra, tokens, labels: tables of the model and setting. proportional: whether each is scaled in
+    proportion to its cosine with a query, others of a cluster to that of the direction that is named. What is not
+    determined by the weights is logged.
     Raises SvdlensError for a direction that does not exist, is null space, or has no vector that is kept.
     """
     rows: list[dict[str, Any]] = []
@@ -72,11 +100,12 @@ def chosen_directions(
                 continue
             rows.append(
                 {**{key: one.get(key) for key in (*KEYS, "sign")}, "named": one["index"] == entry["index"]}
-                | {"value": spectrum["value"], "cluster_size": len(cluster)}
+                | {"cosine": entry.get("cosine"), "value": spectrum["value"], "cluster_size": len(cluster)}
                 | {"stability_noise": spectrum["stability_noise"]}
                 | list_columns(one, with_lists, labels)
             )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows).astype({"cosine": float})
+    return table.assign(proportion=table["cosine"] / table["cosine"].max() if proportional else 1.0)
 
 
 def words(entry: Mapping[str, Any]) -> str:

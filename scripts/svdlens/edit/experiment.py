@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import nn
 
 from svdlens.edit.effect import DOSES, TargetSet, measure_doses, measure_effect, prepare
+from svdlens.edit.fit import fitted_eps, halves
 from svdlens.edit.passes import Text, continuations
 from svdlens.edit.prompts import Cue, list_targets, matched_tokens, read_prompts, text_cues, written_cues
 from svdlens.edit.spectrum import before_and_after
@@ -18,7 +19,7 @@ from svdlens.edit.updates import Update
 from svdlens.edit.vectors import edited_matrices, other_directions, random_updates, updates_of
 from svdlens.errors import SvdlensError
 from svdlens.models.token_windows import positions_of, token_ids, token_windows
-from svdlens.spec.edits import CONCEPT, DIRECTION, OPPOSITE, OTHER, RANDOM
+from svdlens.spec.edits import CONCEPT, DIRECTION, FITTED, OPPOSITE, OTHER, RANDOM
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import Setting
 from svdlens.weights.weight_files import WeightFile
@@ -34,8 +35,8 @@ class Experiment:
     """What an edit is measured with.
 
     model, directory: from load_model. directions: from edit/choice.py. svd, weights: files by kind of matrix, and by
-    group of weights. prompts: those that a person wrote, or the file of them; None for places of the text. texts,
-    log_ranks, is_word: of each token id (results/vocabulary).
+    group of weights. eps: a number, or FITTED. prompts: those that a person wrote, or the file of them; None for places
+    of the text. texts, log_ranks, is_word: of each token id (results/vocabulary).
     """
 
     model: nn.Module
@@ -44,7 +45,7 @@ class Experiment:
     directions: pd.DataFrame
     svd: Mapping[str, str]
     weights: Mapping[str, str]
-    eps: float
+    eps: float | str
     path: str
     prompts: str | Sequence[Mapping[str, Any]] | None
     text: str
@@ -56,9 +57,12 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Measured:
-    """effect: rows of EDIT_EFFECT. doses: by eps, see measure_doses. spectrum: rows of EDIT_SPECTRUM. continuations:
-    targets, prompt, before and after of each."""
+    """eps: the number. fit: what was tried to find it (edit/fit.py), on prompts that are not in what follows; empty
+    where it was given. effect: rows of EDIT_EFFECT. doses: by eps, see measure_doses. spectrum: rows of EDIT_SPECTRUM.
+    continuations: targets, prompt, before and after of each."""
 
+    eps: float
+    fit: list[dict[str, Any]]
     effect: list[dict[str, Any]]
     doses: dict[float, dict[str, Any]]
     spectrum: list[dict[str, Any]]
@@ -74,27 +78,33 @@ def measure_edit(given: Experiment) -> Measured:
     def updates_at(eps: float, indices: Sequence[np.ndarray] | None = None) -> list[Update]:
         return updates_of(model, given.setting, matrices, eps, indices)
 
-    updates = updates_at(given.eps)
+    first = min(one.layer for one in matrices)
+    fit: list[dict[str, Any]] = []
+    if given.eps == FITTED:
+        half, sets[0] = halves(sets[0])
+        eps, fit = fitted_eps(prepare(model, [half], first)[0], updates_at, path)
+    else:
+        eps = float(given.eps)
+    updates = updates_at(eps)
     edits: dict[str, list[list[Update]]] = {
         DIRECTION: [updates],
-        OTHER: [updates_at(given.eps, indices) for indices in other_directions(matrices, given.seed)],
+        OTHER: [updates_at(eps, indices) for indices in other_directions(matrices, given.seed)],
         RANDOM: random_updates(updates, given.seed),
     }
-    first = min(one.layer for one in matrices)
     prepared = prepare(model, sets, first)
     effect = measure_effect(prepared, edits, path, given.texts)
     windows = token_windows(given.text, model, directory, min(WINDOW, positions_of(model)), TEXT_TOKENS)
     text = Text(model, windows, first)
-    doses = measure_doses(prepared, text, {eps: updates_at(eps) for eps in sorted({*DOSES, given.eps})}, path)
+    doses = measure_doses(prepared, text, {eps: updates_at(eps) for eps in sorted({*DOSES, eps})}, path)
     spectrum = []
     for one, update in zip(matrices, updates, strict=True):
         file = WeightFile(Path(given.weights[MATRIX_KINDS[one.matrix].weight_group]))
         spectrum += before_and_after(one, [update], file, given.setting)
-    return Measured(effect, doses, spectrum, continued(given, sets, updates))
+    return Measured(eps, fit, effect, doses, spectrum, continued(given, sets, updates))
 
 
 def target_sets(given: Experiment) -> list[TargetSet]:
-    """Cues and targets of the concept, which a person may have written, and of the opposite sign."""
+    """Cues and targets of the concept, which a person may have written, then those of the opposite sign."""
     lists = given.directions["token_ids"].tolist(), given.directions["antipode_token_ids"].tolist()
     own = list_targets(lists[0])
     opposite = list_targets(lists[1], without=own)

@@ -23,7 +23,7 @@ N_CONTROLS = 20
 @dataclass(frozen=True)
 class EditedMatrix:
     """One matrix that an edit changes: where it is, its stored vectors on the side that is edited [k, d_model], all its
-    singular values [rank], and the indices of the edited directions."""
+    singular values [rank], the indices of the edited directions, and what the eps of each is of that of the edit."""
 
     matrix: str
     layer: int
@@ -31,6 +31,7 @@ class EditedMatrix:
     vectors: Float[Tensor, "k d_model"]
     values: Float[np.ndarray, " rank"]
     indices: Int[np.ndarray, " n"]
+    proportions: Float[np.ndarray, " n"]
 
 
 def edited_matrices(directions: pd.DataFrame, svd: Mapping[str, str]) -> list[EditedMatrix]:
@@ -40,7 +41,8 @@ def edited_matrices(directions: pd.DataFrame, svd: Mapping[str, str]) -> list[Ed
     for (matrix, layer, head), rows in places:
         number = None if pd.isna(head) else int(head)
         vectors, values = stored_vectors(svd[matrix], matrix, int(layer), number)
-        found.append(EditedMatrix(matrix, int(layer), number, vectors, values, rows["index"].to_numpy(int, copy=True)))
+        indices, proportions = rows["index"].to_numpy(int, copy=True), rows["proportion"].to_numpy(float, copy=True)
+        found.append(EditedMatrix(matrix, int(layer), number, vectors, values, indices, proportions))
     return found
 
 
@@ -66,12 +68,14 @@ def updates_of(
     eps: float,
     indices: Sequence[np.ndarray] | None = None,
 ) -> list[Update]:
-    """The updates that scale the edited directions by 1 + eps; with `indices`, those of each matrix in their place."""
+    """The updates that scale the edited directions by 1 + eps times their proportions; with `indices`, those of each
+    matrix in their place."""
     chosen = [one.indices for one in matrices] if indices is None else indices
-    return [
-        direction_update(model, one.matrix, setting, one.layer, one.head, one.vectors[which], eps)
-        for one, which in zip(matrices, chosen, strict=True)
-    ]
+    updates = []
+    for one, which in zip(matrices, chosen, strict=True):
+        scales = eps * torch.from_numpy(one.proportions)
+        updates.append(direction_update(model, one.matrix, setting, one.layer, one.head, one.vectors[which], scales))
+    return updates
 
 
 def other_directions(matrices: Sequence[EditedMatrix], seed: int) -> list[list[Int[np.ndarray, " n"]]]:

@@ -39,7 +39,8 @@ def scaled_words(eps: float) -> str:
 
 
 def title(subject: Mapping[str, Any], directions: pd.DataFrame, eps: float) -> str:
-    return f"{subject['model']}, {subject['setting']}: {edited_words(directions)}, {scaled_words(eps)}"
+    proportions = "" if directions["proportion"].eq(1).all() else " in proportion to the cosine with the query"
+    return f"{subject['model']}, {subject['setting']}: {edited_words(directions)}, {scaled_words(eps)}{proportions}"
 
 
 def labels_of(directions: pd.DataFrame, column: str = "label") -> str:

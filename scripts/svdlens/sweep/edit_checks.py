@@ -8,8 +8,9 @@ from svdlens.labels.registry import LABELLERS
 from svdlens.models.checkpoint_layouts import LAYOUTS
 from svdlens.spec.architectures import DEFAULT, check_choices
 from svdlens.spec.controls import VARIMAX
-from svdlens.spec.edits import BEST, BEST_MATRIX, NORM_BETWEEN
-from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.edits import BEST, BEST_MATRIX, FITTED, NORM_BETWEEN, ONE_PROMPT, PROPORTIONAL
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED
+from svdlens.spec.token_vectors import BEST_LIST
 from svdlens.sweep.plan import Place, Sweep
 
 EDITED = [name for name, kind in MATRIX_KINDS.items() if not any(factor.transposed for factor in kind.factors)]
@@ -23,7 +24,8 @@ def check_edits(config: Mapping[str, Any]) -> str | None:
     if sweep.edits and sweep.basis == VARIMAX:
         return "edits: edits are of singular directions, and with basis: varimax lists are of others. Write basis: svd."
     for name in sweep.edits:
-        problem = check_model(sweep, name) or check_directions(sweep, name) or check_path(sweep, name)
+        checks = (check_model, check_trace_of, check_eps, check_directions, check_path)
+        problem = next(filter(None, (check(sweep, name) for check in checks)), None)
         if problem:
             return f"edits.{name}{problem}"
     return None
@@ -52,9 +54,54 @@ def check_model(sweep: Sweep, name: str) -> str | None:
     return None
 
 
+def check_trace_of(sweep: Sweep, name: str) -> str | None:
+    """A query that is none, or a model and setting in which it is not looked for."""
+    query, edit = sweep.edit_query(name), sweep.edits[name]
+    if query is None:
+        return None
+    trace = sweep.config["trace"]
+    # With `query` the others are not asked for, but they are still there.
+    known = list(dict.fromkeys([*trace["queries"], *([BEST_LIST] if trace["best_list"] else []), *sweep.query_names]))
+    if query not in known:
+        return (
+            f".directions.trace: {query!r} is no query of the configuration, which has {', '.join(known) or 'none'}. "
+            f"Write trace: {{queries: {{{query}: [its words]}}}}.{did_you_mean(query, known)}"
+        )
+    model, setting = edit["model"], edit["setting"]
+    if (model, setting) not in sweep.traced:
+        traced = "; ".join(f"{model} in {setting}" for model, setting in sweep.traced)
+        return (
+            f".directions.trace: no query is looked for in {model} in {setting}, but in {traced or 'none'}. Take one "
+            "of these, or add to `sweep`, and to trace.models and trace.settings where they are given."
+        )
+    if not sweep.edited_matrices(name):
+        able = [matrix for matrix in SCALED if edit["path"] == "total" or matrix in WRITING]
+        return (
+            f".directions.trace: of the matrices of {model} in this sweep none can be edited with path: {edit['path']}."
+            f" Sweep one of {', '.join(able)}."
+        )
+    return None
+
+
+def check_eps(sweep: Sweep, name: str) -> str | None:
+    """Proportions without cosines, or a single prompt to fit on and to measure; of a file measuring says so."""
+    edit = sweep.edits[name]
+    prompts = edit.get("prompts")
+    if edit["eps"] == FITTED and isinstance(prompts, list) and len(prompts) == 1:
+        return f".eps: {ONE_PROMPT}"
+    if edit["eps"] != PROPORTIONAL or sweep.edit_query(name) is not None:
+        return None
+    return (
+        f".eps: {PROPORTIONAL} is in proportion to the cosines with a query, and these directions have none. Write "
+        "directions: {trace: QUERY, top: 10}, or a number."
+    )
+
+
 def check_directions(sweep: Sweep, name: str) -> str | None:
     """A direction that no matrix has, as far as that is known, or that is there twice; a choice without labels."""
     edit = sweep.edits[name]
+    if sweep.edit_query(name) is not None:
+        return None
     model, setting, kept = edit["model"], edit["setting"], sweep.config["directions"]
     if edit["directions"] == BEST:
         chosen_by = sweep.labeller_config(sweep.figure_labeller)

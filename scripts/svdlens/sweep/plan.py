@@ -262,9 +262,19 @@ class Sweep:
         return {name: EDIT_DEFAULTS | dict(edit) for name, edit in self.config.get("edits", {}).items()}
 
     def edited_matrices(self, name: str) -> list[str]:
-        """The kinds of matrices that an edit changes."""
+        """The kinds of matrices that an edit changes; of a trace those of the model of which it can change some."""
+        edit = self.edits[name]
+        if edit["directions"] == BEST:
+            return [BEST_MATRIX]
+        if self.edit_query(name) is None:
+            return list(dict.fromkeys(entry["matrix"] for entry in edit["directions"]))
+        able = [matrix for matrix in self.choice(edit["model"], "matrices") if matrix in SCALED]
+        return [matrix for matrix in able if edit["path"] == "total" or "write" in MATRIX_KINDS[matrix].sides]
+
+    def edit_query(self, name: str) -> str | None:
+        """The query whose directions an edit scales; None where it names directions, or labels choose one."""
         directions = self.edits[name]["directions"]
-        return [BEST_MATRIX] if directions == BEST else list(dict.fromkeys(entry["matrix"] for entry in directions))
+        return str(directions["trace"]) if isinstance(directions, Mapping) else None
 
     def edited_places(self, name: str) -> list[Place]:
         """The places that the directions of an edit are of."""
