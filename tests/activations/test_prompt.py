@@ -17,9 +17,8 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import setting_from_names
 from svdlens.svd.layer_by_layer import Task
 from svdlens.svd.model_svd import decompose_layers
-from svdlens.weights.extraction import GROUPS, extract_weights
 from svdlens.weights.weight_files import WeightFile
-from tiny import make_tiny
+from tiny_weights import make_tiny_with_weights
 
 LAYERS, LAYER, HEAD, HEADS = 2, 1, 3, 4
 SETTINGS = {
@@ -37,11 +36,7 @@ Tiny = dict[str, tuple[Path, nn.Module, dict[str, WeightFile]]]
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     made = {}
     for architecture in SETTINGS:
-        directory = tmp_path_factory.mktemp(architecture)
-        model = make_tiny(architecture, directory / "tiny", LAYERS)
-        files = {group: directory / f"{group}.safetensors" for group in GROUPS}
-        extract_weights(model, files)
-        weights = {group: WeightFile(path) for group, path in files.items()}
+        model, weights = make_tiny_with_weights(architecture, tmp_path_factory.mktemp(architecture), LAYERS)
         made[architecture] = (model, load_model(model, "tiny"), weights)
     return made
 

@@ -15,10 +15,10 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import setting_from_names
 from svdlens.svd.layer_by_layer import Task
 from svdlens.svd.model_svd import decompose_layers
-from svdlens.weights.extraction import GROUPS, extract_weights
 from svdlens.weights.factors import factors
 from svdlens.weights.weight_files import WeightFile
 from tiny import make_tiny
+from tiny_weights import make_tiny_with_weights
 
 LAYERS, LAYER, HEAD = 2, 1, 3
 # Grouped heads, gated MLPs, RMSNorm with and without 1 + w, rotary positions, a parallel block, norms after the sums.
@@ -35,14 +35,10 @@ IDS = torch.randint(1, 300, (2, 12), generator=torch.Generator().manual_seed(0))
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dict[str, WeightFile]]]:
-    made = {}
-    for architecture in SETTINGS:
-        directory = tmp_path_factory.mktemp(architecture)
-        model = make_tiny(architecture, directory / "tiny", LAYERS)
-        files = {group: directory / f"{group}.safetensors" for group in GROUPS}
-        extract_weights(model, files)
-        made[architecture] = (model, {group: WeightFile(path) for group, path in files.items()})
-    return made
+    return {
+        architecture: make_tiny_with_weights(architecture, tmp_path_factory.mktemp(architecture), LAYERS)
+        for architecture in SETTINGS
+    }
 
 
 def matrices_of(weights: dict[str, WeightFile]) -> list[str]:

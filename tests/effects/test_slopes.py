@@ -20,9 +20,8 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import setting_from_names
 from svdlens.svd.layer_by_layer import Task
 from svdlens.svd.model_svd import decompose_layers
-from svdlens.weights.extraction import GROUPS, extract_weights
 from svdlens.weights.weight_files import WeightFile
-from tiny import make_tiny
+from tiny_weights import make_tiny_with_weights
 
 LAYERS = 2
 # Layer norms with biases; grouped heads, a gated MLP, RMSNorm, rotary positions; norms after the sums and 1 + w.
@@ -39,14 +38,10 @@ Tiny = dict[str, tuple[Path, dict[str, WeightFile]]]
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    made = {}
-    for architecture in SETTINGS:
-        directory = tmp_path_factory.mktemp(architecture)
-        model = make_tiny(architecture, directory / "tiny", LAYERS)
-        files = {group: directory / f"{group}.safetensors" for group in GROUPS}
-        extract_weights(model, files)
-        made[architecture] = (model, {group: WeightFile(path) for group, path in files.items()})
-    return made
+    return {
+        architecture: make_tiny_with_weights(architecture, tmp_path_factory.mktemp(architecture), LAYERS)
+        for architecture in SETTINGS
+    }
 
 
 def updates_of(model: nn.Module, weights: dict[str, WeightFile], names: list[str]) -> dict[str, list[Update]]:
