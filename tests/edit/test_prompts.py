@@ -124,3 +124,11 @@ def test_matched_tokens_are_others_of_like_frequency() -> None:
         nearer = sum(abs(log_ranks[o] - log_ranks[target]) < abs(log_ranks[token] - log_ranks[target]) for o in free)
         assert nearer < NEAREST + len(targets)
     assert matched == matched_tokens(targets, log_ranks, is_word, listed, seed=3)
+
+
+def test_matched_tokens_are_others_where_lists_have_the_whole_vocabulary() -> None:
+    """As of all directions of a head of a small model."""
+    log_ranks, is_word = np.log(np.arange(1, 31)), np.arange(30) % 2 == 0
+    matched = matched_tokens([3, 8, 20], log_ranks, is_word, range(30), seed=0)
+    assert not set(matched.values()) & {3, 8, 20}
+    assert all(is_word[token] == is_word[target] for target, token in matched.items())

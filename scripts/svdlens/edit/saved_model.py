@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from svdlens.edit.updates import Update, active, updates_by_module
+from svdlens.errors import SvdlensError
 from svdlens.models.load import module_of, weight_of
 from svdlens.models.tokenizer_files import tokenizer_files
 
@@ -17,7 +18,8 @@ from svdlens.models.tokenizer_files import tokenizer_files
 def edit_weights(model: nn.Module, updates: Sequence[Update]) -> None:
     """Add the updates to the weights of `model` (load_model), in float64, rounded once.
 
-    Raises ValueError where an update needs a bias that the module does not have.
+    Raises ValueError where an update needs a bias that the module does not have, SvdlensError where a weight is then
+    too large for float32.
     """
     for (layer, weight), found in updates_by_module(active(updates)).items():
         module: Any = module_of(model, weight, layer)
@@ -31,6 +33,12 @@ def edit_weights(model: nn.Module, updates: Sequence[Update]) -> None:
                     raise ValueError(f"{weight} of layer {layer} has no bias")
                 module.bias.copy_(module.bias.double() + bias)
         view.copy_(total)
+        if not view.isfinite().all():
+            eps = max(float(update.eps.abs().max()) for update in found)
+            raise SvdlensError(
+                f"with eps of size {eps:g} {weight} of layer {layer} has numbers that float32 cannot hold. Take an eps "
+                "nearer to 0."
+            )
 
 
 def save_model(model: nn.Module, source: Path, target: Path) -> None:
