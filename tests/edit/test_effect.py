@@ -203,6 +203,11 @@ def test_what_is_removed_is_gone_and_all_others_are_unchanged(
         np.testing.assert_allclose(left["value_after"], scale * left["value"], rtol=1e-9)
         if eps == -1.0:
             assert (table[table["edited"]]["cosine"].fillna(0.0) < 1e-6).all()
+    # Of all of them nothing is left but rounding errors, which are no directions.
+    everything = replace(one, indices=np.arange(len(one.vectors)), proportions=np.ones(len(one.vectors)))
+    update = updates_of(model, setting, [everything], -1.0)[0]
+    rows = before_and_after(everything, [update], weights[MATRIX_KINDS[matrix].weight_group], setting)
+    assert all(row["index_after"] is None and row["cosine"] is None for row in rows)
 
 
 def effects(direction: list[float], others: list[list[float]], matched: list[float]) -> pd.DataFrame:
