@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,8 +47,10 @@ def save_model(model: nn.Module, source: Path, target: Path) -> None:
     Raises OSError if it cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-        made = Path(temporary) / target.name
+    # Always of the same name, so that what a killed job has left does not stay.
+    made = target.with_name(f".{target.name}.unfinished")
+    shutil.rmtree(made, ignore_errors=True)
+    try:
         pretrained: Any = model
         pretrained.save_pretrained(made)
         for name in tokenizer_files({path.name for path in source.iterdir()}):
@@ -57,6 +58,8 @@ def save_model(model: nn.Module, source: Path, target: Path) -> None:
         for file in made.iterdir():
             file.chmod(0o666 & ~umask())  # safetensors makes files that only their owner can read
         made.rename(target)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def umask() -> int:
