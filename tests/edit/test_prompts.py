@@ -73,6 +73,10 @@ def test_a_target_word_is_the_token_that_follows(model: nn.Module, directory: Pa
     assert cue.targets == [*followed, *token_ids("(", directory)]  # there is no token of a space and a bracket
     assert cue.ids == [model.config.bos_token_id, *token_ids("ab c", directory)]
     assert cue.words == ["d", " e", "("]
+    [cue] = written_cues([{"prompt": "ab c", "targets": ["d", "e", " d", "("]}], model, directory)
+    assert cue.words == ["d", "e", "("] and len(cue.targets) == 3, "each token once"
+    with pytest.raises(SvdlensError, match="half a surrogate pair"):
+        written_cues([{"prompt": "ab \ud800", "targets": ["d"]}], model, directory)
 
 
 def test_split_words_are_all_named_with_their_pieces(model: nn.Module, directory: Path) -> None:

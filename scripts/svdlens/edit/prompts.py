@@ -85,7 +85,12 @@ def written_cues(prompts: Iterable[Mapping[str, Any]], model: nn.Module, directo
                 f"the prompt {prompt[:40]!r}... has {len(ids)} tokens, all that the model can take, and none can "
                 "follow. Shorten it."
             )
-        cues.append(Cue(ids, [found for found in tokens.values() if isinstance(found, int)], prompt, list(tokens)))
+        # A word with and without a space is one target, since both are the same token.
+        by_id: dict[int, str] = {}
+        for word, found in tokens.items():
+            if isinstance(found, int):
+                by_id.setdefault(found, word)
+        cues.append(Cue(ids, list(by_id), prompt, list(by_id.values())))
     if split:
         words = "; ".join(f"{word!r} is {' + '.join(map(repr, pieces))}" for word, pieces in split.items())
         raise SvdlensError(

@@ -79,7 +79,15 @@ def tokens_in_text(text: str, directory: Path) -> tuple[list[int], list[int]]:
 
 
 def encoded(text: str, directory: Path) -> Any:
-    """What the tokenizer in `directory` makes of a text, nothing put before or after."""
+    """What the tokenizer in `directory` makes of a text, nothing put before or after. Raises SvdlensError for half of
+    a surrogate pair, which JSON and YAML can write and which is no character."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise SvdlensError(
+            f"the text {text[:40]!r} has half a surrogate pair, {text[error.start]!r}, which is no character. Leave it "
+            "out, or write the character itself."
+        ) from error
     return plain_tokenizer(directory).encode(text, add_special_tokens=False)
 
 
