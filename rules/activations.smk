@@ -43,7 +43,7 @@ def model_matrices(wildcards):
 
 def examples_text(wildcards):
     text = config["examples"].get("text", OF_ALL_TEXTS)
-    if not Path(text).exists():
+    if not Path(text).is_file():
         stop(
             f"examples.text: there is no file {text}. Give a text in UTF-8, or leave the key out for WordNet's definitions."
         )

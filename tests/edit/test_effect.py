@@ -14,6 +14,7 @@ from svdlens.edit.fit import GRID, fitted_eps, halves
 from svdlens.edit.hooks import edited
 from svdlens.edit.passes import Passes, Text, padded
 from svdlens.edit.prompts import Cue
+from svdlens.edit.saved_model import edit_weights
 from svdlens.edit.spectrum import before_and_after
 from svdlens.edit.updates import EDITED, Update, direction_update
 from svdlens.edit.vectors import N_CONTROLS, EditedMatrix, other_directions, random_updates, updates_of
@@ -114,6 +115,19 @@ def test_resumed_passes_are_those_of_the_whole_model(
     torch.testing.assert_close(log_probabilities(model, PROMPTS[0]), plain[0], rtol=0, atol=0)
 
 
+def test_an_eps_beyond_float32_is_refused(models: dict[str, tuple[nn.Module, dict[str, WeightFile]]]) -> None:
+    model, weights = models["llama"]
+    updates = updates_of(model, RAW, [matrix_of(weights, "mlp_out", [0])], 1e300)
+    ids, lengths = padded(PROMPTS)
+    with pytest.raises(SvdlensError, match=r"eps of size 1e\+300 .*no finite log-probabilities.*nearer to 0"):
+        Passes(model, ids, LAYER).next_tokens(lengths, updates)
+    weight = module_of(model, "mlp.W_out", LAYER).weight
+    before = weight.clone()
+    with pytest.raises(SvdlensError, match=r"1e\+300 mlp.W_out of layer 1 has numbers that float32 cannot hold"):
+        edit_weights(model, updates)
+    weight.copy_(before)
+
+
 def test_every_change_is_in_the_table(models: dict[str, tuple[nn.Module, dict[str, WeightFile]]]) -> None:
     model, weights = models["llama"]
     one = matrix_of(weights, "ov", [0])
@@ -189,6 +203,11 @@ def test_what_is_removed_is_gone_and_all_others_are_unchanged(
         np.testing.assert_allclose(left["value_after"], scale * left["value"], rtol=1e-9)
         if eps == -1.0:
             assert (table[table["edited"]]["cosine"].fillna(0.0) < 1e-6).all()
+    # Of all of them nothing is left but rounding errors, which are no directions.
+    everything = replace(one, indices=np.arange(len(one.vectors)), proportions=np.ones(len(one.vectors)))
+    update = updates_of(model, setting, [everything], -1.0)[0]
+    rows = before_and_after(everything, [update], weights[MATRIX_KINDS[matrix].weight_group], setting)
+    assert all(row["index_after"] is None and row["cosine"] is None for row in rows)
 
 
 def effects(direction: list[float], others: list[list[float]], matched: list[float]) -> pd.DataFrame:
@@ -236,6 +255,8 @@ def test_a_single_prompt_has_no_interval_and_equal_controls_no_deviation() -> No
     found = compared(np.array([-1.0]), np.zeros((3, 1)), resampling_weights(1, 0))
     assert np.isnan([found["low"], found["high"], found["excess_low"]]).all()
     assert found["standardized"] is None and found["excess"] == -1.0
+    found = compared(np.array([-1.0]), np.array([[0.0], [0.1], [0.3]]), resampling_weights(1, 0))
+    assert found["standardized"] < 0 and np.isnan([found["standardized_low"], found["standardized_high"]]).all()
 
 
 def test_prompts_weigh_the_same_however_many_targets_they_have() -> None:

@@ -73,6 +73,10 @@ def test_a_target_word_is_the_token_that_follows(model: nn.Module, directory: Pa
     assert cue.targets == [*followed, *token_ids("(", directory)]  # there is no token of a space and a bracket
     assert cue.ids == [model.config.bos_token_id, *token_ids("ab c", directory)]
     assert cue.words == ["d", " e", "("]
+    [cue] = written_cues([{"prompt": "ab c", "targets": ["d", "e", " d", "("]}], model, directory)
+    assert cue.words == ["d", "e", "("] and len(cue.targets) == 3, "each token once"
+    with pytest.raises(SvdlensError, match="half a surrogate pair"):
+        written_cues([{"prompt": "ab \ud800", "targets": ["d"]}], model, directory)
 
 
 def test_split_words_are_all_named_with_their_pieces(model: nn.Module, directory: Path) -> None:
@@ -124,3 +128,11 @@ def test_matched_tokens_are_others_of_like_frequency() -> None:
         nearer = sum(abs(log_ranks[o] - log_ranks[target]) < abs(log_ranks[token] - log_ranks[target]) for o in free)
         assert nearer < NEAREST + len(targets)
     assert matched == matched_tokens(targets, log_ranks, is_word, listed, seed=3)
+
+
+def test_matched_tokens_are_others_where_lists_have_the_whole_vocabulary() -> None:
+    """As of all directions of a head of a small model."""
+    log_ranks, is_word = np.log(np.arange(1, 31)), np.arange(30) % 2 == 0
+    matched = matched_tokens([3, 8, 20], log_ranks, is_word, range(30), seed=0)
+    assert not set(matched.values()) & {3, 8, 20}
+    assert all(is_word[token] == is_word[target] for target, token in matched.items())

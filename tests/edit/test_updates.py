@@ -145,7 +145,11 @@ def test_hooks_and_edited_weights_agree(
         hooked = log_probabilities(model)
     edit_weights(model, updates)
     torch.testing.assert_close(log_probabilities(model), hooked, rtol=0, atol=1e-5)
+    left = tmp_path / ".edited.unfinished/model.safetensors"  # by a job that was killed
+    left.parent.mkdir()
+    left.write_bytes(b"half")
     save_model(model, directory, tmp_path / "edited")
+    assert [path.name for path in tmp_path.iterdir()] == ["edited"]
     torch.testing.assert_close(log_probabilities(load_model(tmp_path / "edited", "edited")), hooked, rtol=0, atol=1e-5)
 
 

@@ -10,7 +10,7 @@ from svdlens.artefacts.table_schemas import TRACE, TRACE_MATRICES, write_table
 from svdlens.figures.token_table import shown_token
 from svdlens.figures.trace_heads import draw_figures as draw_heads
 from svdlens.figures.trace_heads import panels_of
-from svdlens.figures.trace_rows import direction_name
+from svdlens.figures.trace_rows import direction_name, query_sentence
 from svdlens.figures.trace_table import ROWS, TOKENS_UNTIL, cells, tokens_in_line
 from svdlens.figures.trace_table import draw_figures as draw_tables
 
@@ -69,6 +69,12 @@ def test_a_table_shows_the_first_rows_of_its_query_as_they_are(tmp_path, rounds)
     assert ("later rounds" in text_of(drawn[0][1])) == (rounds > 1)
     assert cells(drawn[0][0].to_dict("records")[0])[5].startswith("(2) words" if rounds > 1 else "words")
     assert cells(drawn[1][0].to_dict("records")[0])[5] == ("(2) " if rounds > 1 else "")
+
+
+def test_words_may_be_called_like_the_query_that_a_rule_chooses(tmp_path):
+    """`--config query=[best_list]`: then nothing says which list it is of, since it is of none."""
+    told = {"rounds": {"best_list": [{"words": ["best_list"], "found": 0}]}, "vectors": "pinv_W_U"}
+    assert query_sentence("best_list", told).startswith("Query: best_list; the sum")
 
 
 def test_a_line_has_the_tokens_that_there_is_room_for():

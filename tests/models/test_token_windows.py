@@ -5,8 +5,18 @@ import torch
 
 from svdlens.errors import SvdlensError
 from svdlens.models.load import load_model
-from svdlens.models.token_windows import first_token, positions_of, prompt_tokens, read_text, token_ids, token_windows
+from svdlens.models.token_windows import (
+    first_token,
+    positions_of,
+    prompt_tokens,
+    read_text,
+    single_token,
+    token_ids,
+    token_windows,
+)
 from tiny import TINY, make_tiny
+
+BUNDLED = Path(__file__).parents[2] / "resources/models/wordnet-2layer"
 
 
 @pytest.mark.parametrize("architecture", [name for name in TINY if name != "bert"])
@@ -44,3 +54,18 @@ def test_text_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         prompt_tokens("fire " * 170, model, tmp_path / "tiny")
     with pytest.raises(SvdlensError, match=r"prompt '' has no token"):
         prompt_tokens("", model, tmp_path / "tiny")
+
+
+def test_what_the_vocabulary_lacks_is_no_token(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Some tokenizers make one of it, the same for all that they do not know; byte-level ones have none such."""
+    [unknown] = token_ids("火", BUNDLED)
+    assert single_token("火", BUNDLED) is None and single_token(" 火", BUNDLED) is None
+    assert [single_token(" tree", BUNDLED)] == token_ids(" tree", BUNDLED)
+    assert single_token("<|endoftext|>", BUNDLED) == unknown, "that is how it is written"
+    model = load_model(BUNDLED, "bundled")
+    prompt_tokens("a tree", model, BUNDLED)
+    assert not caplog.records
+    prompt_tokens("a 火 tree", model, BUNDLED)
+    assert "'a 火 tree': what the vocabulary does not have the model reads as <|endoftext|>" in caplog.text
+    tiny = make_tiny("gpt2", tmp_path / "tiny", 1)
+    assert single_token("a", tiny) == token_ids("a", tiny)[0] and single_token("火", tiny) is None

@@ -284,3 +284,8 @@ def test_a_prompt_has_the_name_of_its_first_words() -> None:
     }
     assert list(Sweep(CONFIG | {"prompt": "word " * 40}).prompts) == [("word_" * 8)[:40]]
     assert list(Sweep(CONFIG | {"prompt": "火"}).prompts) == ["prompt"]
+
+
+def test_a_query_has_the_name_of_its_first_word_as_far_as_a_path_has_room() -> None:
+    assert list(Sweep(CONFIG | {"query": [" fire/火", "ice"]}).queries) == ["fire_火"]
+    assert list(Sweep(CONFIG | {"query": ["a" * 300]}).queries) == ["a" * 40]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from svdlens.edit.hooks import edited
 from svdlens.edit.updates import Update
+from svdlens.errors import SvdlensError
 from svdlens.models.checkpoint_layouts import LAYOUTS
 from svdlens.models.load import model_type
 from svdlens.models.token_windows import plain_tokenizer, positions_of
@@ -44,7 +45,10 @@ class Passes:
     def next_tokens(
         self, lengths: Int[Tensor, " n"], updates: Sequence[Update] = (), path: str = "total"
     ) -> Float[Tensor, "n d_vocab"]:
-        """Log-probabilities of what follows the first `lengths` tokens of each row, float64."""
+        """Log-probabilities of what follows the first `lengths` tokens of each row, float64.
+
+        Raises SvdlensError where they are not finite.
+        """
         rows = torch.arange(len(self.ids))
 
         def last(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -56,7 +60,14 @@ class Passes:
             logits = self.run(updates, path)
         finally:
             handle.remove()
-        return torch.log_softmax(logits[:, 0].double(), dim=-1)
+        found = torch.log_softmax(logits[:, 0].double(), dim=-1)
+        if not found.isfinite().all():
+            eps = max((float(update.eps.abs().max()) for update in updates), default=0.0)
+            raise SvdlensError(
+                f"with eps of size {eps:g} the model gives no finite log-probabilities: float32 cannot hold what it "
+                "computes. Take an eps nearer to 0."
+            )
+        return found
 
     def loss(self, updates: Sequence[Update] = (), path: str = "total") -> float:
         """Mean negative log-probability of each token of the rows but the first of each, natural logarithm."""

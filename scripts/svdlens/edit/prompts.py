@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import nn
 
 from svdlens.errors import SvdlensError
-from svdlens.models.token_windows import first_token, plain_tokenizer, positions_of, prompt_tokens, token_ids
+from svdlens.models.token_windows import first_token, plain_tokenizer, positions_of, prompt_tokens, single_token
 
 N_PROMPTS = 16
 """Cue prompts that are taken from a text, at most."""
@@ -85,7 +85,12 @@ def written_cues(prompts: Iterable[Mapping[str, Any]], model: nn.Module, directo
                 f"the prompt {prompt[:40]!r}... has {len(ids)} tokens, all that the model can take, and none can "
                 "follow. Shorten it."
             )
-        cues.append(Cue(ids, [found for found in tokens.values() if isinstance(found, int)], prompt, list(tokens)))
+        # A word with and without a space is one target, since both are the same token.
+        by_id: dict[int, str] = {}
+        for word, found in tokens.items():
+            if isinstance(found, int):
+                by_id.setdefault(found, word)
+        cues.append(Cue(ids, list(by_id), prompt, list(by_id.values())))
     if split:
         words = "; ".join(f"{word!r} is {' + '.join(map(repr, pieces))}" for word, pieces in split.items())
         raise SvdlensError(
@@ -100,9 +105,9 @@ def target_token(word: str, directory: Path) -> int | list[str]:
     of its pieces where neither is one token."""
     spaced = word if word[0].isspace() else f" {word}"
     for text in dict.fromkeys((spaced, word)):
-        ids = token_ids(text, directory)
-        if len(ids) == 1:
-            return ids[0]
+        token = single_token(text, directory)
+        if token is not None:
+            return token
     return pieces_of(spaced, directory)
 
 
@@ -151,14 +156,17 @@ def matched_tokens(
     seed: int,
 ) -> dict[int, int]:
     """For each target another token, words for words: one of the NEAREST in frequency rank, drawn at random; none
-    twice, and none of `without`."""
+    twice, and none of `without`, as long as the vocabulary has such, as that of a small model need not."""
     random = np.random.default_rng(seed)
-    free = np.ones(len(log_ranks), dtype=bool)
-    free[[*targets, *without]] = False
+    targets = list(targets)
+    others = np.ones(len(log_ranks), dtype=bool)
+    others[targets] = False
+    free = others.copy()
+    free[[*without]] = False
     matched = {}
     for target in targets:
-        able = np.flatnonzero(free & (is_word == is_word[target]))
-        able = able if len(able) else np.flatnonzero(free)
+        alike = is_word == is_word[target]
+        able = next(filter(len, map(np.flatnonzero, (free & alike, free, others & alike, others))))
         nearest = able[np.argsort(np.abs(log_ranks[able] - log_ranks[target]), kind="stable")[:NEAREST]]
         matched[target] = int(random.choice(nearest))
         free[matched[target]] = False

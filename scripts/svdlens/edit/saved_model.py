@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from svdlens.edit.updates import Update, active, updates_by_module
+from svdlens.errors import SvdlensError
 from svdlens.models.load import module_of, weight_of
 from svdlens.models.tokenizer_files import tokenizer_files
 
@@ -17,7 +17,8 @@ from svdlens.models.tokenizer_files import tokenizer_files
 def edit_weights(model: nn.Module, updates: Sequence[Update]) -> None:
     """Add the updates to the weights of `model` (load_model), in float64, rounded once.
 
-    Raises ValueError where an update needs a bias that the module does not have.
+    Raises ValueError where an update needs a bias that the module does not have, SvdlensError where a weight is then
+    too large for float32.
     """
     for (layer, weight), found in updates_by_module(active(updates)).items():
         module: Any = module_of(model, weight, layer)
@@ -31,6 +32,12 @@ def edit_weights(model: nn.Module, updates: Sequence[Update]) -> None:
                     raise ValueError(f"{weight} of layer {layer} has no bias")
                 module.bias.copy_(module.bias.double() + bias)
         view.copy_(total)
+        if not view.isfinite().all():
+            eps = max(float(update.eps.abs().max()) for update in found)
+            raise SvdlensError(
+                f"with eps of size {eps:g} {weight} of layer {layer} has numbers that float32 cannot hold. Take an eps "
+                "nearer to 0."
+            )
 
 
 def save_model(model: nn.Module, source: Path, target: Path) -> None:
@@ -40,8 +47,10 @@ def save_model(model: nn.Module, source: Path, target: Path) -> None:
     Raises OSError if it cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-        made = Path(temporary) / target.name
+    # Always of the same name, so that what a killed job has left does not stay.
+    made = target.with_name(f".{target.name}.unfinished")
+    shutil.rmtree(made, ignore_errors=True)
+    try:
         pretrained: Any = model
         pretrained.save_pretrained(made)
         for name in tokenizer_files({path.name for path in source.iterdir()}):
@@ -49,6 +58,8 @@ def save_model(model: nn.Module, source: Path, target: Path) -> None:
         for file in made.iterdir():
             file.chmod(0o666 & ~umask())  # safetensors makes files that only their owner can read
         made.rename(target)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def umask() -> int:

@@ -13,7 +13,7 @@ from svdlens.edit.updates import Update
 from svdlens.edit.vectors import EditedMatrix
 from svdlens.spec.settings import Setting
 from svdlens.svd.matrix_svd import decompose
-from svdlens.svd.null_space import null_space
+from svdlens.svd.null_space import NULL_SPACE, null_space
 from svdlens.weights.factors import factors
 from svdlens.weights.weight_files import WeightFile
 
@@ -44,7 +44,9 @@ def before_and_after(
     edited = EditedWeights(file, updates)
     before, after = (decompose(matrix_factors(source, one, setting), None) for source in (file, edited))
     live_before = np.flatnonzero(~null_space(before.values.numpy()))[: len(one.vectors)]
-    live_after = np.flatnonzero(~null_space(after.values.numpy()))
+    # What is left of a matrix of which all is removed is rounding errors of what it was.
+    is_left = (after.values > NULL_SPACE * before.values[0]).numpy()
+    live_after = np.flatnonzero(~null_space(after.values.numpy()) & is_left)
     cosines = torch.minimum(
         *((getattr(before, side)[live_before] @ getattr(after, side)[live_after].T).abs() for side in ("left", "right"))
     ).numpy()

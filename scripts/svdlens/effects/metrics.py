@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from svdlens.errors import SvdlensError
-from svdlens.models.token_windows import token_ids
+from svdlens.models.token_windows import single_token, token_ids
 
 LOSS = "loss"
 
@@ -22,11 +22,12 @@ def target_ids(words: Sequence[str], directory: Path) -> list[int]:
     ids: dict[int, None] = {}
     for word in words:
         spellings = dict.fromkeys([word, f" {word.lstrip()}"])
-        pieces = [token_ids(spelling, directory) for spelling in spellings]
-        single = [found[0] for found in pieces if len(found) == 1]
+        found = [single_token(spelling, directory) for spelling in spellings]
+        single = [token for token in found if token is not None]
         if not single:
+            pieces = token_ids(list(spellings)[-1], directory)
             raise SvdlensError(
-                f"effects.metric: {word!r} is no single token of the model, whose tokenizer makes {len(pieces[-1])} of "
+                f"effects.metric: {word!r} is no single token of the model, whose tokenizer makes {len(pieces)} of "
                 "it. The metric is the log-probability of next tokens: take words that the vocabulary has whole."
             )
         ids |= dict.fromkeys(single)

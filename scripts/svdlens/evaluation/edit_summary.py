@@ -78,7 +78,7 @@ def compared(
     if deviation == 0:
         return found | dict.fromkeys(names)
     as_large = np.sum(np.abs(others.mean(axis=1)) >= np.abs(direction.mean()))
-    low, high = interval(np.divide(excess, deviations, out=np.zeros_like(excess), where=deviations > 0))
+    low, high = interval(np.divide(excess, deviations, out=np.zeros_like(excess), where=deviations != 0))
     values = (found["excess"] / deviation, low, high, (1 + as_large) / (1 + len(others)))
     return found | {name: float(value) for name, value in zip(names, values, strict=True)}
 

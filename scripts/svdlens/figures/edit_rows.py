@@ -10,6 +10,8 @@ from svdlens.spec.edits import CONCEPT, OPPOSITE
 
 SHOWN = 3
 """Directions that a title names; of more it says how many."""
+LABELS_UNTIL = 48
+"""Characters of labels for which the title of a panel has room."""
 TARGETS = {CONCEPT: "its tokens", OPPOSITE: "tokens of the opposite sign"}
 
 
@@ -44,6 +46,7 @@ def title(subject: Mapping[str, Any], directions: pd.DataFrame, eps: float) -> s
 
 
 def labels_of(directions: pd.DataFrame, column: str = "label") -> str:
-    """The labels of the directions in quotes, each once; empty without any."""
+    """The first labels of the directions in quotes, each once, as far as there is room; empty without any."""
     labels = list(directions[column].dropna().unique())
-    return ", ".join(f"“{label}”" for label in labels[:SHOWN])
+    text = ", ".join(f"“{label}”" for label in labels[:SHOWN])
+    return text if len(text) <= LABELS_UNTIL else f"{text[: LABELS_UNTIL - 1]}…"

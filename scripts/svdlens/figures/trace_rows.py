@@ -27,7 +27,9 @@ def query_sentence(query: str, facts: Mapping[str, Any]) -> str:
     words = [word.strip() for word in facts["rounds"][query][0]["words"]]
     more = " and so on" if len(words) > FIRST_WORDS else ""
     said = f"Query: {', '.join(words[:FIRST_WORDS])}{more}; the sum of the {TOKEN_VECTORS[facts['vectors']].what}."
-    return said + (f" {best_list_sentence(facts[BEST_LIST])}" if query == BEST_LIST else "")
+    # The words of `query` on the command line can be called so, too.
+    chosen_by_rule = query == BEST_LIST and BEST_LIST in facts
+    return said + (f" {best_list_sentence(facts[BEST_LIST])}" if chosen_by_rule else "")
 
 
 def best_list_sentence(origin: Mapping[str, Any]) -> str:

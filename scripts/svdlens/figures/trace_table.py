@@ -71,7 +71,9 @@ def draw_trace_table(data: pd.DataFrame, caption: str, *, rounds: int) -> Figure
                 [left, right - 0.03], top + 0.01, top + ROW_HEIGHT - 0.01, color=colormaps["Blues"](shade), lw=0
             )
             for column, text in enumerate(cells(row)):
-                colour = "white" if column == COSINE and shade > DARK_SHADE else "black" if row["found"] else "0.45"
+                # On a shade grey could not be read.
+                on_shade = "white" if shade > DARK_SHADE else "black"
+                colour = on_shade if column == COSINE else "black" if row["found"] else "0.45"
                 axes.text(MARGIN + CHARACTER * STARTS[column], at, text, color=colour, **style)
     return figure
 

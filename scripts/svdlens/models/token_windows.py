@@ -1,6 +1,8 @@
 """Text as token ids for forward passes: windows of a long text, or one prompt."""
 
 import functools
+import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from torch import Tensor, nn
 
 from svdlens.errors import SvdlensError
 from svdlens.models.tokenizer_files import load_tokenizer
+
+logger = logging.getLogger(__name__)
 
 POSITION_KEYS = ("n_positions", "max_position_embeddings")
 
@@ -48,6 +52,26 @@ def token_ids(text: str, directory: Path) -> list[int]:
     return list(encoded(text, directory).ids)
 
 
+def single_token(text: str, directory: Path) -> int | None:
+    """The id of a text that is one token; None for one that is several, or that the vocabulary does not have, of which
+    some tokenizers make a token for all that is unknown."""
+    ids = token_ids(text, directory)
+    if len(ids) != 1:
+        return None
+    spelt = plain_tokenizer(directory).id_to_token(ids[0]) == text.strip()
+    return ids[0] if spelt or ids[0] != unknown_token(directory) else None
+
+
+@functools.lru_cache(maxsize=1)
+def unknown_token(directory: Path) -> int | None:
+    """The id of what the tokenizer in `directory` makes of what is not in its vocabulary; None where it has no such."""
+    tokenizer = plain_tokenizer(directory)
+    model = json.loads(tokenizer.to_str())["model"]
+    if "unk_id" in model:
+        return None if model["unk_id"] is None else int(model["unk_id"])
+    return tokenizer.token_to_id(model["unk_token"]) if model.get("unk_token") else None
+
+
 def tokens_in_text(text: str, directory: Path) -> tuple[list[int], list[int]]:
     """The same, and with which character of the text each token begins, and at last where the last one ends."""
     encoding = encoded(text, directory)
@@ -55,7 +79,15 @@ def tokens_in_text(text: str, directory: Path) -> tuple[list[int], list[int]]:
 
 
 def encoded(text: str, directory: Path) -> Any:
-    """What the tokenizer in `directory` makes of a text, nothing put before or after."""
+    """What the tokenizer in `directory` makes of a text, nothing put before or after. Raises SvdlensError for half of
+    a surrogate pair, which JSON and YAML can write and which is no character."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise SvdlensError(
+            f"the text {text[:40]!r} has half a surrogate pair, {text[error.start]!r}, which is no character. Leave it "
+            "out, or write the character itself."
+        ) from error
     return plain_tokenizer(directory).encode(text, add_special_tokens=False)
 
 
@@ -85,13 +117,17 @@ def token_windows(text: str, model: nn.Module, directory: Path, length: int, tok
 
 
 def prompt_tokens(prompt: str, model: nn.Module, directory: Path) -> Int[Tensor, "1 length"]:
-    """A prompt with the model's first token before it.
+    """A prompt with the model's first token before it. What is in it and not in the vocabulary is logged.
 
     Raises SvdlensError for a prompt without tokens, and for one that is longer than what the model can take.
     """
     ids = token_ids(prompt, directory)
     if not ids:
         raise SvdlensError(f"the prompt {prompt!r} has no token. Write at least a word.")
+    unknown = unknown_token(directory)
+    if unknown in ids:
+        name = plain_tokenizer(directory).id_to_token(unknown)
+        logger.warning("the prompt %r: what the vocabulary does not have the model reads as %s.", prompt, name)
     ids = first_token(model) + ids
     if len(ids) > positions_of(model):
         raise SvdlensError(

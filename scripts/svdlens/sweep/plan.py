@@ -203,7 +203,7 @@ class Sweep:
     def queries(self) -> dict[str, list[str]]:
         """The words of each query by its name: the one given as `query`, which its first word names, or else all."""
         if "query" in self.config:
-            first = re.sub(r"[^\w.-]+", "_", self.config["query"][0].strip())
+            first = re.sub(r"[^\w.-]+", "_", self.config["query"][0].strip())[:40]
             return {first: list(self.config["query"])}
         return {name: list(words) for name, words in self.config["trace"]["queries"].items()}
 
