@@ -179,7 +179,7 @@ svdlens.agreement = (function () {
     const rows = rowsOf[chosenLists];
     /** @type {(cell: "differ" | AgreementCell, name: string) => Option} */
     const option = (cell, name) => [cell, `${name} (${rowsOf[cell].length.toLocaleString("en")})`];
-    const options = [option("differ", "they differ"), option("only_first", `only ${first}`), option("only_second", `only ${second}`), option("both", "both"), option("neither", "neither")];
+    const options = [option("differ", "one of them"), option("only_first", `only ${first}`), option("only_second", `only ${second}`), option("both", "both"), option("neither", "neither")];
     announce(`${first} and ${second}: ${text.count(rowsOf.differ.length, "list")} on which they differ`);
     /** @param {string} name */
     const others = (name) => optionsOf(known.filter((one) => one !== name));
@@ -218,7 +218,7 @@ svdlens.agreement = (function () {
     const counts = /** @type {CellCounts} */ (Object.fromEntries(CELLS.map((cell) => [cell, compared[cell].length])));
     const n = sum(counts);
     const value = kappa(counts);
-    const interval = known && !Number.isNaN(known.low) ? ` (95\u202f%: ${text.number(known.low, 2)} to ${text.number(known.high, 2)})` : "";
+    const interval = known && !Number.isNaN(known.low) ? ` (95\u202f%: ${text.decimals(known.low)} to ${text.decimals(known.high)})` : "";
     const notDefined = `is not defined: ${n ? "chance alone would agree on every list" : "there is no list that both decided on"}. `;
     /** @type {(name: string, cells: AgreementCell[]) => HTMLElement} */
     const row = (name, cells) => element("tr", {}, element("th", { scope: "row" }, name), ...cells.map((cell) => element("td", { class: "number" }, counts[cell].toLocaleString("en"))));
@@ -248,7 +248,7 @@ svdlens.agreement = (function () {
         "p",
         { class: "overall" },
         "Cohen\u2019s kappa ",
-        ...(value === null ? [notDefined] : [element("b", {}, text.number(value, 2)), `${interval}. `]),
+        ...(value === null ? [notDefined] : [element("b", {}, text.decimals(value)), `${interval}. `]),
         `Given to both: ${text.count(compared.joined, "list")}, of which either left ${(compared.joined - n).toLocaleString("en")} undecided.`
       )
     );

@@ -28,6 +28,15 @@ svdlens.text = (function () {
   }
 
   /**
+   * A coefficient between -1 and 1, to two digits after the point.
+   * @param {number} value
+   */
+  function decimals(value) {
+    const shown = Math.abs(value).toFixed(2);
+    return value < 0 && Number(shown) ? MINUS + shown : shown;
+  }
+
+  /**
    * @param {number | null | undefined} value
    * @param {number} [digits] after the point
    */
@@ -173,5 +182,5 @@ svdlens.text = (function () {
     return runs.length > 1 ? `${runs.slice(0, -1).join(", ")} and ${runs[runs.length - 1]}` : runs.join("");
   }
 
-  return { number, numbers, percent, points, pointsRange, range, count, sign, cell, source, matrix, token, name };
+  return { number, numbers, decimals, percent, points, pointsRange, range, count, sign, cell, source, matrix, token, name };
 })();

@@ -99,6 +99,6 @@ test("a built explorer says of each two labellers what the table of agreement sa
     assert.ok(row.kappa === null ? kappa === null : Math.abs(kappa - row.kappa) < 1e-12);
     const known = agreement.knownAgreement(source, await soon(quantities.summaryOf(source)), row.readout, row.second, row.first);
     assert.deepEqual({ ...known.random }, { both: row.control_both, only_first: row.control_only_second, only_second: row.control_only_first, neither: row.control_neither });
-    assert.ok(row.kappa_low === null ? Number.isNaN(known.low) : Math.abs(known.low - row.kappa_low) < 0.005 && Math.abs(known.high - row.kappa_high) < 0.005);
+    assert.ok(row.kappa_low === null ? Number.isNaN(known.low) : Math.abs(known.low - row.kappa_low) < 1e-5 && Math.abs(known.high - row.kappa_high) < 1e-5);
   }
 });

@@ -242,9 +242,12 @@ def label_again(
 ) -> None:
     """Add to each source with labels by `coherence` those of another labeller, who knows no scores, takes some of the
     lists and of the controls alone, leaves a fifth of these without an answer, and agrees about half of the others.
+    The fractions, which take long to count, are those of `coherence` under another name.
     """
     generator = np.random.default_rng(len(labeller))
-    fractions = []
+    tables = sources[0].tokens.parents[3] / "tables"
+    fractions = pq.ParquetFile(tables / "fractions.parquet").read().to_pandas()
+    copies = []
     for source in sources:
         if "coherence" not in source.labels:
             continue
@@ -276,13 +279,17 @@ def label_again(
             labels[labeller] = path.with_name(path.name.replace(".coherence.", f".{labeller}."))
             frame = frame.assign(**changed)
             write_table(labels[labeller], {name: frame[name].tolist() for name in schema.names}, schema, facts)
-        written = (source.labels[labeller], source.random_labels[labeller])
-        frames = [pq.ParquetFile(path).read().to_pandas() for path in written]
-        constants = {"model": source.model, "setting": source.setting, "matrix": source.tokens.stem}
-        fractions.append(fractions_of_readouts(*frames, "B").assign(labeller=labeller, **constants))
-    path = sources[0].tokens.parents[3] / "tables/fractions.parquet"
-    table = pd.concat([pq.ParquetFile(path).read().to_pandas(), *fractions], ignore_index=True)
-    write_table(path, {name: table[name].tolist() for name in FRACTIONS.names}, FRACTIONS, {"sources": {}})
+        place = {
+            "model": source.model,
+            "setting": source.setting,
+            "matrix": source.tokens.stem,
+            "labeller": "coherence",
+        }
+        of_place = np.logical_and.reduce([fractions[name] == value for name, value in place.items()])
+        copies.append(fractions[of_place].assign(labeller=labeller, criterion="B"))
+    table = pd.concat([fractions, *copies], ignore_index=True)
+    columns = {name: table[name].tolist() for name in FRACTIONS.names}
+    write_table(tables / "fractions.parquet", columns, FRACTIONS, {"sources": {}})
 
 
 def write_agreement(sources: Sequence[Source]) -> Path:

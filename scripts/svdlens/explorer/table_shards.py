@@ -15,6 +15,7 @@ from svdlens.labels.labeller import NOT_INTERPRETABLE
 from svdlens.spec.determined import DETERMINED
 
 DIGITS = 3  # of scores and of most other numbers
+KAPPA_DIGITS = 6  # of ends of intervals that the page rounds to two
 VALUE_DIGITS = 4  # of singular values, neighbours of which are often close
 ROWS = 4096  # lists in a shard, more where a layer has more
 LARGEST_NEW = 0.8  # share of tokens that may be new in lists told from others
@@ -192,7 +193,7 @@ def write_summary(
         columns += [Column(f"agreement.{key}", codes(agreement[key], names[key])[1]) for key in AGREEMENT_KEYS]
         columns += [Column(f"agreement.{name}", integers(agreement[name])) for name in AGREEMENT_COUNTS]
         columns += [
-            Column(f"agreement.{name}", agreement[name].to_numpy(zero_copy_only=False), DIGITS)
+            Column(f"agreement.{name}", agreement[name].to_numpy(zero_copy_only=False), KAPPA_DIGITS)
             for name in ("kappa_low", "kappa_high")
         ]
     return write_shard(target, f"{stem}_summary", columns, facts)
