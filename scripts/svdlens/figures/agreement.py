@@ -94,8 +94,8 @@ def draw_agreement(data: pd.DataFrame, *, setting: str, labellers: Sequence[str]
     legend = {"both": "both", "only_first": f"only {first}", "only_second": f"only {second}", "neither": "neither"}
     readouts = " and ".join(readout_name(readout) for readout in dict.fromkeys(drawn["readout"]))
     handles: list[Artist] = [Patch(color=colour, label=legend[cell]) for cell, colour in CELLS.items()]
-    hollow = {"ls": "", "marker": "o", "ms": 4.5, "mfc": "none", "mec": "0.4"}
-    handles += [Line2D([], [], **hollow, label="random directions")] if drawn["control_n"].sum() else []
+    if drawn["control_n"].sum():
+        handles.append(Line2D([], [], ls="", marker="o", ms=4.5, mfc="none", mec="0.4", label="random directions"))
     reason = f"Nothing to compare: no two labellers have labelled the same lists in setting {setting}."
     if len(labellers) < 2:
         reason = f"Nothing to compare: the sweep has one labeller, {', '.join(labellers)}."

@@ -128,7 +128,7 @@ def agreement_page(agreement: pd.DataFrame) -> str:
         **{"95 %": intervals(pairs["kappa_low"], pairs["kappa_high"])},
         **{f"{name}, lists": shares(pairs, "", name) for name in ("first", "second")},
         **{f"{name}, random": shares(pairs, "control_", name) for name in ("first", "second")},
-        **{"random directions": pairs["control_n"]},
+        **{"n, random": pairs["control_n"]},
     )
     varying, same = apart_from_what_is_the_same(shown, ["readout", "first", "second"])
     table = html_table(varying, f"Of each pair of labellers.{same}")
