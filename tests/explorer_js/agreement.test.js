@@ -78,6 +78,13 @@ test("the place with several labellers is this one, or one of this setting, or a
   assert.equal(place({ ov: { raw: one, post: one } }), null);
 });
 
+test("of a labeller who brought lists of its own, it is said that the tokens are those of the sweep", () => {
+  const { agreement } = open();
+  const source = { entry: { labels: { published: { own_lists: true }, coherence: {} } } };
+  assert.match(agreement.remarkOn(source, "published"), /^published labelled lists of its own: the tokens here are those that this sweep has/);
+  assert.deepEqual(["coherence", "nobody", null].map((name) => agreement.remarkOn(source, name)), [null, null, null]);
+});
+
 const directory = process.env.SVDLENS_EXPLORER;
 
 test("a built explorer says of each two labellers what the table of agreement says", { skip: directory ? false : "SVDLENS_EXPLORER names no explorer" }, async () => {
