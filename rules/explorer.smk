@@ -1,6 +1,7 @@
 # A page to look around in, over the tables of the sweep; it opens from disk, without a server or a network.
 #
-# needs   results/{spectra,tokens,controls,labels}/..., results/by_switches/labels/..., results/tables/fractions.parquet
+# needs   results/{spectra,tokens,controls,labels}/..., results/by_switches/labels/..., results/tables/fractions.parquet,
+#         and where some lists have several labellers, results/tables/agreement.parquet
 #         results/{effects,examples}/... where they are there
 # makes   results/explorer: index.html, static/ (the page) and data/ (shards that it loads as they are needed)
 
@@ -13,6 +14,9 @@ def made_places(places, pattern):
     return [(place, path, content_digest(Path(path))) for place, path in files if Path(path).exists()]
 
 
+SEVERAL_LABELLERS = len(LABELLED) > len({place[:3] for place in LABELLED})
+
+
 rule build_explorer:
     """The explorer: results/explorer/index.html."""
     input:
@@ -23,6 +27,7 @@ rule build_explorer:
         labels=SWEEP.over_labels(paths.LABELS),
         random_labels=shared_files(paths.SHARED_LABELS, LABELLED_WITH_CONTROLS),
         fractions="results/tables/fractions.parquet",
+        agreement=["results/tables/agreement.parquet"] if SEVERAL_LABELLERS else [],
     output:
         index="results/explorer/index.html",
         static=directory("results/explorer/static"),

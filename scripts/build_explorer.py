@@ -31,7 +31,9 @@ def main(smk):
         for place, tokens, spectra, random in files
     ]
     static = [Path(path) for path in smk.input.static]
-    build_explorer(sources, Path(smk.input.fractions), static, Path(smk.output.index).parent)
+    # Of a sweep in which no lists have two labellers there is none.
+    agreement = next(map(Path, smk.input.agreement), None)
+    build_explorer(sources, Path(smk.input.fractions), static, Path(smk.output.index).parent, agreement)
 
 
 if __name__ == "__main__":

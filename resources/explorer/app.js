@@ -3,7 +3,7 @@
 
 (function () {
   const { byId, notice, messageOf } = svdlens.dom;
-  const { sweep, colours, lists: listViews, state, choices, overview, detail, results } = svdlens;
+  const { agreement, sweep, colours, lists: listViews, state, choices, overview, detail, results } = svdlens;
   let renderings = 0;
   /** @type {Overview | null} */
   let shownOverview = null;
@@ -17,7 +17,7 @@
     try {
       const chosen = await choices.chosenBy(asked);
       const query = asked.view === "search" ? asked.q : undefined;
-      const putOnPage = query ? await searchView(chosen, query) : await gridView(chosen);
+      const putOnPage = await (query ? searchView(chosen, query) : asked.view === "agreement" ? agreementView(chosen) : gridView(chosen));
       if (rendering !== renderings) return;
       putOnPage();
       document.documentElement.dataset.took = String(Math.round(performance.now() - started));
@@ -44,6 +44,19 @@
     return () => {
       shownOverview = null;
       document.title = `\u201c${query}\u201d \u2013 svdlens`;
+      show(chosen, "search-view", [made]);
+    };
+  }
+
+  /**
+   * Two labellers beside each other, as what puts them on the page.
+   * @param {Chosen} chosen
+   */
+  async function agreementView(chosen) {
+    const made = await agreement.page(chosen);
+    return () => {
+      shownOverview = null;
+      document.title = `Where labellers differ, ${svdlens.text.matrix(chosen.matrix)}, ${svdlens.text.source(chosen.source)} \u2013 svdlens`;
       show(chosen, "search-view", [made]);
     };
   }

@@ -116,10 +116,11 @@ svdlens.choices = (function () {
 
   /** What the address has a choice of words for, the first of which stands for none. */
   const WORDS = /** @type {const} */ ([
-    ["view", ["grid", "search"]],
+    ["view", ["grid", "search", "agreement"]],
     ["only", ["all", "interpretable", "beyond"]],
     ["find", ["tokens", "labels"]],
     ["where", ["all", "here"]],
+    ["lists", ["differ", "only_first", "only_second", "both", "neither"]],
   ]);
 
   /**
@@ -178,7 +179,7 @@ svdlens.choices = (function () {
 
   /** @param {Chosen} chosen */
   function showChoices(chosen) {
-    const { model, setting, matrix, readout, source, other, labellings, labelling } = chosen;
+    const { asked, model, setting, matrix, readout, source, other, labellings, labelling } = chosen;
     const models = optionsOf(sweep.models().map((one) => one.name));
     const matrices = optionsOf(sweep.matricesOf(model, setting), text.matrix);
     const { readouts } = source.frame;
@@ -189,7 +190,8 @@ svdlens.choices = (function () {
       segments("Matrix", "matrix", matrices, matrix, (name) => state.go({ matrix: name, layer: null, head: null, open: null, side: null })),
     ];
     if (readouts.length > 1) shown.push(select("Read-out", "readout", optionsOf(readouts), readout, (name) => state.go({ readout: name })));
-    if (labellings.length > 1) {
+    // The page of agreement has a choice of two labellers of its own.
+    if (labellings.length > 1 && asked.view !== "agreement") {
       shown.push(select("Labels", "labels", optionsOf(labellings, nameOfLabelling), labelling, (name) => state.go({ labels: name })));
     }
     byId("choices").replaceChildren(...shown);

@@ -16,7 +16,7 @@ var svdlens = window.svdlens || {};
 
 svdlens.overview = (function () {
   const { element, notice, optionsOf, segments, select } = svdlens.dom;
-  const { quantities, colours, grid, state, text, csv } = svdlens;
+  const { agreement, quantities, colours, grid, state, text, csv } = svdlens;
 
   /**
    * The overview, the same as before where nothing in it changes but the cell that is open.
@@ -75,6 +75,13 @@ svdlens.overview = (function () {
     /** @param {string} name */
     const chooseSide = (name) => state.go({ side: name === "all" ? null : name });
     const random = source.entry.random && !other ? element("a", { class: "quiet", href: "#" }, "Random directions") : null;
+    const compared = agreement.comparedPlace(chosen.model, source.setting, source.matrix);
+    /** @param {Event} event */
+    const showAgreement = (event) => {
+      event.preventDefault();
+      state.go({ view: "agreement", ...compared, model2: null, setting2: null });
+    };
+    const differ = compared ? element("a", { class: "quiet", href: "#", onclick: showAgreement }, "Where labellers differ") : null;
     const problems = element("div", { class: "problems" });
     const made = element(
       "section",
@@ -94,7 +101,7 @@ svdlens.overview = (function () {
       element("div", { class: "axis-name", "aria-hidden": "true" }, source.frame.heads[0] < 0 ? "layer" : "layer \u2193   head \u2192"),
       element("div", { class: "grids" }, ...grids.map((table, i) => element("div", { class: "grid-of" }, other ? element("h3", {}, text.source(sources[i])) : null, table))),
       ...sources.map((one, i) => overall(chosen, summaries[i], other ? `${text.source(one)}: ` : "")),
-      element("div", { class: "actions" }, csv.button(() => gridCsv(chosen, sources, cells)), random)
+      element("div", { class: "actions" }, csv.button(() => gridCsv(chosen, sources, cells)), random, differ)
     );
     random?.addEventListener("click", (event) => {
       event.preventDefault();
@@ -176,7 +183,7 @@ svdlens.overview = (function () {
    */
   function remarks(chosen, summary, cells) {
     const { model, matrix, quantity, other, labeller, source } = chosen;
-    const texts = [missingLabels(chosen, summary, cells)];
+    const texts = [missingLabels(chosen, summary, cells), agreement.remarkOn(source, labeller)];
     const labels = labeller === null ? undefined : source.entry.labels[labeller];
     if (labels && labels.labeller_network) texts.push(`${model.name} is the network with which the labeller embeds: its labels are no independent evidence.`);
     if (labels && quantity.key === "rank" && labels.token_frequency !== "counts") texts.push("No counts of tokens are known: their order in the tokenizer stands for their frequency.");

@@ -5,14 +5,14 @@ var svdlens = window.svdlens || {};
 /**
  * What an address asks for: texts as they stand there.
  * @typedef {Partial<Record<"view" | "model" | "setting" | "matrix" | "readout" | "labels" | "colour" | "side" | "layer" | "head"
- *   | "open" | "only" | "model2" | "setting2" | "q" | "find" | "where", string>> & {token?: string[]}} Asked
+ *   | "open" | "only" | "model2" | "setting2" | "first" | "second" | "lists" | "q" | "find" | "where", string>> & {token?: string[]}} Asked
  */
 /** @typedef {Partial<Record<keyof Asked, string | number | string[] | null>>} Changes What is to be asked for; null: no more. */
 
 svdlens.state = (function () {
   /** @type {(keyof Asked)[]} In this order in the address. What is not there has its default. */
   const KEYS = [
-    "view", // nothing: the grid; search
+    "view", // nothing: the grid; search, agreement
     "model", "setting", "matrix", "readout",
     "labels", // labeller:criterion
     "colour", "side", // of the grid
@@ -20,6 +20,7 @@ svdlens.state = (function () {
     "open", // direction
     "only", // which lists of a matrix: interpretable, beyond
     "model2", "setting2", // beside it
+    "first", "second", "lists", // agreement: two labellers, and which of their lists
     "q", "find", "where", // search: text, tokens or labels, all or here
     "token", // tokens picked among those that match, several
   ];

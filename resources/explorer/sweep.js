@@ -4,7 +4,7 @@ var svdlens = window.svdlens || {};
 
 // --- the catalogue, as scripts/svdlens/explorer/build.py writes it ---
 
-/** @typedef {{tokens: number, beyond: number, determined: number, basis: string, matrices: Record<string, string>, settings: {name: string}[], models: Model[]}} Catalogue */
+/** @typedef {{tokens: number, beyond: number, determined: number, not_interpretable: string[], basis: string, matrices: Record<string, string>, settings: {name: string}[], models: Model[]}} Catalogue */
 /**
  * @typedef {object} Model
  * @property {string} name
@@ -28,7 +28,7 @@ var svdlens = window.svdlens || {};
  */
 /** @typedef {{lists: string[], base: number | null, tokens: number}} ListTable Told from table `base`; `tokens` in a list. */
 /** @typedef {{table: number, scores: string[], labels: Record<string, LabelShards>}} TableEntry Labels by labeller. */
-/** @typedef {{names: string, numbers: string[], labeller_network?: boolean, token_frequency?: string}} LabelShards */
+/** @typedef {{names: string, numbers: string[], labeller_network?: boolean, own_lists?: boolean, token_frequency?: string}} LabelShards */
 /** @typedef {TableEntry & {frame: number, spectra: string, summary: string, effects?: EffectsEntry, random?: Frame & TableEntry, examples?: ExampleShards}} Entry */
 /** @typedef {{shards: string[], windows: number}} ExampleShards Where directions project most in a text; `windows` of each. */
 /** @typedef {{model: Model, setting: string, matrix: string, entry: Entry, table: TableEntry, frame: Frame}} Source */
@@ -400,6 +400,6 @@ svdlens.sweep = (function () {
 
   return {
     catalogue, models, modelOf, settingsOf, matricesOf, source, randomOf, labellersOf,
-    cellOf, keysOf, vocabularyOf, lists, listsOfCell, spectrum, examples, hasExamples,
+    cellOf, keysOf, partOf, vocabularyOf, lists, listsOfCell, spectrum, examples, hasExamples,
   };
 })();

@@ -7,6 +7,7 @@ svdlens.text = (function () {
   const MINUS = "\u2212";
   // Spaces; bytes that are no characters, written \xNN; what cannot be seen, or changes how its neighbours are shown.
   const MARKED = /( )|(\\x[0-9a-f]{2})|([\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}\p{Cn}]|[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\u115f\u1160\u3164\uffa0])/gu;
+  const MOST_OF_A_NAME = 200; // characters
   const PLAIN = /^ ?[!-[\]-~]+$/;
   /** @type {Record<string, string>} */
   const NAMED = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0" };
@@ -24,6 +25,15 @@ svdlens.text = (function () {
     let text = far ? magnitude.toExponential(digits - 1) : magnitude.toPrecision(digits);
     if (text.includes("e") && !far) text = String(Number(text));
     return value < 0 ? MINUS + text : text;
+  }
+
+  /**
+   * A coefficient between -1 and 1, to two digits after the point.
+   * @param {number} value
+   */
+  function decimals(value) {
+    const shown = Math.abs(value).toFixed(2);
+    return value < 0 && Number(shown) ? MINUS + shown : shown;
   }
 
   /**
@@ -153,11 +163,12 @@ svdlens.text = (function () {
   }
 
   /**
-   * The name of a list; names are texts like tokens.
+   * The name of a list; names are texts like tokens. Of a long one the beginning is shown; a CSV has all of it.
    * @param {string} text
    */
   function name(text) {
-    return element("bdi", { class: "name" }, text.replace(MARKED, (all, space, byte) => (space || byte ? all : escaped(all))));
+    const shown = text.length > MOST_OF_A_NAME ? `${[...text].slice(0, MOST_OF_A_NAME).join("")}\u2026` : text;
+    return element("bdi", { class: "name" }, shown.replace(MARKED, (all, space, byte) => (space || byte ? all : escaped(all))));
   }
 
   /**
@@ -171,5 +182,5 @@ svdlens.text = (function () {
     return runs.length > 1 ? `${runs.slice(0, -1).join(", ")} and ${runs[runs.length - 1]}` : runs.join("");
   }
 
-  return { number, numbers, percent, points, pointsRange, range, count, sign, cell, source, matrix, token, name };
+  return { number, numbers, decimals, percent, points, pointsRange, range, count, sign, cell, source, matrix, token, name };
 })();

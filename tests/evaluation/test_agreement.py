@@ -18,9 +18,19 @@ import compare_labellers
 from svdlens.artefacts.sweep_tables import sweep_schema
 from svdlens.artefacts.table_schemas import AGREEMENT, CONTROL_LABELS, read_metadata, write_table
 from svdlens.errors import SvdlensError
-from svdlens.evaluation.agreement import KEYS, agreement, agreement_of_sweep, alone, compare, read_decisions
+from svdlens.evaluation.agreement import (
+    CELLS,
+    KEYS,
+    agreement,
+    agreement_of_sweep,
+    alone,
+    compare,
+    random_unit,
+    read_decisions,
+    singular,
+)
 
-CELLS = ["both", "only_first", "only_second", "neither"]
+CONTROL = ["control_n", *(f"control_{cell}" for cell in CELLS)]
 
 
 def labels(seed: int, layers: int = 3, heads: int | None = 2, indices: int = 10) -> pd.DataFrame:
@@ -208,7 +218,7 @@ def test_what_cannot_be_said_is_none(case):
     nothing = {name for name, value in record.items() if value is None}
     if case in ("disjoint", "empty", "abstains"):
         assert record["n"] == 0 and [record[cell] for cell in CELLS] == [0] * 4
-        assert nothing == set(record) - {"n_joined", "n", *CELLS}
+        assert nothing == set(record) - {"n_joined", "n", *CELLS, *CONTROL}
     elif case == "one class":
         assert record["kappa"] == 0 and {"first_auc", "second_log_rank_auc", "second_log_rank_not"} == nothing
     elif case == "both one class":
@@ -285,13 +295,50 @@ def test_readouts_are_compared_one_by_one():
     assert compare(one.iloc[:0], {"b": other}) == []
 
 
+# --- random directions
+
+
+def random(labels: pd.DataFrame, control: str = "random_unit") -> pd.DataFrame:
+    """As many rows of a control, which are of no matrix: of random unit directions every other is interpretable."""
+    rows = labels.assign(control=control, layer=None, head=None, side="all", index=range(len(labels)), status="ok")
+    says = (rows["index"] % 2 == 0) | (control != "random_unit")
+    return rows.assign(interpretable=says.astype(object), kind=np.where(says, "semantic", "none"))
+
+
+def test_false_positives_are_those_of_the_directions_that_both_decided_on():
+    first, second = labels(1), labels(2)
+    one, other = random(first), random(second).iloc[10:50].copy()  # the second labelled a sample
+    other.loc[other["index"] % 3 == 0, ["interpretable", "kind"]] = [True, "semantic"]
+    other.loc[other["index"] == 12, "kind"] = "frequency"
+    other.loc[other["index"] == 13, ["status", "interpretable"]] = ["failed", None]
+    with_random = [pd.concat([of.assign(control=None), control]) for of, control in ((first, one), (second, other))]
+    record = quietly(*with_random)
+    index = np.array([number for number in range(10, 50) if number != 13])
+    a, b = index % 2 == 0, ((index % 2 == 0) | (index % 3 == 0)) & (index != 12)
+    counts = [(a & b).sum(), (a & ~b).sum(), (~a & b).sum(), (~a & ~b).sum()]
+    assert [record[name] for name in CONTROL] == [39, *counts]
+    # Nothing else is about them, and without them there are none.
+    without = quietly(first, second)
+    assert {name: value for name, value in record.items() if name not in CONTROL} == {
+        name: value for name, value in without.items() if name not in CONTROL
+    }
+    assert [without[name] for name in CONTROL] == [0] * 5
+    turned = quietly(*with_random[::-1])
+    assert [turned[name] for name in CONTROL] == [39, counts[0], counts[2], counts[1], counts[3]]
+    # A labeller with nothing but controls is compared with nobody.
+    assert [row["second"] for row in compare(with_random[0], {"b": other})] == [None]
+    assert compare(one, {}) == []
+
+
 # --- files of labels, and the whole sweep
 
 
 def label_file(path: Path, table: pd.DataFrame, labeller: str = "a") -> Path:
-    """A labels file as label_directions writes it: singular directions, and a control in which all is interpretable."""
-    control = table.assign(control="random_unit", interpretable=True, side="all")
-    rows = pd.concat([table.assign(control=None), control], ignore_index=True).assign(labeller=labeller)
+    """A labels file as label_directions writes it: singular directions, random unit directions, of which the even are
+    interpretable, and another control, all of which is."""
+    live = table[table["status"] != "null_space"]
+    rows = pd.concat([table.assign(control=None), random(live), random(live, "gaussian")], ignore_index=True)
+    rows = rows.assign(labeller=labeller)
     rows = rows.astype(object).where(rows.notna(), None)
     columns = dict.fromkeys(CONTROL_LABELS.names, [None] * len(rows)) | rows.to_dict("list")
     write_table(path, columns, CONTROL_LABELS, {"file": path.name})
@@ -301,9 +348,12 @@ def label_file(path: Path, table: pd.DataFrame, labeller: str = "a") -> Path:
 def test_decisions_are_those_about_singular_directions(tmp_path):
     first, second = labels(1, heads=None), labels(2, heads=None).assign(score=None, mean_log_rank=None)
     decisions = read_decisions(label_file(tmp_path / "first.parquet", first))
-    assert len(decisions) == len(first)
+    assert len(singular(decisions)) == len(random_unit(decisions)) == len(decisions) / 2 == len(first)
     others = {"b": read_decisions(label_file(tmp_path / "second.parquet", second))}
-    assert compare(decisions, others, 5) == [pytest.approx(record) for record in compare(first, {"b": second}, 5)]
+    n, half = len(first), len(first) // 2
+    of_random = dict(zip(CONTROL, [n, half, 0, 0, half], strict=True))
+    alone, pair = compare(first, {"b": second}, 5)
+    assert compare(decisions, others, 5) == [pytest.approx(alone), pytest.approx(pair | of_random)]
 
 
 def test_null_space_is_in_no_comparison(tmp_path):

@@ -478,11 +478,15 @@ def test_a_sweep_without_labels(tmp_path):
 
 
 def test_labels_of_some_matrices(tmp_path):
-    built = build(tmp_path, Shape(tables=(("raw", 0),)), labels_of=("mlp_in",))
+    labellers = ("coherence", "published")
+    built = build(tmp_path, Shape(tables=(("raw", 0),)), labellers=labellers, labels_of=("mlp_in",))
     labelled = {
         matrix: list(settings["raw"]["labels"]) for matrix, settings in built.models["model"]["matrices"].items()
     }
-    assert labelled == {"ov": [], "mlp_in": ["coherence"], "mlp_out": []}
+    assert labelled == {"ov": [], "mlp_in": list(labellers), "mlp_out": []}
+    # The published labels are of lists of their own, which the page says.
+    labels = built.models["model"]["matrices"]["mlp_in"]["raw"]["labels"]
+    assert [name for name in labels if labels[name].get("own_lists")] == ["published"]
 
 
 def rewritten(path: Path, schema: pa.Schema, change) -> None:

@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from browser import LAPTOP, TELEPHONE, act, chromium, go, wait
-from made_up_sweep import HOSTILE, Shape, write_examples, write_sweep
+from made_up_sweep import ANYONES_LABELS, HOSTILE, Shape, label_again, write_agreement, write_examples, write_sweep
 from svdlens.artefacts.table_schemas import LABELS, SPECTRA, read_metadata, write_table
-from svdlens.explorer.build import TOKENS, build_explorer
+from svdlens.explorer.build import TOKENS, Source, build_explorer
 
 STATIC = sorted((Path(__file__).parents[2] / "resources/explorer").glob("*"))
 SPACES = re.compile(r"\s+")
@@ -485,6 +485,130 @@ def test_texts_can_be_told_from_what_is_behind_them(browser, index, scheme):
         go(page, index, view)
         assert page.evaluate(CONTRAST) == []
     context.close()
+
+
+# --- two labellers ---
+
+
+@pytest.fixture(scope="module")
+def labelled_twice(tmp_path_factory) -> tuple[Path, Source, pd.DataFrame]:
+    """An explorer with three labellers of MLP-in and one of OV, the tables of MLP-in, and what is said of each pair."""
+    directory = tmp_path_factory.mktemp("labelled_twice")
+    shape = Shape(layers=8, heads=1, directions=10, rank=10, matrices=("ov", "mlp_in"), tables=(("raw", 0),))
+    sources = write_sweep(directory / "results", {"a model": shape})
+    label_again(sources[1:], "llm", directions=9)
+    label_again(sources[1:], "manual", sign=1, every=2)
+    agreement = write_agreement(sources)
+    fractions = directory / "results/tables/fractions.parquet"
+    build_explorer(sources, fractions, STATIC, directory / "explorer", agreement)
+    table = pq.ParquetFile(agreement).read().to_pandas()
+    return directory / "explorer/index.html", sources[1], table[table["second"].notna()]
+
+
+def decisions_of_both(source: Source, first: str, second: str) -> pd.DataFrame:
+    """The lists on which both decided, with the label and the decision of each."""
+    keys, tables = ["layer", "index", "side", "sign"], []
+    for name in (first, second):
+        table = pq.ParquetFile(source.labels[name]).read().to_pandas()
+        table = table[(table["status"] == "ok") & table["interpretable"].notna()].set_index(keys)
+        tables.append(table[["label", "kind", "interpretable"]].assign(yes=table["interpretable"].astype(bool)))
+    return tables[0].join(tables[1], how="inner", lsuffix="_first", rsuffix="_second")
+
+
+def test_lists_on_which_two_labellers_differ(page, labelled_twice):
+    index, source, table = labelled_twice
+    go(page, index, "#matrix=ov&layer=1")
+    act(page, lambda: page.click("text=Where labellers differ"))
+    # OV has one labeller, so it is the first place with several.
+    assert page.locator("#agreement-title").is_visible() and page.locator("#matrix-mlp_in").is_checked()
+    for first, second in (("coherence", "llm"), ("manual", "llm"), ("manual", "coherence")):
+        if page.locator("#first").input_value() != first:
+            act(page, lambda first=first: page.select_option("#first", first))
+        if page.locator("#second").input_value() != second:
+            act(page, lambda second=second: page.select_option("#second", second))
+        of_both = table["first"].isin([first, second]) & table["second"].isin([first, second])
+        [row] = table[of_both].to_dict("records")
+        own, others = ("only_first", "only_second") if row["first"] == first else ("only_second", "only_first")
+        cells = [int(text) for text in page.locator(".two-by-two").first.locator("td").all_inner_texts()]
+        assert cells == [row["both"], row[own], row[others], row["neither"]]
+        said = plain(page.locator(".agreement-figures .overall").inner_text())
+        kappa, low, high = (f"{row[f'kappa{end}']:.2f}" for end in ("", "_low", "_high"))
+        assert f"kappa {kappa} (95 %: {low} to {high})" in said
+        shares = [plain(text) for text in page.locator(".two-by-two").nth(1).locator("td").all_inner_texts()]
+        expected = [
+            f"{100 * (row[f'{prefix}both'] + row[f'{prefix}{cell}']) / row[f'{prefix}n']:.1f} %"
+            for cell in (own, others)
+            for prefix in ("", "control_")
+        ]
+        assert shares == expected
+
+    go(page, index, "#matrix=mlp_in&view=agreement&first=coherence&second=llm")
+    both = decisions_of_both(source, "coherence", "llm")
+    differ = both[both["yes_first"] != both["yes_second"]]
+    shown = page.locator(".labelled-twice > tbody > tr")
+    assert shown.count() == min(40, len(differ))
+    act(page, lambda: page.check("#lists-neither", force=True))
+    neither = (~both["yes_first"] & ~both["yes_second"]).sum()
+    assert shown.count() == 40 < neither
+    page.click(".agreement .more")
+    page.wait_for_function(f"document.querySelectorAll('.labelled-twice > tbody > tr').length === {neither}")
+    act(page, lambda: page.check("#lists-only_second", force=True))
+    only = differ[differ["yes_second"]]
+    assert shown.count() == len(only) and 5 < len(only) < 40
+    for cells in shown.all():
+        verdicts = cells.locator(".label .of").all_inner_texts()
+        assert verdicts == ["not interpretable", "interpretable"]
+    rows = downloaded(page, page.locator(".agreement .quiet"))
+    assert {row["second_labeller"] for row in rows} == {"llm"} and {row["labeller"] for row in rows} == {"coherence"}
+    keys = [(int(row["layer"]), int(row["direction"]), row["side"], int(row["sign"])) for row in rows]
+    assert sorted(keys) == sorted(only.index)
+    assert [as_text(row["second_label"]) for row in rows] == only.loc[keys, "label_second"].tolist()
+    assert set(only["label_second"]) <= set(ANYONES_LABELS) and all(row["singular_value"] for row in rows)
+    # Whatever a label holds is text; of a long one the page has the beginning.
+    act(page, lambda: page.check("#lists-both", force=True))
+    names = set(shown.locator("[data-labeller=llm] .name").all_inner_texts())
+    cut = {label: f"{label[:200]}…" for label in ANYONES_LABELS if len(label) > 200}
+    written = {"two\nlines": "two\\nlines", "\u202egnp": "U+202Egnp"} | cut
+    labels = set(both[both["yes_first"] & both["yes_second"]]["label_second"])
+    assert names == {written.get(label, label) for label in labels} and labels == set(ANYONES_LABELS)
+    # A list leads to its direction.
+    place = shown.first.locator(".place").inner_text()
+    act(page, lambda: shown.first.locator("a").click())
+    layer, direction = re.findall(r"\d+", place)
+    assert page.locator(f"#direction-{direction}").get_attribute("aria-expanded") == "true"
+    assert page.locator("#detail-title").inner_text() == f"Layer {layer}"
+
+
+def test_what_cannot_be_compared_is_said(page, labelled_twice):
+    index = labelled_twice[0]
+    go(page, index, "#matrix=ov&view=agreement")
+    said = page.locator(".agreement").inner_text()
+    assert "Only coherence has labels of these lists" in said
+    act(page, lambda: page.click(".agreement .notice a"))
+    assert page.locator(".labelled-twice > tbody > tr").count() > 0
+    go(page, index, "#matrix=mlp_in&view=agreement&first=llm&second=llm&lists=some")
+    said = page.locator(".agreement").inner_text()
+    assert "llm agrees with itself; here it is beside coherence." in said and "“lists=some”" in said
+    go(page, index, "#matrix=mlp_in&view=agreement&first=nobody&labels=llm:B")
+    said = page.locator(".agreement").inner_text()
+    assert "No labels by “nobody” of these lists; here are those by llm." in said
+    assert page.locator("#first").input_value() == "llm" and page.locator("#labels").count() == 0
+
+
+def test_the_page_of_two_labellers_can_be_read_by_anyone(browser, labelled_twice):
+    view = "#matrix=mlp_in&view=agreement"
+    for scheme, size in (("light", LAPTOP), ("dark", {"width": 700, "height": 900}), ("light", TELEPHONE)):
+        context = browser.new_context(viewport=size, color_scheme=scheme)
+        page = context.new_page()
+        go(page, labelled_twice[0], view)
+        page.wait_for_selector(".line bdi:nth-child(20)")
+        assert page.evaluate(CONTRAST) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
+        if size != LAPTOP:
+            assert page.evaluate(CUT) == []
+        assert page.evaluate("[...document.querySelectorAll('table')].filter((one) => !one.caption).length") == 0
+        assert page.evaluate("[...document.querySelectorAll('th')].filter((one) => !one.scope).length") == 0
+        context.close()
 
 
 # --- what is missing ---

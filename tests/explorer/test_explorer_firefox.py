@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from firefox import firefox
-from made_up_sweep import Shape, write_sweep
+from made_up_sweep import Shape, label_again, write_agreement, write_sweep
 from svdlens.explorer.build import build_explorer
 
 STATIC = sorted((Path(__file__).parents[2] / "resources/explorer").glob("*"))
@@ -22,8 +22,9 @@ def browser(tmp_path_factory):
 def test_the_explorer_opens_is_clicked_and_searched(browser, tmp_path):
     shape = Shape(layers=2, heads=3, directions=4, rank=6, matrices=("ov",))
     sources = write_sweep(tmp_path / "results", {"a model": shape}, controls=10)
-    target = tmp_path / "explorer here & #there"
-    build_explorer(sources, tmp_path / "results/tables/fractions.parquet", STATIC, target)
+    label_again(sources, "llm", sign=1)
+    target, agreement = tmp_path / "explorer here & #there", write_agreement(sources)
+    build_explorer(sources, tmp_path / "results/tables/fractions.parquet", STATIC, target, agreement)
     address = (target / "index.html").as_uri()
 
     browser.open(address)
@@ -37,6 +38,14 @@ def test_the_explorer_opens_is_clicked_and_searched(browser, tmp_path):
     browser.type("#query", "fire\ue007")  # and the Enter key
     browser.wait("document.querySelector('#results-title')")
     assert re.fullmatch(r"Tokens [1-9]\d*", browser.run("return document.querySelector('.tabs a').innerText"))
+
+    browser.open(f"{address}#view=agreement")
+    browser.wait("document.querySelectorAll('.labelled-twice > tbody > tr').length")
+    browser.click("label:has(#lists-neither)")
+    browser.wait(
+        "[...document.querySelectorAll('.labelled-twice .of')].every((one) => one.innerText === 'not interpretable')"
+    )
+    assert "Cohen’s kappa" in browser.run("return document.querySelector('.agreement-figures').innerText")
 
     browser.open(f"{address}#layer=99&colour=blue")
     browser.wait(SHOWN)

@@ -3,15 +3,18 @@
 Node comes as Debian's nodejs; TypeScript, for the types, with `npm ci --ignore-scripts`, which `make lint-js` runs.
 """
 
+import json
 import os
 import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
-from made_up_sweep import Shape, write_examples, write_sweep
+from made_up_sweep import Shape, label_again, write_agreement, write_examples, write_sweep
 from svdlens.explorer.build import build_explorer
 
 PROJECT = Path(__file__).parents[2]
@@ -48,7 +51,13 @@ def test_the_scripts_compute_what_they_should(tmp_path):
         replace(source, examples=examples) if (source.model, source.setting) == ("a model", "fold") else source
         for source in sources
     ]
-    build_explorer(sources, tmp_path / "results/tables/fractions.parquet", [], tmp_path / "explorer")
+    raw = [source for source in sources if source.setting == "raw"]
+    label_again(raw, "llm", sign=1, directions=3)
+    label_again([source for source in raw if source.tokens.stem != "mlp_in"], "manual", every=3)
+    agreement, explorer = write_agreement(sources), tmp_path / "explorer"
+    build_explorer(sources, tmp_path / "results/tables/fractions.parquet", [], explorer, agreement)
+    pairs = pq.ParquetFile(agreement).read().filter(pc.field("second").is_valid()).to_pylist()
+    (explorer / "agreement.json").write_text(json.dumps(pairs))
     run(executable, "--test", *TESTS, SVDLENS_EXPLORER=str(tmp_path / "explorer"))
 
 

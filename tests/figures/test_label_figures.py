@@ -868,6 +868,14 @@ def agreement_frame():
     cells = {"both": [5, 8, 0], "only_first": [2, 1, 0], "only_second": [1, 0, 0], "neither": [4, 3, 0]}
     frame = pd.DataFrame({"model": "m", "setting": "raw", "matrix": MATRICES, "readout": "W_U", **cells})
     frame["n"] = frame[list(cells)].sum(axis=1)
+    of_random = {
+        "both": [1, 0, 0],
+        "only_first": [2, 0, 0],
+        "only_second": [0, 0, 0],
+        "neither": [7, 0, 0],
+        "n": [10, 0, 0],
+    }
+    frame = frame.assign(**{f"control_{cell}": counts for cell, counts in of_random.items()})
     frame = frame.assign(first="coherence", second="published", kappa=[0.4, np.nan, np.nan])
     frame = frame.assign(kappa_low=[0.1, np.nan, np.nan], kappa_high=[0.7, np.nan, np.nan])
     alone = frame.assign(second=None, **dict.fromkeys([*cells, "kappa", "kappa_low", "kappa_high"]))
@@ -878,12 +886,16 @@ def test_agreement_of_two_labellers_is_drawn_and_one_labeller_is_said(tmp_path):
     data = agreement_data(agreement_frame())
     assert len(data) == 3 and set(data["second"]) == {"published"}
     figure = draw_agreement(data, setting="raw", labellers=["coherence", "published"])
-    kappas, cells = figure.axes
+    kappas, cells, of_each = figure.axes
     assert [float(line.get_xdata()[0]) for line in kappas.lines if line.get_marker() not in ("None", "|")] == [0.4]
     assert "not defined" in texts_of(figure) and "only coherence" in texts_of(figure)
     drawn = data[data["n"] > 0]
     shares = [(drawn[cell] / drawn["n"]).tolist() for cell in ("both", "only_first", "only_second", "neither")]
     assert np.allclose([patch.get_width() for patch in cells.patches], np.concatenate(shares))
+    # Of the first 7 of 12 lists and 3 of 10 random directions, of the second 6 and 1; where there are none, nothing.
+    first_random, first, second_random, second = (line.get_xdata() for line in of_each.lines)
+    assert np.allclose([first[0], first_random[0], second[0], second_random[0]], [7 / 12, 3 / 10, 6 / 12, 1 / 10])
+    assert np.isnan(first_random[1]) and first[1] == 9 / 12 and "random directions" in texts_of(figure)
     save(figure, data, tmp_path)
 
     alone = agreement_data(agreement_frame().iloc[:3])

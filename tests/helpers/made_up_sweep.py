@@ -10,7 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from svdlens.artefacts.sweep_tables import sweep_schema
 from svdlens.artefacts.table_schemas import (
+    AGREEMENT,
     CONTROL_LABELS,
     CONTROLS,
     EFFECTS,
@@ -22,6 +24,7 @@ from svdlens.artefacts.table_schemas import (
     read_metadata,
     write_table,
 )
+from svdlens.evaluation.agreement import compare
 from svdlens.evaluation.fractions import fractions_of_readouts
 from svdlens.explorer.build import Source
 
@@ -226,6 +229,85 @@ def write_effects(source: Source, metric: object = "loss", weights: str = "", di
     path.parent.mkdir(parents=True, exist_ok=True)
     write_table(path, columns, EFFECTS, facts | ({"weights_sha256": weights} if weights else {}))
     return replace(source, effects=path)
+
+
+ANYONES_LABELS = [
+    "about fire", "</script><img src=x onerror=\"document.title='pwned'\">", "مرحبا بالعالم", "two\nlines", "=1+1",
+    "\u202egnp", "long " * 2000,
+]  # fmt: skip
+
+
+def label_again(
+    sources: Sequence[Source], labeller: str, *, sign: int | None = None, every: int = 1, directions: int | None = None
+) -> None:
+    """Add to each source with labels by `coherence` those of another labeller, who knows no scores, takes some of the
+    lists and of the controls alone, leaves a fifth of these without an answer, and agrees about half of the others.
+    The fractions, which take long to count, are those of `coherence` under another name.
+    """
+    generator = np.random.default_rng(len(labeller))
+    tables = sources[0].tokens.parents[3] / "tables"
+    fractions = pq.ParquetFile(tables / "fractions.parquet").read().to_pandas()
+    copies = []
+    for source in sources:
+        if "coherence" not in source.labels:
+            continue
+        for labels, schema in ((source.labels, LABELS), (source.random_labels, CONTROL_LABELS)):
+            assert isinstance(labels, dict)
+            path = labels["coherence"]
+            facts, frame = read_metadata(path), pq.ParquetFile(path).read().to_pandas()
+            taken = frame["sign"].eq(sign) if sign else frame["sign"].notna()
+            if directions and schema is LABELS:
+                taken &= frame["index"] < directions
+            frame = frame[taken].iloc[::every].reset_index(drop=True)
+            n = len(frame)
+            said = np.where(generator.random(n) < 0.5, frame["interpretable"], generator.random(n) < 0.4).astype(bool)
+            labelled = said | (generator.random(n) < 0.3)
+            status = generator.choice(["ok", "failed", "unparsed"], n, p=[0.8, 0.1, 0.1])
+            ok, nothing = status == "ok", np.full(n, None)
+            changed = {
+                "labeller": labeller,
+                "label": np.where(ok & labelled, generator.choice(ANYONES_LABELS, n), nothing),
+                "kind": np.where(ok & said, "semantic", "none"),
+                "labelled": np.where(ok, labelled, nothing),
+                "verified": np.where(ok & labelled, said, nothing),
+                "interpretable": np.where(ok, said, nothing),
+                **dict.fromkeys(("score", "p_value", "q_value", "p_direction", "q_direction"), nothing),
+                "evidence": [[]] * n,
+                "n_concepts": nothing,
+                "status": status,
+            }
+            labels[labeller] = path.with_name(path.name.replace(".coherence.", f".{labeller}."))
+            frame = frame.assign(**changed)
+            write_table(labels[labeller], {name: frame[name].tolist() for name in schema.names}, schema, facts)
+        place = {
+            "model": source.model,
+            "setting": source.setting,
+            "matrix": source.tokens.stem,
+            "labeller": "coherence",
+        }
+        of_place = np.logical_and.reduce([fractions[name] == value for name, value in place.items()])
+        copies.append(fractions[of_place].assign(labeller=labeller, criterion="B"))
+    table = pd.concat([fractions, *copies], ignore_index=True)
+    columns = {name: table[name].tolist() for name in FRACTIONS.names}
+    write_table(tables / "fractions.parquet", columns, FRACTIONS, {"sources": {}})
+
+
+def write_agreement(sources: Sequence[Source]) -> Path:
+    """The table of agreement of all labellers of these sources."""
+    records: list[dict] = []
+    for source in sources:
+        labels = {}
+        for name in source.labels:
+            files = (source.labels[name], source.random_labels[name])
+            singular, control = (pq.ParquetFile(path).read().to_pandas() for path in files)
+            labels[name] = pd.concat([singular.assign(control=None), control], ignore_index=True)
+        constants = {"model": source.model, "setting": source.setting, "matrix": source.tokens.stem}
+        for place, first in enumerate(labels):
+            later = {name: labels[name] for name in list(labels)[place + 1 :]}
+            records += [constants | {"first": first} | record for record in compare(labels[first], later)]
+    path, schema = sources[0].tokens.parents[3] / "tables/agreement.parquet", sweep_schema(AGREEMENT)
+    write_table(path, {name: [record[name] for record in records] for name in schema.names}, schema, {})
+    return path
 
 
 def write_sweep(

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from svdlens.artefacts.sweep_tables import sweep_schema
+from svdlens.artefacts.table_schemas import AGREEMENT
 from svdlens.figures.files import figure_files
 from svdlens.report.html import html_page, html_table
 from svdlens.report.not_made import not_made, swept_configuration
@@ -228,11 +230,29 @@ def test_what_is_the_same_throughout_is_said_once():
     assert page.count("<td>coherence</td>") == page.count("<td>published</td>") == 1
 
 
-def test_of_one_labeller_the_page_of_agreement_has_no_columns_of_pairs():
-    agreement = pd.DataFrame({"model": ["m"], "first": ["coherence"], "second": [None], "kappa": [None], "n": [3]})
-    assert "kappa<" not in agreement_page(agreement)
-    assert "Cohen" not in agreement_page(agreement) and "<h1>Agreement" not in agreement_page(agreement)
-    assert "kappa<" in agreement_page(agreement.assign(second="published", kappa=0.5))
+def test_the_page_of_agreement_has_pairs_where_there_are_any_and_each_labeller_beside_frequency():
+    empty = dict.fromkeys(sweep_schema(AGREEMENT).names)
+    place = {"model": "m", "setting": "raw", "matrix": "ov", "readout": "W_U", "first": "coherence"}
+    alone = empty | place | {"n_joined": 41, "n": 40, "first_log_rank_auc": 0.625}
+    agreement = pd.DataFrame([alone])
+    page = agreement_page(agreement)
+    assert "kappa<" not in page and "Cohen" not in page and "<h1>Agreement" not in page
+    assert ">0.625<" in page and "No two labellers labelled the same lists" in page
+    counts = {"n": 40, "both": 10, "only_first": 5, "only_second": 2, "neither": 23}
+    of_random = {
+        "control_n": 8,
+        "control_both": 1,
+        "control_only_first": 0,
+        "control_only_second": 2,
+        "control_neither": 5,
+    }
+    pair = empty | place | counts | of_random | {"second": "llm", "kappa": 0.5, "kappa_low": 0.25, "kappa_high": 0.75}
+    undefined = empty | place | dict.fromkeys([*counts, *of_random], 0) | {"second": "manual"}
+    page = agreement_page(pd.DataFrame([alone, pair, undefined]))
+    assert "kappa<" in page and ">0.250 to 0.750<" in page and ">0.625<" in page and "No two labellers" not in page
+    # Of the lists 15 and 12 of 40, of the same random directions 1 and 3 of 8.
+    assert page.index(">37.5%<") < page.index(">30.0%<") < page.index(">12.5%<") < page.rindex(">37.5%<")
+    assert page.count("<td></td>") >= 5  # no share of no rows, and no kappa
 
 
 def test_names_and_intervals_stand_on_one_line_and_checksums_take_several():
@@ -257,7 +277,7 @@ def test_the_scripts_write_the_pages(tmp_path):
 
     fractions().to_parquet(tmp_path / "fractions.parquet")
     pd.DataFrame({"model": ["m"], "n": [3]}).to_parquet(tmp_path / "scores.parquet")
-    pd.DataFrame({"model": pd.Series(dtype=str)}).to_parquet(tmp_path / "agreement.parquet")
+    pd.DataFrame(columns=sweep_schema(AGREEMENT).names).to_parquet(tmp_path / "agreement.parquet")
     provenance = {"model": "m", "revision": "0" * 40, "files": {"model.safetensors": {"sha256": "ab" * 32}}}
     (tmp_path / "provenance.json").write_text(json.dumps(provenance))
     (tmp_path / "method.html").write_text("<p>Method</p>")

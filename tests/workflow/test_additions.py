@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from svdlens.explorer.shard_format import read_shard
 from workflow import Workflow, copy_project, new_workflow, read_table
 
 pytest_plugins = ["workflow_fixtures"]
@@ -157,6 +158,17 @@ def test_an_added_labeller_labels_lists_and_controls_and_is_scored_and_compared(
     agreement = read_table(results / "tables/agreement.parquet").to_pandas()
     assert {"coherence"} == set(agreement.dropna(subset="second")["first"])
     assert {"initials"} == set(agreement["second"].dropna())
+    # Of random unit directions, the same rows of both; and the explorer has it.
+    [pair] = agreement.dropna(subset="second").query("matrix == 'mlp_in'").to_dict("records")
+    random = controls.query("control == 'random_unit' and matrix == 'mlp_in' and status == 'ok'")
+    said = random.pivot(index=["index", "sign"], columns="labeller", values="interpretable").astype(bool)
+    one, other = said["coherence"], said["initials"]
+    counts = {"both": one & other, "only_first": one & ~other, "only_second": ~one & other, "neither": ~one & ~other}
+    assert pair["control_n"] == len(said) > 0
+    [summary] = (results / "explorer/data/tiny").glob("mlp_in_summary_*.js")
+    columns = read_shard(summary)[0]
+    for cell, rows in counts.items():
+        assert pair[f"control_{cell}"] == rows.sum() == columns[f"agreement.control_{cell}"][0]
     assert "initials" in (results / "explorer/data/catalogue.js").read_text("utf-8")
 
 

@@ -247,6 +247,7 @@ AGREEMENT = pa.schema(
         ("second", CATEGORY),
         *[(name, pa.int64()) for name in ("n_joined", "n", "both", "only_first", "only_second", "neither")],
         *[(name, pa.float64()) for name in ("kappa", "kappa_low", "kappa_high")],
+        *[(f"control_{name}", pa.int64()) for name in ("n", "both", "only_first", "only_second", "neither")],
         *[
             (f"{labeller}_{name}", pa.float64())
             for labeller in ("first", "second")

@@ -13,18 +13,33 @@ from svdlens.artefacts.table_schemas import AGREEMENT
 from svdlens.errors import SvdlensError
 from svdlens.evaluation.intervals import CONFIDENCE
 from svdlens.labels.labeller import NOT_INTERPRETABLE, NULL_SPACE
+from svdlens.spec.controls import RANDOM_UNIT
 
 KEYS = ("matrix", "layer", "head", "index", "side", "sign", "readout", "id")
 """A row of two labels tables is the same where those that both tables have agree."""
 DECISION = ("decision", "score", "mean_log_rank", "common")
+CELLS = ("both", "only_first", "only_second", "neither")
+"""Rows on which two labellers decided, by who calls them interpretable."""
 RESAMPLES = 2000
 
 
 def read_decisions(path: Path) -> pd.DataFrame:
-    """The rows of singular directions in a file of labels, without null space, with the columns of compare()."""
-    singular = pc.field("control").is_null() & (pc.field("status").cast("string") != NULL_SPACE)
-    columns = [*KEYS[:-1], "interpretable", "kind", "status", "score", "mean_log_rank"]
-    return pq.read_table(path, columns=columns, filters=singular, partitioning=None).to_pandas()
+    """The rows of singular directions (`control` is null) and of random unit directions in a file of labels, without
+    null space, with the columns of compare()."""
+    control = pc.field("control").cast("string")
+    wanted = (control.is_null() | (control == RANDOM_UNIT)) & (pc.field("status").cast("string") != NULL_SPACE)
+    columns = ["control", *KEYS[:-1], "interpretable", "kind", "status", "score", "mean_log_rank"]
+    return pq.read_table(path, columns=columns, filters=wanted, partitioning=None).to_pandas()
+
+
+def singular(labels: pd.DataFrame) -> pd.DataFrame:
+    """The rows of singular directions; all of a table that does not tell."""
+    return labels[labels["control"].isna()] if "control" in labels else labels
+
+
+def random_unit(labels: pd.DataFrame) -> pd.DataFrame:
+    """The rows of random unit directions; none of a table that does not tell."""
+    return labels[labels["control"] == RANDOM_UNIT] if "control" in labels else labels.iloc[:0]
 
 
 def agreement_of_sweep(files: Sequence[Path], places: Sequence[tuple[str, str, str, str]]) -> pd.DataFrame:
@@ -60,20 +75,21 @@ def compare(labels: pd.DataFrame, others: Mapping[str, pd.DataFrame], seed: int 
     For each read-out the labeller by itself (`second` is None), and with each of the `others`, tables by labeller.
     """
     records = []
-    for readout in labels["readout"].unique():
+    for readout in singular(labels)["readout"].unique():
         own = labels[labels["readout"] == readout]
         records.append({"readout": readout, "second": None, **alone(own)})
         for second, table in others.items():
             through_readout = table[table["readout"] == readout]
-            if len(through_readout):
+            if len(singular(through_readout)):
                 records.append({"readout": readout, "second": second, **agreement(own, through_readout, seed)})
     return records
 
 
 def alone(labels: pd.DataFrame) -> dict[str, Any]:
     """Columns n_joined to second_log_rank_auc of the table agreement for one labeller by itself: n_joined are all its
-    rows, n those on which it decided; what is about a second labeller is None.
+    rows of singular directions, n those on which it decided; what is about a second labeller is None.
     """
+    labels = singular(labels)
     record = dict.fromkeys(AGREEMENT.names[AGREEMENT.get_field_index("n_joined") :])
     rows = decisions_of(labels).dropna(subset="decision")
     frequency = frequency_columns("first", *(rows[name].to_numpy() for name in DECISION))
@@ -81,13 +97,16 @@ def alone(labels: pd.DataFrame) -> dict[str, Any]:
 
 
 def agreement(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
-    """Columns n_joined to second_log_rank_auc of the table agreement, for two labels tables of the same lists.
+    """Columns n_joined to second_log_rank_auc of the table agreement, for two labels tables of the same lists. All but
+    control_* are about singular directions.
 
     n_joined                            rows that are in both tables
     n                                   of these, rows on which both decided (status ok, interpretable not null)
     both, only_first, only_second,      rows by who calls them interpretable; lists of frequent and of glitch tokens
     neither                             are not interpretable, as in the fractions
     kappa, kappa_low, kappa_high        Cohen 1960, and the 95 % percentile bootstrap over rows
+    control_n, control_both, ...        random unit directions on which both decided, and the four cells of these: what
+                                        each calls interpretable there is its rate of false positives on the same rows
     first_auc                           area under the ROC curve of the first's score for the second's decision
     first_spearman                      rank correlation of the first's score with the mean log rank of the tokens
     first_log_rank_interpretable, _not  mean log rank (natural, 0 = most frequent) of rows that the first calls
@@ -105,23 +124,36 @@ def agreement(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> dict[
         raise SvdlensError(
             f"labels to compare share none of the columns {', '.join(KEYS)}. Give two labels tables of the same lists."
         )
-    joined = comparable(first, keys).merge(comparable(second, keys), on=keys, suffixes=("_first", "_second"))
+    joined = join(singular(first), singular(second), keys)
     rows = joined[joined["decision_first"].notna() & joined["decision_second"].notna()]
     # Both tables are of the same lists; one of them may be from a labeller that does not look at frequency.
     log_rank = rows["mean_log_rank_first"].fillna(rows["mean_log_rank_second"]).to_numpy()
     decisions = {name: rows[f"decision_{name}"].to_numpy() for name in ("first", "second")}
     scores = {name: rows[f"score_{name}"].to_numpy() for name in ("first", "second")}
-    one, other = decisions["first"] > 0, decisions["second"] > 0
-    cells = [int(np.sum(cell)) for cell in (one & other, one & ~other, ~one & other, ~one & ~other)]
+    cells = cells_of(rows)
     low, high = kappa_interval(cells, seed)
     record: dict[str, Any] = {"n_joined": len(joined), "n": len(rows)}
-    record |= dict(zip(("both", "only_first", "only_second", "neither"), cells, strict=True))
+    record |= dict(zip(CELLS, cells, strict=True))
     record |= {"kappa": kappa(cells), "kappa_low": low, "kappa_high": high}
+    random = cells_of(join(random_unit(first), random_unit(second), keys))
+    record |= {"control_n": sum(random)}
+    record |= {f"control_{cell}": number for cell, number in zip(CELLS, random, strict=True)}
     for name, its_reference in (("first", "second"), ("second", "first")):
         record[f"{name}_auc"] = area_under_roc(scores[name], decisions[its_reference] > 0)
         common = rows[f"common_{name}"].to_numpy()
         record |= frequency_columns(name, decisions[name], scores[name], log_rank, common)
     return record
+
+
+def join(first: pd.DataFrame, second: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Rows that are in both tables, with what each says of them."""
+    return comparable(first, keys).merge(comparable(second, keys), on=keys, suffixes=("_first", "_second"))
+
+
+def cells_of(joined: pd.DataFrame) -> list[int]:
+    """The counts CELLS of the rows on which both decided."""
+    one, other = joined["decision_first"].to_numpy(), joined["decision_second"].to_numpy()
+    return [int(np.sum((one == a) & (other == b))) for a in (1, 0) for b in (1, 0)]
 
 
 def frequency_columns(

@@ -41,6 +41,8 @@ from svdlens.explorer.read_tables import (
 from svdlens.explorer.search_index import Vocabulary, vocabulary_of
 from svdlens.explorer.shard_format import script_json
 from svdlens.explorer.table_shards import (
+    AGREEMENT_KEYS,
+    AGREEMENT_NUMBERS,
     BEYOND,
     FRACTION_KEYS,
     FRACTION_NUMBERS,
@@ -53,6 +55,8 @@ from svdlens.explorer.table_shards import (
     write_spectra,
     write_summary,
 )
+from svdlens.labels.labeller import NOT_INTERPRETABLE
+from svdlens.labels.registry import LABELLERS
 from svdlens.spec.controls import RANDOM_UNIT
 from svdlens.spec.determined import DETERMINED
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
@@ -77,15 +81,26 @@ class Source:
     effects: Path | None = None
 
 
-def build_explorer(sources: Sequence[Source], fractions: Path, static: Sequence[Path], target: Path) -> None:
+def build_explorer(
+    sources: Sequence[Source],
+    fractions: Path,
+    static: Sequence[Path],
+    target: Path,
+    agreement: Path | None = None,
+) -> None:
     """Write the explorer into the directory `target`: index.html, static/ and data/.
 
-    `fractions` is the table of fractions of the sweep, `static` are the files of the page. Same tables, same bytes.
+    `fractions` and, where some lists have several labellers, `agreement` are tables of the sweep, `static` are the
+    files of the page. Same tables, same bytes.
     """
     keys = ["model", "setting", "matrix", "unit", "group", "layer", "head"]
     table = read_columns(fractions, [*keys, *FRACTION_KEYS, *FRACTION_NUMBERS, "n", "k"])
     wanted = pc.and_(pc.equal(table["unit"], "row"), pc.not_equal(table["group"], "index"))
     table = table.filter(wanted).combine_chunks()
+    pairs = None
+    if agreement is not None:
+        pairs = read_columns(agreement, ["model", "setting", "matrix", *AGREEMENT_KEYS, *AGREEMENT_NUMBERS])
+        pairs = pairs.filter(pc.is_valid(pairs["second"])).combine_chunks()
     models = list(dict.fromkeys(source.model for source in sources))
     settings: dict[str, object] = {}
     for source in sources:
@@ -94,12 +109,13 @@ def build_explorer(sources: Sequence[Source], fractions: Path, static: Sequence[
         "tokens": TOKENS,
         "beyond": BEYOND,
         "determined": DETERMINED,
+        "not_interpretable": list(NOT_INTERPRETABLE),
         "schema_version": read_metadata(sources[0].tokens)["schema_version"],
         "basis": read_metadata(sources[0].tokens)["basis"],
         "matrices": {name: kind.short_title for name, kind in MATRIX_KINDS.items()},
         "settings": [{"name": name, "switches": switches} for name, switches in settings.items()],
         "models": [
-            write_model(model, [source for source in sources if source.model == model], table, target / "data")
+            write_model(model, [source for source in sources if source.model == model], table, pairs, target / "data")
             for model in models
         ],
     }
@@ -108,7 +124,9 @@ def build_explorer(sources: Sequence[Source], fractions: Path, static: Sequence[
         copy_file(path, target / ("static" if path.suffix != ".html" else "") / path.name)
 
 
-def write_model(model: str, sources: Sequence[Source], fractions: pa.Table, target: Path) -> dict[str, Any]:
+def write_model(
+    model: str, sources: Sequence[Source], fractions: pa.Table, agreement: pa.Table | None, target: Path
+) -> dict[str, Any]:
     """The shards of a model, and its entry in the catalogue."""
     directory = file_name(model)
     lists = [read_lists(source.tokens, TOKENS) for source in sources]
@@ -139,9 +157,9 @@ def write_model(model: str, sources: Sequence[Source], fractions: pa.Table, targ
         sources, lists, random, numbers_of_lists, strict=True
     ):
         matrix = own_lists.frame.matrix
-        in_setting = pc.and_(pc.equal(fractions["model"], model), pc.equal(fractions["setting"], source.setting))
-        own = fractions.filter(pc.and_(in_setting, pc.equal(fractions["matrix"], matrix)))
-        one = write_source(target, f"{directory}/{matrix}", source, own_lists, texts, own)
+        place = (pc.field("model") == model) & (pc.field("setting") == source.setting) & (pc.field("matrix") == matrix)
+        pairs = None if agreement is None else agreement.filter(place)
+        one = write_source(target, f"{directory}/{matrix}", source, own_lists, texts, fractions.filter(place), pairs)
         one |= {"frame": frame_number, "table": table_number}
         if control:
             one["random"] = write_random(
@@ -174,7 +192,13 @@ def distinct_tables(lists: Sequence[Lists]) -> tuple[list[Frame], list[list[List
 
 
 def write_source(
-    target: Path, stem: str, source: Source, lists: Lists, texts: Mapping[int, str], fractions: pa.Table
+    target: Path,
+    stem: str,
+    source: Source,
+    lists: Lists,
+    texts: Mapping[int, str],
+    fractions: pa.Table,
+    agreement: pa.Table | None,
 ) -> dict[str, Any]:
     """Scores, labels, spectra and summary of one table, and their entry in the catalogue."""
     labels = {name: read_labels(path, lists, texts) for name, path in source.labels.items()}
@@ -184,11 +208,13 @@ def write_source(
         facts = read_metadata(path)
         written[name] = write_labels(target, f"{stem}_{name}", lists.frame, labels[name])
         written[name] |= {key: facts[key] for key in ("labeller_network", "token_frequency") if key in facts}
+        if name in LABELLERS and LABELLERS[name].lists:
+            written[name]["own_lists"] = True
     entry: dict[str, Any] = {
         "scores": write_scores(target, stem, lists),
         "labels": written,
         "spectra": write_spectra(target, stem, lists.frame, spectra),
-        "summary": write_summary(target, stem, lists.frame, labels, spectra, fractions),
+        "summary": write_summary(target, stem, lists.frame, labels, spectra, fractions, agreement),
     }
     if source.examples:
         entry["examples"] = write_examples(target, stem, lists.frame, source.examples)

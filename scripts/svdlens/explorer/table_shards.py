@@ -15,6 +15,7 @@ from svdlens.labels.labeller import NOT_INTERPRETABLE
 from svdlens.spec.determined import DETERMINED
 
 DIGITS = 3  # of scores and of most other numbers
+KAPPA_DIGITS = 6  # of ends of intervals that the page rounds to two
 VALUE_DIGITS = 4  # of singular values, neighbours of which are often close
 ROWS = 4096  # lists in a shard, more where a layer has more
 LARGEST_NEW = 0.8  # share of tokens that may be new in lists told from others
@@ -22,6 +23,9 @@ BEYOND = 0.05  # p_direction below which a list is better than those of random d
 NULLS = {"list_null": ("p_value", "q_value"), "direction_null": ("p_direction", "q_direction")}
 FRACTION_KEYS = ["labeller", "criterion", "readout", "side", "kind"]
 FRACTION_NUMBERS = ["low", "high", "control_fraction", "excess", "excess_low", "excess_high"]
+AGREEMENT_KEYS = ["readout", "first", "second"]
+AGREEMENT_COUNTS = [f"control_{name}" for name in ("both", "only_first", "only_second", "neither")]
+AGREEMENT_NUMBERS = [*AGREEMENT_COUNTS, "kappa_low", "kappa_high"]
 
 
 def layers_per_shard(frame: Frame) -> int:
@@ -139,8 +143,10 @@ def write_summary(
     labels: Mapping[str, Labels],
     spectra: Mapping[str, np.ndarray],
     fractions: pa.Table,
+    agreement: pa.Table | None = None,
 ) -> str:
-    """What the grid shows: fractions as the table has them; counts of labels and facts of spectra, matrix by matrix."""
+    """What the grid shows: fractions as the table has them; counts of labels and facts of spectra, matrix by matrix;
+    and of the agreement of each two labellers what their labels of these lists do not tell."""
     facts: dict[str, object] = {"labellers": list(labels)}
     columns = []
     for name in FRACTION_KEYS:
@@ -182,4 +188,12 @@ def write_summary(
         Column("spectra.stability", median, DIGITS),
         Column("spectra.undetermined", undetermined, DIGITS),
     ]
+    if agreement is not None and len(agreement):
+        names = {"readout": frame.readouts, "first": list(labels), "second": list(labels)}
+        columns += [Column(f"agreement.{key}", codes(agreement[key], names[key])[1]) for key in AGREEMENT_KEYS]
+        columns += [Column(f"agreement.{name}", integers(agreement[name])) for name in AGREEMENT_COUNTS]
+        columns += [
+            Column(f"agreement.{name}", agreement[name].to_numpy(zero_copy_only=False), KAPPA_DIGITS)
+            for name in ("kappa_low", "kappa_high")
+        ]
     return write_shard(target, f"{stem}_summary", columns, facts)

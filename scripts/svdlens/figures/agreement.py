@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
@@ -15,7 +17,7 @@ from svdlens.figures.style import COLOURS, matrix_name, readout_name
 
 CELLS = {"both": COLOURS[0], "only_first": COLOURS[8], "only_second": COLOURS[4], "neither": "0.85"}
 NAMES = ["model", "setting", "matrix", "readout", "first", "second"]
-COUNTS = ["n", *CELLS]
+COUNTS = ["n", *CELLS, "control_n", *(f"control_{cell}" for cell in CELLS)]
 COLUMNS = [*NAMES, *COUNTS, "kappa", "kappa_low", "kappa_high"]
 
 
@@ -35,7 +37,8 @@ def agreement_data(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_agreement(data: pd.DataFrame, *, setting: str, labellers: Sequence[str]) -> Figure:
-    """The rows of agreement_data of one setting: Cohen's kappa left, who calls what interpretable right.
+    """The rows of agreement_data of one setting: Cohen's kappa, who calls what interpretable, and what share each calls
+    so, beside the share of the random directions on which both decided.
 
     `labellers` are those of the sweep, to say why there may be nothing to compare.
     """
@@ -71,6 +74,17 @@ def draw_agreement(data: pd.DataFrame, *, setting: str, labellers: Sequence[str]
         axes.set_xlim(0, 1)
         finish(axes)
 
+    def shares(axes: Axes) -> None:
+        for cell, shift in (("only_first", -0.17), ("only_second", 0.17)):
+            for prefix, face in (("control_", "none"), ("", CELLS[cell])):
+                n = drawn[f"{prefix}n"].to_numpy(float)
+                called = (drawn[f"{prefix}both"] + drawn[f"{prefix}{cell}"]).to_numpy(float)
+                # Of no directions there is no share.
+                share = np.divide(called, n, out=np.full(len(n), np.nan), where=n > 0)
+                axes.plot(share, y + shift, ls="", marker="o", ms=4.5, mfc=face, mec=CELLS[cell], clip_on=False)
+        axes.set_xlim(0, 1)
+        finish(axes)
+
     def finish(axes: Axes) -> None:
         axes.set_yticks(y, names)
         axes.set_ylim(len(drawn) - 0.5, -0.5)
@@ -79,17 +93,22 @@ def draw_agreement(data: pd.DataFrame, *, setting: str, labellers: Sequence[str]
     first, second = ("the first", "the second") if several_pairs or drawn.empty else drawn.loc[0, ["first", "second"]]
     legend = {"both": "both", "only_first": f"only {first}", "only_second": f"only {second}", "neither": "neither"}
     readouts = " and ".join(readout_name(readout) for readout in dict.fromkeys(drawn["readout"]))
+    handles: list[Artist] = [Patch(color=colour, label=legend[cell]) for cell, colour in CELLS.items()]
+    if drawn["control_n"].sum():
+        handles.append(Line2D([], [], ls="", marker="o", ms=4.5, mfc="none", mec="0.4", label="random directions"))
     reason = f"Nothing to compare: no two labellers have labelled the same lists in setting {setting}."
     if len(labellers) < 2:
         reason = f"Nothing to compare: the sweep has one labeller, {', '.join(labellers)}."
     return panel_figure(
         f"Agreement between labellers, setting {setting}",
         f"Lists that both decided on, read through {readouts}. Left: Cohen's kappa, 0 by chance and 1 if they always "
-        "agree, with its 95 % bootstrap interval. Right: shares of the lists by who calls them interpretable."
+        "agree, with its 95 % bootstrap interval. Middle: shares of the lists by who calls them interpretable. Right: "
+        f"what share {first} and {second} call so, in the colours of their own; hollow, of the random directions that "
+        "both decided on."
         if len(drawn) else "",
-        [("Cohen's kappa", kappas), ("interpretable for", cells)] if len(drawn) else [],
-        columns=2,
+        [("Cohen's kappa", kappas), ("interpretable for", cells), ("share of each", shares)] if len(drawn) else [],
+        columns=3,
         height=0.8 + (0.36 if several_pairs else 0.26) * len(drawn),
-        handles=[Patch(color=colour, label=legend[cell]) for cell, colour in CELLS.items()],
+        handles=handles,
         nothing=reason,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from svdlens.evaluation.agreement import CELLS
 from svdlens.report.html import html_page, html_paragraph, html_table, html_text
 
 KEYS = ["model", "setting", "matrix", "readout", "labeller", "criterion"]
@@ -22,15 +23,16 @@ SCORE_TEXT = (
     "the lists. Each test is described in docs/evaluation.md."
 )
 AGREEMENT_TEXT = (
-    "How far two labellers agree about the same lists: Cohen's kappa with its 95 % interval, and how each of them goes "
-    "with the frequency of the tokens."
+    "How far two labellers agree about the same lists: on how many both decided, how many of these both, only one of "
+    "them or neither calls interpretable, and Cohen's kappa with its 95 % interval. Beside them what share each calls "
+    "interpretable of these lists, and of the random directions that both decided on: there it is the labeller's rate "
+    "of false positives, on the same rows as the other's."
 )
 
 FREQUENCY_TEXT = (
-    "No two labellers labelled the same lists, so that there is no agreement to tell; how each goes with the frequency "
-    "of the tokens. log rank: of a token by its frequency, mean over a list. correlation: rank correlation of the "
-    "labeller's score with it. AUC: area under the ROC curve of the log rank alone for the labeller's decision, above "
-    "0.5 where lists of rarer tokens are called interpretable."
+    "How each labeller goes with the frequency of the tokens. log rank: of a token by its frequency, mean over a list. "
+    "correlation: rank correlation of the labeller's score with it. AUC: area under the ROC curve of the log rank "
+    "alone for the labeller's decision, above 0.5 where lists of rarer tokens are called interpretable."
 )
 FREQUENCY_COLUMNS = {
     "first": "labeller",
@@ -109,16 +111,36 @@ def scores_page(scores: pd.DataFrame) -> str:
 
 
 def agreement_page(agreement: pd.DataFrame) -> str:
-    """Agreement of all pairs of labellers; of a single one, what it has to do with frequency."""
-    nothing = "No two labellers labelled the same lists."
-    # One labeller agrees with nobody: all columns of pairs are empty then.
-    shown = agreement.dropna(axis=1, how="all")
-    title, text, what = "Agreement between labellers", AGREEMENT_TEXT, "Of each labeller, and of each pair of them."
-    if len(shown) and "second" not in shown:
-        title, text, what = "Labels and frequency", FREQUENCY_TEXT, "Of each labeller."
-        shown = shown.rename(columns=FREQUENCY_COLUMNS)
-    varying, same = apart_from_what_is_the_same(shown, ["readout", "first", "labeller"])
-    return html_page(title, [html_paragraph(text), html_table(varying, f"{what}{same}", nothing)])
+    """Agreement of all pairs of labellers, where there are any; and what each has to do with frequency."""
+    places = ["model", "setting", "matrix", "readout"]
+    alone = agreement[agreement["second"].isna()].rename(columns=FREQUENCY_COLUMNS)
+    alone = alone[[*places, *FREQUENCY_COLUMNS.values()]].dropna(axis=1, how="all")
+    varying, same = apart_from_what_is_the_same(alone, ["readout", "labeller"])
+    frequency = [
+        html_paragraph(FREQUENCY_TEXT),
+        html_table(varying, f"Of each labeller.{same}", "Nothing was labelled."),
+    ]
+    pairs = agreement[agreement["second"].notna()]
+    if pairs.empty:
+        none = html_paragraph("No two labellers labelled the same lists, so that there is no agreement to tell.")
+        return html_page("Labels and frequency", [none, *frequency])
+    shown = pairs[[*places, "first", "second", "n", *CELLS, "kappa"]].assign(
+        **{"95 %": intervals(pairs["kappa_low"], pairs["kappa_high"])},
+        **{f"{name}, lists": shares(pairs, "", name) for name in ("first", "second")},
+        **{f"{name}, random": shares(pairs, "control_", name) for name in ("first", "second")},
+        **{"n, random": pairs["control_n"]},
+    )
+    varying, same = apart_from_what_is_the_same(shown, ["readout", "first", "second"])
+    table = html_table(varying, f"Of each pair of labellers.{same}")
+    heading = "<h2>Labels and frequency</h2>"
+    return html_page("Agreement between labellers", [html_paragraph(AGREEMENT_TEXT), table, heading, *frequency])
+
+
+def shares(pairs: pd.DataFrame, prefix: str, name: str) -> list[str]:
+    """The share that the first or second labeller calls interpretable, of rows on which both decided, in per cent;
+    nothing where there are none."""
+    called = pairs[f"{prefix}both"] + pairs[f"{prefix}only_{name}"]
+    return [f"{k / n:.1%}" if n else "" for k, n in zip(called, pairs[f"{prefix}n"], strict=True)]
 
 
 def not_made_page(rows: Sequence[Mapping[str, str]], paper: pd.DataFrame) -> str:
