@@ -19,20 +19,6 @@ LONGEST_LABEL = 100
 LONGEST_ANSWER = 20_000
 """Characters of a reply, without its reasoning, in which an answer is looked for."""
 
-LABEL_SCHEMA = {
-    "type": "object",
-    "properties": {"label": {"type": "string"}},
-    "required": ["label"],
-    "additionalProperties": False,
-}
-VERDICT_SCHEMA = {
-    "type": "object",
-    "properties": {"answer": {"type": "string", "enum": ["yes", "no"]}},
-    "required": ["answer"],
-    "additionalProperties": False,
-}
-"""JSON schemas of the answers, for servers that hold a model to one."""
-
 REASONING = r"(think|thinking|thought|reasoning)"
 REASONING_STARTS = re.compile(rf"\s*<{REASONING}>", re.IGNORECASE)
 REASONING_ENDS = re.compile(rf"</{REASONING}>", re.IGNORECASE)

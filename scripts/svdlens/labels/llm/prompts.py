@@ -28,6 +28,17 @@ VERIFY_NAMES = {
 }
 """What templates can name, and what has to be in the prompt but for the examples."""
 
+
+def json_format(key: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    """The response_format of chat completions that holds a reply to {"key": value}."""
+    schema = {"type": "object", "properties": {key: value}, "required": [key], "additionalProperties": False}
+    return {"type": "json_schema", "json_schema": {"name": key, "strict": True, "schema": schema}}
+
+
+LABEL_FORMAT = json_format("label", {"type": "string"})
+VERIFY_FORMAT = json_format("answer", {"type": "string", "enum": ["yes", "no"]})
+"""What is asked of servers that can hold a model to a JSON schema."""
+
 Messages = list[dict[str, str]]
 
 
