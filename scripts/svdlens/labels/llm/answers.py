@@ -1,12 +1,8 @@
 """From replies to answers: what a language model said of each list. Pure: what it was asked is known, nobody is asked."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from svdlens.artefacts.atomic_files import write_text
-from svdlens.errors import SvdlensError
 from svdlens.labels.llm.ledger import Reply
 from svdlens.labels.llm.lists import FEWEST_TOKENS, list_key
 from svdlens.labels.llm.parsing import OK, parse_label, parse_verdict
@@ -17,8 +13,6 @@ ABSTAINED = "abstained"
 FAILED = "failed"
 """There is no reply yet; the next run asks again."""
 SAMPLING = ("temperature", "max_tokens", "seed")
-KEPT = ("key", "content", "finish_reason", "refusal", "prompt_tokens", "completion_tokens")
-"""What a file of replies has of each. The ledger has the rest, with times and prices."""
 
 
 class Answer(NamedTuple):
@@ -77,24 +71,3 @@ def answer_columns(
 def facts_of(prompts: Prompts, parameters: Mapping[str, Any]) -> dict[str, object]:
     """What the answers depend on, for the metadata of tables."""
     return {"language_model": {**parameters, **{f"{name}_sha256": sha256 for name, sha256 in prompts.sha256.items()}}}
-
-
-def write_replies(path: Path, replies: Sequence[Reply]) -> None:
-    """One JSON object a line, in the order of the keys, with nothing of when and where they came."""
-    lines = [json.dumps({name: getattr(reply, name) for name in KEPT}) for reply in sorted(replies, key=lambda r: r.key)]
-    write_text(path, "".join(f"{line}\n" for line in lines))
-
-
-def read_replies(path: Path) -> dict[str, Reply]:
-    """The replies of a file of write_replies, by key. Raises SvdlensError for one that is damaged."""
-    replies = {}
-    try:
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                kept = json.loads(line)
-                replies[kept["key"]] = Reply(**{name: kept[name] for name in KEPT}, cost=0.0, raw="")
-    except (ValueError, KeyError, TypeError) as error:
-        raise SvdlensError(
-            f"{path} is cut short or damaged ({error!r}). Delete it and run again: it is made again from the ledger."
-        ) from error
-    return replies

@@ -53,6 +53,8 @@ class Examples(NamedTuple):
 def quoted(value: Any) -> str:
     """A value as JSON on one line, in which only characters that can be seen stand as they are."""
     text = json.dumps(value, ensure_ascii=False)
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else escaped(character) for character in text)
 
 
