@@ -11,11 +11,6 @@ import time
 from svdlens.labels.llm.attempts import attempt
 
 ASKING = [name for name, entry in LABELLERS.items() if entry.asks]
-PROMPT_FILES = {
-    "label_prompt": "resources/prompts/label.jinja",
-    "verify_prompt": "resources/prompts/verify.jinja",
-    "examples": "resources/prompts/examples.yaml",
-}
 
 # Limits are for one call of snakemake. Jobs inherit this.
 if workflow.is_main_process:
@@ -33,14 +28,16 @@ def prompt_file(key):
     def path(wildcards):
         own = SWEEP.labeller_config(wildcards.labeller)
         if key in own and not Path(own[key]).is_file():
-            stop(f"labellers.{wildcards.labeller}.{key}: there is no file {own[key]}. Correct the path, or leave the key out.")
-        return local(ancient(own.get(key) or project_path(PROMPT_FILES[key])))  # its content is a parameter
+            stop(
+                f"labellers.{wildcards.labeller}.{key}: there is no file {own[key]}. Correct the path, or leave the key out."
+            )
+        return local(ancient(own.get(key) or project_path(paths.PROMPT_FILES[key])))  # its content is a parameter
 
     return path
 
 
 def prompts_content(wildcards):
-    return {key: content_digest(Path(prompt_file(key)(wildcards))) for key in PROMPT_FILES}
+    return {key: content_digest(Path(prompt_file(key)(wildcards))) for key in paths.PROMPT_FILES}
 
 
 def asked_lists(wildcards):
@@ -70,11 +67,10 @@ def asking_options(wildcards, output):
     """Whom to ask, and how. Made of `output`, so that Snakemake does not hold it against the last run: replies are the
     same however they came."""
     own = SWEEP.labeller_config(wildcards.labeller)
-    options = {key: own[key] for key in LABELLERS[wildcards.labeller].not_results if key in own}
-    return options | {"attempt": str(Path(output[0]).with_suffix(".attempt"))}
+    return {key: own[key] for key in LABELLERS[wildcards.labeller].not_results if key in own}
 
 
-def attempt_file(wildcards, output):
+def attempt_file(wildcards):
     return paths.ATTEMPT.format(**wildcards)
 
 
@@ -106,6 +102,7 @@ rule request_answers:
         content=asked_content,
         prompts=prompts_content,
         attempt=past_attempts,
+        attempt_file=attempt_file,
         options=asking_options,
         code=code_hash("request_answers"),
     script:
@@ -139,7 +136,7 @@ rule parse_answers:
         parameters=labeller_parameters,
         choice=asked_rows,
         prompts=prompts_content,
-        attempt=attempt_file,
+        attempt_file=attempt_file,
         code=code_hash("parse_answers"),
     script:
         "../scripts/parse_answers.py"

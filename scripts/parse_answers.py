@@ -5,10 +5,10 @@ from pathlib import Path
 from svdlens.artefacts.table_schemas import ANSWERS, write_table
 from svdlens.labels.label_table import Choice
 from svdlens.labels.llm.answers import FAILED, answer_columns, facts_of, questions_of
-from svdlens.labels.llm.reply_files import read_replies
 from svdlens.labels.llm.attempts import ask_again
 from svdlens.labels.llm.lists import lists_of_file
 from svdlens.labels.llm.prompts import read_prompts
+from svdlens.labels.llm.reply_files import read_replies
 from svdlens.runtime.script import run
 
 
@@ -23,7 +23,7 @@ def main(smk):
     write_table(Path(smk.output.answers), columns, ANSWERS, facts)
     # Other labels than those that were verified, because parsing has changed since.
     if FAILED in columns["status"]:
-        ask_again(Path(params.attempt))
+        ask_again(Path(params.attempt_file))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Rule request_answers: the replies of a language model about lists, those in the ledger and those it is asked for now."""
+"""Rule request_answers: the replies of a language model about lists, from the ledger or asked for now."""
 
 from pathlib import Path
 
 from svdlens.labels.label_table import Choice
-from svdlens.labels.llm.reply_files import write_replies
 from svdlens.labels.llm.attempts import ask_again
 from svdlens.labels.llm.lists import lists_of_file
 from svdlens.labels.llm.prompts import read_prompts
+from svdlens.labels.llm.reply_files import write_replies
 from svdlens.labels.llm.requesting import request_replies, say_to_person, summary
 from svdlens.runtime.script import run
 
@@ -22,7 +22,7 @@ def main(smk):
     if line := summary(asked):
         say(line)
     if asked.failed:
-        ask_again(Path(params.options["attempt"]))
+        ask_again(Path(params.attempt_file))
 
 
 if __name__ == "__main__":

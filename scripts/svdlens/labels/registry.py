@@ -30,8 +30,8 @@ class LabellerEntry:
     draw the first.
     matrices, settings: the only ones that it can label; empty for all. models_key: the key of its configuration that
     lists the only models that it can label.
-    asks: whether it asks a server, whose answers are one more file that it needs, `answers` (rules/llm.smk). needed: keys
-    of its configuration without which it can label nothing. not_results: those that results do not depend on.
+    asks: whether it asks a server, whose answers are one more file that it needs, `answers` (rules/llm.smk). needed:
+    keys of its configuration without which it can label nothing. not_results: those that results do not depend on.
     """
 
     name: str

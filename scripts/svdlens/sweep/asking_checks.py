@@ -12,19 +12,21 @@ SUCH_AS = {"base_url": "https://api.openai.com/v1", "model": "NAME"}
 
 
 def check_asking(config: Mapping[str, Any]) -> str | None:
-    """The first thing that is missing, or wrong, in the configuration of a labeller that is used and asks a server."""
-    used = [*config["sweep"]["labellers"], *([config["labeller"]] if "labeller" in config else [])]
-    for labeller in dict.fromkeys(used):
-        if LABELLERS[labeller].asks:
-            own = Sweep(config).labeller_config(labeller)
-            if problem := secret_in(own, labeller) or lacking(own, labeller) or at_odds(own, labeller, config):
-                return problem
+    """The first thing that is wrong in the configuration of a labeller that asks a server: a key in it, whether the
+    labeller is used or not; and where it is, what is missing or does not go together."""
+    used = {*config["sweep"]["labellers"], config.get("labeller")}
+    for labeller in [name for name, entry in LABELLERS.items() if entry.asks]:
+        own = Sweep(config).labeller_config(labeller)
+        if problem := secret_in(own, labeller):
+            return problem
+        if labeller in used and (problem := lacking(own, labeller) or at_odds(own, labeller, config)):
+            return problem
     return None
 
 
 def secret_in(own: Mapping[str, Any], labeller: str) -> str | None:
     """Where a key stands, or may stand. It is not repeated: what is printed may be kept."""
-    variable = own["key_variable"]
+    variable = own.get("key_variable")
     if variable and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
         return (
             f"labellers.{labeller}.key_variable is no name of an environment variable. Write the name, such as "
@@ -36,8 +38,8 @@ def secret_in(own: Mapping[str, Any], labeller: str) -> str | None:
         return f"labellers.{labeller}.base_url is no address. Write one such as {SUCH_AS['base_url']}."
     if parts.username or parts.password or parts.query or parts.fragment:
         return (
-            f"labellers.{labeller}.base_url has a user, a password, or something after ? or #. Write the address alone, such "
-            f"as {SUCH_AS['base_url']}; the key belongs into the environment variable {variable or 'of key_variable'}."
+            f"labellers.{labeller}.base_url has a user, a password, or something after ? or #. Write the address alone, "
+            f"such as {SUCH_AS['base_url']}; the key belongs into the environment variable {variable or 'of key_variable'}."
         )
     return None
 
@@ -58,12 +60,12 @@ def at_odds(own: Mapping[str, Any], labeller: str, config: Mapping[str, Any]) ->
     """Values that do not go together."""
     if own["tokens"] > config["tokens"]:
         return (
-            f"labellers.{labeller}.tokens: {own['tokens']} are more than the {config['tokens']} that are kept of each list. "
-            f"Write tokens: {own['tokens']} at the top level, or fewer here."
+            f"labellers.{labeller}.tokens: {own['tokens']} are more than the {config['tokens']} that are kept of each "
+            f"list. Write tokens: {own['tokens']} at the top level, or fewer here."
         )
     if "max_cost" in own and not any(own["price"].values()):
         return (
-            f"labellers.{labeller}.max_cost: without a price nothing costs anything. Write price: {{input: ..., output: "
-            "...}, for a million tokens, or limit max_requests."
+            f"labellers.{labeller}.max_cost: without a price nothing costs anything. Write price: {{input: ..., "
+            "output: ...}, for a million tokens, or limit max_requests."
         )
     return None

@@ -1,4 +1,4 @@
-"""From replies to answers: what a language model said of each list. Pure: what it was asked is known, nobody is asked."""
+"""From replies to answers: what a language model said of each list. Pure: nobody is asked."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

@@ -1,7 +1,7 @@
 """How often a file of replies was asked for in vain: a number beside it, which is a parameter of the rule that asks.
 
-A run that leaves lists without an answer raises it, so that the next run asks for these again; a complete one never runs
-again. Imports nothing heavy: the Snakefile reads it.
+A run that leaves lists without an answer raises it, so that the next run asks for these again; a complete one is never
+repeated. Imports nothing heavy: the Snakefile reads it.
 """
 
 from pathlib import Path

@@ -40,12 +40,12 @@ class LanguageModel:
         return Labelled({name: self.columns(token_lists.texts.to_pylist()) for name, token_lists in lists.items()}, {})
 
     def columns(self, texts: Sequence[Sequence[str]]) -> Columns:
-        """The columns of these lists. `verified` is null where there is no label to verify, and `interpretable` is both,
+        """The columns of these lists. `verified` is null where there is no label to verify; `interpretable` is both, and
         null where one of them is not known. Raises SvdlensError for a list that nobody was asked about."""
         keys = [list_key(tokens[: self.n_tokens]) for tokens in texts]
         if missing := [list(tokens) for key, tokens in zip(keys, texts, strict=True) if key not in self.answers]:
             raise SvdlensError(
-                f"there is no answer about {len(missing)} lists, such as {missing[0][:3]}: the answers are those of other "
+                f"there is no answer about {len(missing)} lists, such as {missing[0][:3]}: the answers are of other "
                 "lists. Delete the file of answers under results/, and run again."
             )
         rows = [self.answers[key] for key in keys]

@@ -1,14 +1,16 @@
 """What a language model's reply says: a label, that there is none, or a verdict. Pure: no reply is asked for again.
 
-A reply is a JSON object, `{"label": TEXT}` or `{"answer": "yes"}`. Fences, text around it and reasoning before it do not
-matter. What is no such object is `unparsed`, with a reason, and never becomes a label.
+A reply is a JSON object, `{"label": TEXT}` or `{"answer": "yes"}`. Fences, text around it and reasoning before it do
+not matter. What is no such object is `unparsed`, with a reason, and never becomes a label.
 """
 
 import json
 import re
 import unicodedata
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
+
+from svdlens.labels.llm.ledger import Reply
 
 OK = "ok"
 UNPARSED = "unparsed"
@@ -23,34 +25,26 @@ REASONING = r"(think|thinking|thought|reasoning)"
 REASONING_STARTS = re.compile(rf"\s*<{REASONING}>", re.IGNORECASE)
 REASONING_ENDS = re.compile(rf"</{REASONING}>", re.IGNORECASE)
 
-SHARED = "(label|meaning|theme|topic|concept|pattern|property|relation|relationship|connection|link|category|commonality)"
+SHARED = (
+    "(label|meaning|theme|topic|concept|pattern|property|relation|relationship|connection|link|category|commonality)"
+)
 NO_LABEL = re.compile(
     r"|none|null|nil|n/?a|no|nothing|-+|\?+|unknown|unclear|unrelated|miscellaneous|no label"
-    rf"|(there is |they have |they share |these (words|tokens) (have|share) )?no(?: [a-z]+){{0,3}} {SHARED}s?( in common)?"
+    r"|(there is |they have |they share |these (words|tokens) (have|share) )?"
+    rf"no(?: [a-z]+){{0,3}} {SHARED}s?( in common)?"
     r"|(none|nothing) (in common|shared|applies|of (the above|these|them))"
     r"|(unrelated|random|miscellaneous|mixed) (words|tokens|fragments|strings)",
     re.IGNORECASE,
 )
 """What stands in place of a label where there is none."""
 REFUSAL = re.compile(
-    r"(i|we)( am|['’]m|['’]ve| apologi[sz]e| can| could| do| did| don['’]?t| must| will| won['’]?t| was| were| need)\b.*"
+    r"(i|we)( am|['’]m|['’]ve| apologi[sz]e| can(not)?| could| do| did| don['’]?t| must| will| won['’]?t| was| need)\b.*"
     r"|(i['’]m )?sorry\b[,.! ].*\b(i|we|can|cannot|unable)\b.*|(as|being) an? (ai|language model|assistant)\b.*",
     re.IGNORECASE,
 )
 """A sentence of the model about itself is no name of what tokens share."""
 JOINERS = "\u200c\u200d"
 """Characters without a width that some scripts and emoji need within a word."""
-
-
-class Answered(Protocol):
-    """A reply as a server gave it (ledger.Reply)."""
-
-    @property
-    def content(self) -> str | None: ...
-    @property
-    def finish_reason(self) -> str | None: ...
-    @property
-    def refusal(self) -> str | None: ...
 
 
 class ParsedLabel(NamedTuple):
@@ -74,7 +68,7 @@ class NoAnswer(Exception):
     """Why a reply has no answer."""
 
 
-def parse_label(reply: Answered) -> ParsedLabel:
+def parse_label(reply: Reply) -> ParsedLabel:
     """The label that a reply to the label prompt gives, None for "none" and its like.
 
     A label is one line of at most LONGEST_LABEL characters, none of them a control character.
@@ -85,8 +79,8 @@ def parse_label(reply: Answered) -> ParsedLabel:
         return ParsedLabel(UNPARSED, reason=str(error))
 
 
-def parse_verdict(reply: Answered) -> ParsedVerdict:
-    """Whether a reply to the verify prompt says that the label fits. A reply of the word yes or no alone is one, too."""
+def parse_verdict(reply: Reply) -> ParsedVerdict:
+    """Whether a reply to the verify prompt says that the label fits. The word yes or no alone says so, too."""
     try:
         return ParsedVerdict(OK, read_verdict(answer_of(reply, "answer", ("yes", "no"))))
     except NoAnswer as error:
@@ -123,8 +117,8 @@ def read_verdict(value: Any) -> bool:
     return bool(said == "yes")
 
 
-def answer_of(reply: Answered, key: str, alone: tuple[str, ...] = ()) -> Any:
-    """The value of `key` in the one JSON object of a reply that has it; or all of the reply, if it is a word of `alone`.
+def answer_of(reply: Reply, key: str, alone: tuple[str, ...] = ()) -> Any:
+    """The value of `key` in the one JSON object of a reply that has it; or the reply, if it is a word of `alone`.
 
     Raises NoAnswer for refusals, replies that were cut off, and those with no such object, or with several that differ.
     """

@@ -1,8 +1,8 @@
 """The two prompts of the labeller `llm`, from templates: one that asks for a label, one that asks whether it fits.
 
 Token texts are hostile: they can be any text, also an instruction. The templates of this project quote them as JSON
-strings and say that they are data. Templates are Jinja2 in a sandbox: they see what stands in LABEL_NAMES and VERIFY_NAMES,
-and reach neither files nor Python.
+strings and say that they are data. Templates are Jinja2 in a sandbox: they see what stands in LABEL_NAMES and
+VERIFY_NAMES, and reach neither files nor Python.
 """
 
 import hashlib
@@ -66,7 +66,7 @@ class Template:
     """A template, called `where` in messages, and the text that it makes of values for `names`."""
 
     def __init__(self, text: str, names: Mapping[str, str], where: str) -> None:
-        """Raises SvdlensError for a syntax error, a name that is not there, and a prompt that lacks the list or label."""
+        """Raises SvdlensError for a syntax error, an unknown name, and a prompt that lacks the list or the label."""
         self.where = where
         environment = ImmutableSandboxedEnvironment(
             undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
@@ -93,13 +93,13 @@ class Template:
             )
 
     def messages(self, **values: Any) -> Messages:
-        """The prompt as the messages of a chat, which is one of the user. Raises SvdlensError where it cannot be made."""
+        """The prompt as the messages of a chat: one of the user. Raises SvdlensError where it cannot be made."""
         try:
             text = self.template.render(values).strip()
         # A template can be wrong in any way that Python knows: 1 / 0, a text called as a function, an include.
         except Exception as error:
             raise SvdlensError(
-                f"{self.where}: the prompt cannot be made: {error}. Correct the template, or the examples that it is given."
+                f"{self.where}: the prompt cannot be made: {error}. Correct the template, or the examples given to it."
             ) from error
         if not text:
             raise SvdlensError(f"{self.where}: the prompt is empty. Write one, with {{{{ tokens | tojson }}}} in it.")
@@ -139,8 +139,7 @@ class Prompts:
 
 def read_prompts(label: Path, verify: Path, examples: Path) -> Prompts:
     """The prompts of two template files and one of examples. Raises SvdlensError for one that is missing or wrong."""
-    texts = [read_text(path) for path in (label, verify)]
-    return Prompts(*texts, read_examples(examples), (str(label), str(verify)))
+    return Prompts(read_text(label), read_text(verify), read_examples(examples), (str(label), str(verify)))
 
 
 def read_examples(path: Path) -> Examples:
@@ -189,8 +188,8 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise SvdlensError(
-            f"{path}: there is no such file. Correct the path under labellers.llm, or leave the key out for the file that "
-            "comes with the project (resources/prompts)."
+            f"{path}: there is no such file. Correct the path under labellers.llm, or leave the key out for the file "
+            "that comes with the project (resources/prompts)."
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SvdlensError(f"{path} cannot be read as UTF-8 text ({error}). Correct the file.") from error

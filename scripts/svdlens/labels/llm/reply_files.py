@@ -14,7 +14,9 @@ KEPT = ("key", "content", "finish_reason", "refusal", "prompt_tokens", "completi
 
 def write_replies(path: Path, replies: Sequence[Reply]) -> None:
     """One JSON object a line, in the order of the keys, with nothing of when and where they came."""
-    lines = [json.dumps({name: getattr(reply, name) for name in KEPT}) for reply in sorted(replies, key=lambda r: r.key)]
+    lines = [
+        json.dumps({name: getattr(reply, name) for name in KEPT}) for reply in sorted(replies, key=lambda r: r.key)
+    ]
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 

@@ -59,7 +59,7 @@ def endpoint_of(options: Mapping[str, Any], environment: Mapping[str, str]) -> E
     if variable and not key and urlsplit(url).hostname not in LOCAL_HOSTS:
         raise SvdlensError(
             f"labellers.llm.key_variable: the environment variable {variable} is not set, and {url} wants a key. Set it "
-            f"(export {variable}=...), or write key_variable: \"\" for a server that wants none."
+            f'(export {variable}=...), or write key_variable: "" for a server that wants none.'
         )
     price = options["price"]
     return Endpoint(
