@@ -8,6 +8,7 @@ also works on a network file system.
 import hashlib
 import json
 import logging
+import math
 import os
 import socket
 import sqlite3
@@ -34,13 +35,13 @@ AT_ONCE = 500  # keys in one question to SQLite
 
 SCHEMA = f"""
 BEGIN EXCLUSIVE;
-CREATE TABLE replies (
+CREATE TABLE IF NOT EXISTS replies (
     key TEXT PRIMARY KEY NOT NULL, request TEXT NOT NULL, content TEXT, finish_reason TEXT, refusal TEXT,
     prompt_tokens INTEGER, completion_tokens INTEGER, cost REAL NOT NULL, raw TEXT NOT NULL,
     sha256 TEXT NOT NULL, asked_at REAL NOT NULL
 ) STRICT;
-CREATE TRIGGER never_changed BEFORE UPDATE ON replies BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER never_deleted BEFORE DELETE ON replies BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS never_changed BEFORE UPDATE ON replies BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS never_deleted BEFORE DELETE ON replies BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 COMMIT;
@@ -88,6 +89,13 @@ class Reply:
 
 
 REPLY_COLUMNS = tuple(field.name for field in fields(Reply))
+TYPES: dict[str, tuple[type | tuple[type, ...], bool]] = {
+    **dict.fromkeys(("key", "raw"), (str, False)),
+    **dict.fromkeys(("content", "finish_reason", "refusal"), (str, True)),
+    **dict.fromkeys(("prompt_tokens", "completion_tokens"), (int, True)),
+    "cost": ((int, float), False),
+}
+"""What a column of a reply has, and whether it may be null."""
 COLUMNS = (*REPLY_COLUMNS, "request", "sha256", "asked_at")
 INSERT = f"INSERT OR IGNORE INTO replies ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 
@@ -113,6 +121,8 @@ class Ledger:
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
         self.path = Path(path)
+        # One object, so that who has it can ask for it once more.
+        self.lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
         check_file(self.path, read_only)
         mode = "ro" if read_only else "rwc"
         uri = f"{self.path.absolute().as_uri()}?mode={mode}"
@@ -164,7 +174,9 @@ class Ledger:
         with explained(self.path):
             for start in range(0, len(wanted), AT_ONCE):
                 some = wanted[start : start + AT_ONCE]
-                sql = f"SELECT {', '.join(REPLY_COLUMNS)}, sha256 FROM replies WHERE key IN ({','.join('?' * len(some))})"
+                sql = (
+                    f"SELECT {', '.join(REPLY_COLUMNS)}, sha256 FROM replies WHERE key IN ({','.join('?' * len(some))})"
+                )
                 for *values, sha256 in self.connection.execute(sql, some):
                     reply = Reply(*values)
                     if reply.sha256 != sha256:
@@ -235,16 +247,16 @@ class Ledger:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Nobody else asks for this ledger meanwhile; waits for who does, and the log says for whom."""
-        path = self.path.with_name(f"{self.path.name}.lock")
-        lock = FileLock(path)
+        """No other process asks for this ledger meanwhile; waits for who does, and the log says for whom. Blocks can be
+        nested."""
+        path = Path(self.lock.lock_file)
         try:
             try:
-                lock.acquire(timeout=0)
+                self.lock.acquire(timeout=0)
             except Timeout:
                 holder = path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
                 log.warning("waiting for %s, which is using the ledger %s", holder, self.path)
-                lock.acquire()
+                self.lock.acquire()
             path.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         except OSError as error:
             raise SvdlensError(
@@ -254,7 +266,7 @@ class Ledger:
         try:
             yield
         finally:
-            lock.release()
+            self.lock.release()
 
 
 def row_of(request: Request, reply: Reply, asked_at: float) -> tuple[Any, ...]:
@@ -267,6 +279,7 @@ def row_from(line: str, where: str) -> tuple[tuple[Any, ...], Reply]:
     """The row of a line of an export. Raises SvdlensError if the line is not what was exported."""
     try:
         values = json.loads(line)
+        check_types(values)
         reply = Reply(**{name: values[name] for name in REPLY_COLUMNS})
         asked = values["request"]
         request = Request(tuple(asked["messages"]), asked["model"], asked["sampling"])
@@ -274,7 +287,10 @@ def row_from(line: str, where: str) -> tuple[tuple[Any, ...], Reply]:
             raise ValueError("its key is not the hash of its request")
         if reply.sha256 != values["sha256"]:
             raise ValueError("its sha256 is not that of its reply")
-        return row_of(request, reply, float(values["asked_at"])), reply
+        asked_at = float(values["asked_at"])
+        if not math.isfinite(asked_at):
+            raise ValueError(f"asked_at is {asked_at}")
+        return row_of(request, reply, asked_at), reply
     except KeyError as error:
         problem = f"it has no {error}"
     except (ValueError, TypeError, RecursionError) as error:
@@ -283,6 +299,17 @@ def row_from(line: str, where: str) -> tuple[tuple[Any, ...], Reply]:
         f"{where} is no line of an exported ledger, or was edited or damaged ({problem}). Nothing was imported: export "
         f"it again."
     )
+
+
+def check_types(values: Mapping[str, Any]) -> None:
+    """Raises ValueError for a value that is no reply's. The file that it comes from has been through other hands."""
+    for name in REPLY_COLUMNS:
+        value = values[name]
+        kind, optional = TYPES[name]
+        if isinstance(value, bool) or not (isinstance(value, kind) or (optional and value is None)):
+            raise ValueError(f"{name} is {value!r}")
+        if isinstance(value, str):
+            value.encode()  # JSON can have halves of pairs of surrogates
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, str]]:
@@ -299,7 +326,9 @@ def check_file(path: Path, read_only: bool) -> None:
         raise SvdlensError(f"the ledger {path} is a directory. Set labellers.llm.ledger to a file.")
     if read_only:
         if not path.exists():
-            raise SvdlensError(f"there is no ledger {path}. Correct labellers.llm.ledger, or import an exported ledger.")
+            raise SvdlensError(
+                f"there is no ledger {path}. Correct labellers.llm.ledger, or import an exported ledger."
+            )
         if not os.access(path, os.R_OK):
             raise SvdlensError(f"the ledger {path} cannot be read. Change its permissions.")
     else:
