@@ -253,7 +253,7 @@ def test_a_read_only_file_or_directory_is_said_before_anything_is_asked() -> Non
 
 
 def test_a_ledger_to_read_has_to_be_there(path: Path) -> None:
-    with pytest.raises(SvdlensError, match="there is no ledger .*import an exported ledger"):
+    with pytest.raises(SvdlensError, match=r"there is no ledger .*import an exported ledger"):
         Ledger(path, read_only=True)
     assert not path.parent.exists()
 
@@ -365,7 +365,7 @@ def test_an_edited_line_is_refused_and_with_it_all(path: Path, tmp_path: Path, w
 @pytest.mark.parametrize("content", [b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b"[" * 100_000, b"{}"])
 def test_a_line_that_is_none_is_refused(path: Path, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.jsonl").write_bytes(content)
-    with Ledger(path) as ledger, pytest.raises(SvdlensError, match="a.jsonl"):
+    with Ledger(path) as ledger, pytest.raises(SvdlensError, match=r"a\.jsonl"):
         ledger.import_(tmp_path / "a.jsonl")
 
 

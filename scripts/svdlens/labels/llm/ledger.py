@@ -40,8 +40,10 @@ CREATE TABLE IF NOT EXISTS replies (
     prompt_tokens INTEGER, completion_tokens INTEGER, cost REAL NOT NULL, raw TEXT NOT NULL,
     sha256 TEXT NOT NULL, asked_at REAL NOT NULL
 ) STRICT;
-CREATE TRIGGER IF NOT EXISTS never_changed BEFORE UPDATE ON replies BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS never_deleted BEFORE DELETE ON replies BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS never_changed BEFORE UPDATE ON replies
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS never_deleted BEFORE DELETE ON replies
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 COMMIT;
