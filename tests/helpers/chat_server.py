@@ -67,6 +67,7 @@ class ChatServer:
     answered_by_prompt: Counter[str] = field(default_factory=Counter)
     bodies: list[Body] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    injected: Counter[str | int | None] = field(default_factory=Counter)  # faults, None among them
     times: list[float] = field(default_factory=list)
 
     def __enter__(self) -> "ChatServer":
@@ -152,6 +153,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error_body(400, f"Unsupported parameter: '{refused[0]}'", "unsupported_parameter", refused[0])
         else:
             fault = chat.chosen_fault(body, attempt)
+            with chat.lock:
+                chat.injected[fault] += 1
             if chat.service:
                 time.sleep(chat.service)
             if fault is None:

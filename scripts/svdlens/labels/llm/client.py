@@ -42,11 +42,11 @@ class Endpoint:
 
     base_url: str
     key: str = field(repr=False)
-    timeout: float = 60.0
+    timeout: float | int = 60.0
     retries: int = 6
-    price_in: float = 0.0
-    price_out: float = 0.0
-    first_wait: float = 0.5
+    price_in: float | int = 0.0
+    price_out: float | int = 0.0
+    first_wait: float | int = 0.5
 
     def __post_init__(self) -> None:
         # What is wrong may have a secret in it, and so is not shown.
@@ -71,7 +71,7 @@ class Endpoint:
         if url.path.rstrip("/").endswith("/chat/completions"):
             raise SvdlensError(f"{BASE_URL} is {self.base_url!r}: leave /chat/completions out, which is added to it.")
 
-    def cost(self, tokens_in: float, tokens_out: float) -> float:
+    def cost(self, tokens_in: int, tokens_out: int) -> float:
         return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
 
 
@@ -89,7 +89,7 @@ class Unsupported(Exception):
 class Pace:
     """When requests may start: at most so many in a minute, evenly, and none while the server wants a pause."""
 
-    def __init__(self, per_minute: float | None) -> None:
+    def __init__(self, per_minute: float | int | None) -> None:
         self.gap = 60 / per_minute if per_minute else 0.0
         self.next = 0.0
 
@@ -100,14 +100,14 @@ class Pace:
         self.next = start + self.gap
         return start - now
 
-    def pause(self, seconds: float) -> None:
+    def pause(self, seconds: float | int) -> None:
         self.next = max(self.next, time.monotonic() + seconds)
 
 
 class Client:
     """Sends requests to one endpoint. `ending`: once set, nothing is sent any more."""
 
-    def __init__(self, endpoint: Endpoint, in_flight: int, requests_per_minute: float | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, in_flight: int, requests_per_minute: float | int | None = None) -> None:
         import httpx2
         import openai
 
@@ -175,7 +175,7 @@ class Client:
         self.left_out |= without
         return reply
 
-    async def rest(self, seconds: float) -> None:
+    async def rest(self, seconds: float | int) -> None:
         """Sleep. Raises Stopped if the run is ending, or begins to meanwhile."""
         if seconds > 0:
             with suppress(TimeoutError):

@@ -80,7 +80,7 @@ class Reply:
     refusal: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
-    cost: float
+    cost: float | int
     raw: str
 
     @property
@@ -207,7 +207,7 @@ class Ledger:
                 self.connection.execute("ROLLBACK")
             raise
 
-    def spent(self, since: float) -> tuple[int, float]:
+    def spent(self, since: float | int) -> tuple[int, float]:
         """How many replies there are of requests since a time (seconds since 1970), and what they cost."""
         with explained(self.path):
             sql = "SELECT count(*), coalesce(sum(cost), 0.0) FROM replies WHERE asked_at >= ?"

@@ -34,7 +34,7 @@ class RequestFailed(Exception):
 
 
 def reply_from(
-    content: bytes, request: Request, key: str, cost: Callable[[float, float], float], most_cost: float
+    content: bytes, request: Request, key: str, cost: Callable[[int, int], float], most_cost: float
 ) -> Reply:
     """The reply in the body of an HTTP answer. `cost` of tokens in and out; `most_cost`: where it does not say how
     many. The secret `key` is taken out, should the server have sent it back.
