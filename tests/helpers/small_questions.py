@@ -14,7 +14,6 @@ from svdlens.labels.llm.client import Endpoint
 from svdlens.labels.llm.ledger import Reply
 from svdlens.labels.llm.questions import Questions
 
-
 PROJECT = Path(__file__).parents[2]
 
 

@@ -150,7 +150,7 @@ def test_max_cost_needs_to_know_how_long_a_reply_can_be(path: Path) -> None:
     with (
         ChatServer() as server,
         Ledger(path) as ledger,
-        pytest.raises(SvdlensError, match="needs labellers.llm.max_tok"),
+        pytest.raises(SvdlensError, match=r"needs labellers\.llm\.max_tok"),
     ):
         endless = questions(sampling={"temperature": 0.0})
         ask(some_lists(1), endless, endpoint_of(server), ledger, Limits(max_cost=1.0))
@@ -213,10 +213,10 @@ def test_what_nothing_can_come_of_stops_everything_and_keeps_what_there_is(path:
 def test_a_ledger_that_fails_stops_everything(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ChatServer(service=0.01) as server, Ledger(path) as ledger:
         ledger.connection.execute("PRAGMA max_page_count = 12")  # as on a full disk
-        with pytest.raises(SvdlensError, match="the disk of the ledger .* is full"):
+        with pytest.raises(SvdlensError, match=r"the disk of the ledger .* is full"):
             ask(some_lists(500), questions("x" * 2000), endpoint_of(server), ledger, Limits(4))
         n = ledger.spent(0.0)[0]
-        assert 0 < n and server.requests <= n + 2 * 4
+        assert n > 0 and server.requests <= n + 2 * 4
 
 
 def test_an_interrupted_run_keeps_what_is_in_flight(path: Path) -> None:
