@@ -58,6 +58,8 @@ class ChatServer:
     stall: float = 2.0  # seconds that a stalled reply takes
     retry_after: float = 0.05
     unsupported: tuple[str, ...] = ()  # parameters that it answers with status 400
+    unsupported_says: str | None = None
+    error_says: str | None = None  # the message of faults that have one
     seen: Callable[[Body], None] | None = None  # called with each request before it is answered
 
     requests: int = 0
@@ -67,6 +69,7 @@ class ChatServer:
     answered_by_prompt: Counter[str] = field(default_factory=Counter)
     bodies: list[Body] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    injected: Counter[str | int | None] = field(default_factory=Counter)  # faults, None among them
     times: list[float] = field(default_factory=list)
 
     def __enter__(self) -> "ChatServer":
@@ -130,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
             chat.at_once += 1
             chat.most_at_once = max(chat.most_at_once, chat.at_once)
             chat.bodies.append(body)
-            chat.headers.append(dict(self.headers))
+            chat.headers.append({name.lower(): value for name, value in self.headers.items()})
             chat.times.append(time.monotonic())
         try:
             if chat.seen is not None:
@@ -149,9 +152,12 @@ class Handler(BaseHTTPRequestHandler):
         elif body.get("model") != chat.model:
             self.send_error_body(404, f"The model `{body.get('model')}` does not exist.", "model_not_found")
         elif refused := [name for name in chat.unsupported if name in body]:
-            self.send_error_body(400, f"Unsupported parameter: '{refused[0]}'", "unsupported_parameter", refused[0])
+            message = chat.unsupported_says or f"Unsupported parameter: '{refused[0]}'"
+            self.send_error_body(400, message, "unsupported_parameter", refused[0])
         else:
             fault = chat.chosen_fault(body, attempt)
+            with chat.lock:
+                chat.injected[fault] += 1
             if chat.service:
                 time.sleep(chat.service)
             if fault is None:
@@ -181,7 +187,7 @@ class Handler(BaseHTTPRequestHandler):
                 headers["Retry-After"] = formatdate(time.time() + self.chat.retry_after, usegmt=True)
             elif what:
                 headers["Location"] = what
-            self.send_error_body(int(status), f"fault {fault}", None, headers=headers)
+            self.send_error_body(int(status), self.chat.error_says or f"fault {fault}", None, headers=headers)
         elif fault == "stall":
             self.chat.closing.wait(self.chat.stall)
             self.close_connection = True

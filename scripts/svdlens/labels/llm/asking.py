@@ -38,10 +38,10 @@ class Limits:
     max_requests, max_cost: of replies in the ledger since the time `since` (seconds since 1970)."""
 
     in_flight: int = 8
-    requests_per_minute: float | None = None
+    requests_per_minute: float | int | None = None
     max_requests: int | None = None
-    max_cost: float | None = None
-    since: float = 0.0
+    max_cost: float | int | None = None
+    since: float | int = 0.0
 
 
 def ask(
@@ -267,7 +267,7 @@ class Run:
         return await asyncio.get_running_loop().run_in_executor(self.thread, work)
 
 
-def progress_line(done: int, total: int, cost: float, seconds: float) -> str:
+def progress_line(done: int, total: int, cost: float | int, seconds: float | int) -> str:
     """Such as "120 of 500 lists, 4.1 per second, cost 0.13, 2 min left"."""
     parts = [f"{done:,} of {total:,} lists"]
     if done and seconds > 0:
@@ -278,7 +278,7 @@ def progress_line(done: int, total: int, cost: float, seconds: float) -> str:
     return ", ".join(parts)
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | int) -> str:
     """Such as 40 s, 12 min, 3 h 5 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"

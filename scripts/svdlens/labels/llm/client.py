@@ -1,8 +1,8 @@
 """One request to an endpoint that speaks OpenAI's chat completions, through the openai client.
 
-What cannot get better stops everything with one sentence (SvdlensError); what can is tried again; what is wrong with one
-request alone fails this one (RequestFailed). Some things are both: a web page in place of JSON means a wrong URL before
-the first reply of a run, and after it that something between here and there is in trouble.
+What cannot get better stops everything with one sentence (SvdlensError); what can is tried again; what is wrong with
+one request alone fails this one (RequestFailed). Some things are both: a web page in place of JSON means a wrong URL
+before the first reply of a run, and after it that something between here and there is in trouble.
 """
 
 import asyncio
@@ -27,7 +27,8 @@ LONGEST_BACKOFF = 30.0  # seconds
 LONGEST_RETRY_AFTER = 600.0
 NO_KEY = "none"  # the openai client insists on a key
 BUSY_STATUSES = (408, 409, 425, 429)
-OPTIONAL = ("response_format", "seed")
+FORMAT = "response_format"
+OPTIONAL = (FORMAT, "seed")
 """What a server that does not know them is asked without."""
 BASE_URL = "labellers.llm.base_url"
 KEY = "the environment variable that labellers.llm.key_variable names"
@@ -36,16 +37,16 @@ KEY = "the environment variable that labellers.llm.key_variable names"
 @dataclass(frozen=True)
 class Endpoint:
     """Whom to ask. `key` is a secret, empty for a server that wants none. `timeout`: seconds for one attempt.
-    `retries`: attempts after the first; the first of them comes after about `first_wait` seconds, each other after twice
-    as long. Prices are per million tokens. Raises SvdlensError if the URL or the key cannot be one."""
+    `retries`: attempts after the first; the first of them comes after about `first_wait` seconds, each other after
+    twice as long. Prices are per million tokens. Raises SvdlensError if the URL or the key cannot be one."""
 
     base_url: str
     key: str = field(repr=False)
-    timeout: float = 60.0
+    timeout: float | int = 60.0
     retries: int = 6
-    price_in: float = 0.0
-    price_out: float = 0.0
-    first_wait: float = 0.5
+    price_in: float | int = 0.0
+    price_out: float | int = 0.0
+    first_wait: float | int = 0.5
 
     def __post_init__(self) -> None:
         # What is wrong may have a secret in it, and so is not shown.
@@ -70,7 +71,7 @@ class Endpoint:
         if url.path.rstrip("/").endswith("/chat/completions"):
             raise SvdlensError(f"{BASE_URL} is {self.base_url!r}: leave /chat/completions out, which is added to it.")
 
-    def cost(self, tokens_in: float, tokens_out: float) -> float:
+    def cost(self, tokens_in: int, tokens_out: int) -> float:
         return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
 
 
@@ -88,7 +89,7 @@ class Unsupported(Exception):
 class Pace:
     """When requests may start: at most so many in a minute, evenly, and none while the server wants a pause."""
 
-    def __init__(self, per_minute: float | None) -> None:
+    def __init__(self, per_minute: float | int | None) -> None:
         self.gap = 60 / per_minute if per_minute else 0.0
         self.next = 0.0
 
@@ -99,14 +100,14 @@ class Pace:
         self.next = start + self.gap
         return start - now
 
-    def pause(self, seconds: float) -> None:
+    def pause(self, seconds: float | int) -> None:
         self.next = max(self.next, time.monotonic() + seconds)
 
 
 class Client:
     """Sends requests to one endpoint. `ending`: once set, nothing is sent any more."""
 
-    def __init__(self, endpoint: Endpoint, in_flight: int, requests_per_minute: float | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, in_flight: int, requests_per_minute: float | int | None = None) -> None:
         import httpx2
         import openai
 
@@ -174,7 +175,7 @@ class Client:
         self.left_out |= without
         return reply
 
-    async def rest(self, seconds: float) -> None:
+    async def rest(self, seconds: float | int) -> None:
         """Sleep. Raises Stopped if the run is ending, or begins to meanwhile."""
         if seconds > 0:
             with suppress(TimeoutError):
@@ -195,12 +196,12 @@ class Client:
         parameters = {name: value for name, value in request.sampling.items() if name not in without}
         if "max_tokens" in without and "max_tokens" in request.sampling:
             parameters["max_completion_tokens"] = request.sampling["max_tokens"]
-        create = self.openai.chat.completions.with_streaming_response.create
+        create: Any = self.openai.chat.completions.with_streaming_response.create
         try:
             # The client's own limits are between two packets, and a server may send them one by one for ever.
             async with (
                 asyncio.timeout(self.endpoint.timeout),
-                create(model=request.model, messages=list(request.messages), extra_body=parameters) as response,  # type: ignore[call-overload]
+                create(model=request.model, messages=list(request.messages), extra_body=parameters) as response,
             ):
                 content = bytearray()
                 async for chunk in response.iter_bytes():
@@ -220,7 +221,8 @@ class Client:
         except RequestFailed as failure:
             if failure.is_page:
                 self.stop_unless_reached(
-                    f"{url} answers with a web page in place of JSON. Correct {BASE_URL}: for most servers it ends in /v1"
+                    f"{url} answers with a web page in place of JSON. Correct {BASE_URL}, which for most servers ends "
+                    f"in /v1"
                 )
             raise
         self.taken |= set(parameters)
@@ -258,8 +260,8 @@ class Client:
             about_model = request.model in said or getattr(error, "code", None) == "model_not_found"
             name = "labellers.llm.model" if about_model else f"{BASE_URL}, which for most servers ends in /v1"
             return SvdlensError(f"{url} has no chat completions of model {request.model!r} ({said}). Correct {name}.")
-        if status in (400, 422) and (name := self.culprit(error, said, parameters)):
-            return Unsupported(name)
+        if status in (400, 422) and (culprit := self.culprit(error, said, parameters)):
+            return Unsupported(culprit)
         if status in BUSY_STATUSES or status >= 500:
             wait = retry_after(error.response.headers.get("retry-after"))
             if wait is not None and wait > LONGEST_RETRY_AFTER:
@@ -272,12 +274,9 @@ class Client:
         named = f"{getattr(error, 'param', None)} {said}"
         if "max_completion_tokens" in named and "max_tokens" in parameters:
             return "max_tokens"  # newer models of OpenAI's: goes on as max_completion_tokens
-        for name in OPTIONAL:
-            if name in named and name in parameters:
-                return name
-        # Many servers refuse it without naming it.
-        unsure = "response_format" in parameters and "response_format" not in self.taken
-        return "response_format" if unsure else None
+        # Many servers refuse a response_format without naming it.
+        unsure = FORMAT in parameters and FORMAT not in self.taken
+        return next((name for name in OPTIONAL if name in named and name in parameters), FORMAT if unsure else None)
 
 
 def retry_after(value: str | None) -> float | None:

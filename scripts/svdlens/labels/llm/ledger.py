@@ -40,8 +40,10 @@ CREATE TABLE IF NOT EXISTS replies (
     prompt_tokens INTEGER, completion_tokens INTEGER, cost REAL NOT NULL, raw TEXT NOT NULL,
     sha256 TEXT NOT NULL, asked_at REAL NOT NULL
 ) STRICT;
-CREATE TRIGGER IF NOT EXISTS never_changed BEFORE UPDATE ON replies BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS never_deleted BEFORE DELETE ON replies BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS never_changed BEFORE UPDATE ON replies
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS never_deleted BEFORE DELETE ON replies
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 COMMIT;
@@ -78,7 +80,7 @@ class Reply:
     refusal: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
-    cost: float
+    cost: float | int
     raw: str
 
     @property
@@ -124,7 +126,8 @@ class Ledger:
         # One object, so that who has it can ask for it once more.
         self.lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
         check_file(self.path, read_only)
-        mode = "ro" if read_only else "rwc"
+        # Who only reads still has to undo what a killed process had half-written, if possible.
+        mode = "rwc" if not read_only else "rw" if is_writable(self.path) else "ro"
         uri = f"{self.path.absolute().as_uri()}?mode={mode}"
         with explained(self.path):
             # Used from several threads, one after the other.
@@ -139,6 +142,7 @@ class Ledger:
             raise
 
     def open(self, read_only: bool) -> None:
+        self.connection.execute(f"PRAGMA query_only = {int(read_only)}")
         if not read_only and not self.value("SELECT count(*) FROM sqlite_master"):
             self.connection.executescript(SCHEMA)
         if self.value("PRAGMA application_id") != APPLICATION_ID:
@@ -205,7 +209,7 @@ class Ledger:
                 self.connection.execute("ROLLBACK")
             raise
 
-    def spent(self, since: float) -> tuple[int, float]:
+    def spent(self, since: float | int) -> tuple[int, float]:
         """How many replies there are of requests since a time (seconds since 1970), and what they cost."""
         with explained(self.path):
             sql = "SELECT count(*), coalesce(sum(cost), 0.0) FROM replies WHERE asked_at >= ?"
@@ -320,6 +324,10 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
         raise SvdlensError(f"cannot read {path} ({error}). Name a file that `make ledger-export` wrote.") from error
 
 
+def is_writable(path: Path) -> bool:
+    return os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK)
+
+
 def check_file(path: Path, read_only: bool) -> None:
     """Raises SvdlensError for what SQLite would say too late, or in riddles."""
     if path.is_dir():
@@ -339,7 +347,7 @@ def check_file(path: Path, read_only: bool) -> None:
                 f"cannot make the directory of the ledger {path} ({error.strerror}). Correct labellers.llm.ledger."
             ) from error
         for one in (path.parent, path):
-            if one.exists() and not os.access(one, os.R_OK | os.W_OK):
+            if one.exists() and not is_writable(one):
                 raise SvdlensError(
                     f"the ledger {path} cannot be written: {one} is read-only. Change its permissions, set "
                     f"labellers.llm.ledger to a file elsewhere, or set `replay: true`, which asks for nothing."

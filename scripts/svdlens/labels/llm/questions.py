@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from svdlens.labels.llm.ledger import Ledger, Reply, Request
 
@@ -10,6 +10,7 @@ Tokens = Sequence[str]
 Messages = Sequence[Mapping[str, str]]
 
 
+@runtime_checkable
 class Prompts(Protocol):
     """The texts of both questions."""
 
@@ -18,6 +19,7 @@ class Prompts(Protocol):
     def verify_messages(self, tokens: Tokens, label: str) -> Messages: ...
 
 
+@runtime_checkable
 class Parsed(Protocol):
     """What parsing a reply to the first question finds: a label, or None if it has none."""
 

@@ -34,11 +34,12 @@ class RequestFailed(Exception):
 
 
 def reply_from(
-    content: bytes, request: Request, key: str, cost: Callable[[float, float], float], most_cost: float
+    content: bytes, request: Request, key: str, cost: Callable[[int, int], float], most_cost: float
 ) -> Reply:
-    """The reply in the body of an HTTP answer. `cost` of tokens in and out; `most_cost`: where it does not say how many.
+    """The reply in the body of an HTTP answer. `cost` of tokens in and out; `most_cost`: where it does not say how
+    many. The secret `key` is taken out, should the server have sent it back.
 
-    Raises RequestFailed if it is no chat completion. The secret `key` is taken out, should the server have sent it back.
+    Raises RequestFailed if it is no chat completion.
     """
     text = content.decode("utf-8", "replace").lstrip("\ufeff")
     if text.lstrip().startswith("<"):
