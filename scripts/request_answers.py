@@ -16,7 +16,7 @@ def main(smk):
     choice = Choice(**params.choice) if params.choice else None
     lists = lists_of_file(Path(smk.input.lists), choice, params.parameters["tokens"])
     prompts = read_prompts(*(Path(smk.input[name]) for name in ("label_prompt", "verify_prompt", "examples")))
-    say = say_to_person(f"{smk.wildcards.labeller}, {smk.wildcards.lists}")
+    say = say_to_person(smk.wildcards.labeller, smk.wildcards.lists)
     replies, asked = request_replies(lists, prompts, params.parameters, params.options, say)
     write_replies(Path(smk.output.replies), replies)
     if line := summary(asked):

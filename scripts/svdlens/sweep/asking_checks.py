@@ -38,8 +38,8 @@ def secret_in(own: Mapping[str, Any], labeller: str) -> str | None:
         return f"labellers.{labeller}.base_url is no address. Write one such as {SUCH_AS['base_url']}."
     if parts.username or parts.password or parts.query or parts.fragment:
         return (
-            f"labellers.{labeller}.base_url has a user, a password, or something after ? or #. Write the address alone, "
-            f"such as {SUCH_AS['base_url']}; the key belongs into the environment variable {variable or 'of key_variable'}."
+            f"labellers.{labeller}.base_url has a user, a password, or something after ? or #. Write the address "
+            f"alone, such as {SUCH_AS['base_url']}; a key belongs into the environment, see key_variable."
         )
     return None
 

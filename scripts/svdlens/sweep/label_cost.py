@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Found = tuple["Reply | None", "Reply | None", bool]
 """The replies about a list, to the label prompt and to the verify prompt, and whether it needs no other."""
 PROJECT = Path(__file__).parents[3]
-BYTES_OF_A_TOKEN = 4
-"""Of prompts like those of this project, in UTF-8."""
+BYTES_OF_A_TOKEN = 3
+"""Of the prompts of this project, in UTF-8: 3.15 with the tokenizer of GPT-2."""
 REPLY_TOKENS = 12
 """Of a reply of a few words as JSON, from a model that does not reason before it answers."""
 SOME_LABEL = "a label of a few words"
@@ -81,7 +81,7 @@ def told(n_lists: int, label: Requests, verify: Requests, own: Mapping[str, Any]
     most = cost(label, longest, price) + cost(verify, longest, price)
     lines += [
         "",
-        f"In all about {both:.4g}; {most:.4g} if every reply had max_tokens ({longest}), as of a model that reasons first.",
+        f"In all about {both:.4g}; {most:.4g} if every reply had max_tokens ({longest}), as of models that reason.",
         f"Estimated: a token for every {BYTES_OF_A_TOKEN} bytes of a prompt, {REPLY_TOKENS} tokens for a reply, and a "
         "label for every list, which the verify prompt judges; lists without one need no second request.",
         "Trying again after an error is not counted. Nothing was sent.",

@@ -18,8 +18,8 @@ SHARED_LABELS = f"results/by_switches/labels/model={{model}}/{LIST_SWITCHES}/{{m
 SHARED_SCORES = f"results/by_switches/scores/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"
 SHARED_AGREEMENT = f"results/by_switches/agreement/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"
 
-# The replies of a language model about lists, and what they say. `of`: by_switches or lists; `lists`: the path of a file
-# of lists below that of all of them, without its suffix.
+# The replies of a language model about lists, and what they say. `of`: by_switches or lists; `lists`: the path of a
+# file of lists below that of all of them, without its suffix.
 REPLIES = "results/{of}/replies/{lists}.{labeller}.jsonl"
 ATTEMPT = "results/{of}/replies/{lists}.{labeller}.attempt"
 ANSWERS = "results/{of}/answers/{lists}.{labeller}.parquet"

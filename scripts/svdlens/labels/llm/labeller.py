@@ -40,7 +40,7 @@ class LanguageModel:
         return Labelled({name: self.columns(token_lists.texts.to_pylist()) for name, token_lists in lists.items()}, {})
 
     def columns(self, texts: Sequence[Sequence[str]]) -> Columns:
-        """The columns of these lists. `verified` is null where there is no label to verify; `interpretable` is both, and
+        """The columns of these lists. `verified` is null where there is no label to verify; `interpretable` is both,
         null where one of them is not known. Raises SvdlensError for a list that nobody was asked about."""
         keys = [list_key(tokens[: self.n_tokens]) for tokens in texts]
         if missing := [list(tokens) for key, tokens in zip(keys, texts, strict=True) if key not in self.answers]:

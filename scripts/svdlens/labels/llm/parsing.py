@@ -38,7 +38,7 @@ NO_LABEL = re.compile(
 )
 """What stands in place of a label where there is none."""
 REFUSAL = re.compile(
-    r"(i|we)( am|['’]m|['’]ve| apologi[sz]e| can(not)?| could| do| did| don['’]?t| must| will| won['’]?t| was| need)\b.*"
+    r"(i|we)( am|['’]m|['’]ve| apologi[sz]e| can(not)?| could| do| did| don['’]?t| must| will| won['’]?t| need)\b.*"
     r"|(i['’]m )?sorry\b[,.! ].*\b(i|we|can|cannot|unable)\b.*|(as|being) an? (ai|language model|assistant)\b.*",
     re.IGNORECASE,
 )
@@ -161,7 +161,9 @@ def values_in(text: str, key: str) -> Iterator[Any]:
         end = start + 1
         try:
             found, after = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):  # no JSON, or a number of thousands of digits
+        except RecursionError as error:
+            raise NoAnswer("the reply is nested too deeply") from error
+        except ValueError:  # no JSON, or a number of thousands of digits
             found, after = {}, end
         if key in found:
             yield found[key]

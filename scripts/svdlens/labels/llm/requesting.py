@@ -44,7 +44,7 @@ def request_replies(
         with Ledger(path, read_only=True) as ledger:
             return replies_of(asked_of, questions, ledger), find_or_failed(asked_of, questions, ledger)
     endpoint = endpoint_of(options, os.environ)
-    with Ledger(path) as ledger, ledger.exclusive():
+    with Ledger(path) as ledger:
         asked = ask(asked_of, questions, endpoint, ledger, limits_of(options, os.environ), reporter(say))
         return replies_of(asked_of, questions, ledger), asked
 
@@ -58,8 +58,8 @@ def endpoint_of(options: Mapping[str, Any], environment: Mapping[str, str]) -> E
     key = environment.get(variable, "").strip() if variable else ""
     if variable and not key and urlsplit(url).hostname not in LOCAL_HOSTS:
         raise SvdlensError(
-            f"labellers.llm.key_variable: the environment variable {variable} is not set, and {url} wants a key. Set it "
-            f'(export {variable}=...), or write key_variable: "" for a server that wants none.'
+            f"labellers.llm.key_variable: the environment variable {variable} is not set, and {url} wants a key. Set "
+            f'it (export {variable}=...), or write key_variable: "" for a server that wants none.'
         )
     price = options["price"]
     return Endpoint(
@@ -103,11 +103,12 @@ def summary(asked: Asked) -> str | None:
     return "; ".join(parts) or None
 
 
-def say_to_person(what: str) -> Callable[[str], None]:
-    """A function that shows lines about `what` on the terminal, also where Snakemake is quiet, and in the log."""
+def say_to_person(labeller: str, lists: str) -> Callable[[str], None]:
+    """A function that shows lines about these lists on the terminal, also where Snakemake is quiet, and in the log."""
+    place = "/".join(part for part in lists.split("/") if not part.endswith("=off"))
 
     def say(line: str) -> None:
         log.info("%s", line)
-        print(f"svdlens: {what}: {line}", file=sys.stderr, flush=True)
+        print(f"svdlens: {labeller}, {place}: {line}", file=sys.stderr, flush=True)
 
     return say
