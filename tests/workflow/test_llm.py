@@ -125,11 +125,12 @@ def check_tables(run: Workflow) -> None:
     lists = read_table(run.directory / LABELS.replace("labels", "tokens").replace(".llm", "")).to_pandas()
     keys = ["layer", "index", "side", "sign", "readout"]
     texts = labels.merge(lists, on=keys, how="left")["tokens"]
-    for row, tokens in zip(labels.itertuples(), texts, strict=True):
+    for row, tokens in zip(read_table(run.directory / LABELS).to_pylist(), texts, strict=True):
         line = "Tokens: " + json.dumps(list(tokens[:15]), ensure_ascii=False)
         number = int(hashlib.sha256(line.encode()).hexdigest(), 16)
-        assert row.label == (f"<b>topic</b> {number % 17}" if number % 3 else None)
-        assert row.interpretable == (row.labelled and row.verified is True)
+        assert row["label"] == (f"<b>topic</b> {number % 17}" if number % 3 else None)
+        assert row["labelled"] == (row["label"] is not None)
+        assert row["interpretable"] == (row["labelled"] and row["verified"])
     controls = read_table(run.results / "tables/control_labels.parquet").to_pandas().query("labeller == 'llm'")
     assert set(controls.groupby("control", observed=True).size()) == {8}
     fractions = read_table(run.results / "tables/fractions.parquet").to_pandas().query("labeller == 'llm'")
