@@ -192,6 +192,33 @@ def test_what_failed_is_no_answer_and_is_asked_for_again(path: Path) -> None:
         assert second.complete == 10 and second.failed == {} and second.asked in (1, 2)
 
 
+def test_a_list_without_a_verdict_is_not_complete_and_only_that_is_asked_for_again(path: Path) -> None:
+    lists = some_lists(15)
+    with ChatServer() as server, Ledger(path) as ledger:
+        server.fault = lambda body, attempt: "400" if '"answer"' in prompt_of(body) else None
+        first = ask(lists, questions(), endpoint_of(server), ledger, Limits())
+        n = 15 - first.complete
+        assert first.asked == 15 and first.failed == {"status 400 (fault 400)": n} and 0 < n < 15
+        found = find_or_failed(lists, questions(), ledger)
+        assert (found.found, found.complete, found.failed) == (15, 15 - n, {NOT_IN_LEDGER: n})
+        assert len(replies_of(lists, questions(), ledger)) == 15
+        server.fault = None
+        second = ask(lists, questions(), endpoint_of(server), ledger, Limits())
+        assert (second.found, second.asked, second.complete) == (15, n, 15)
+
+
+def test_a_pause_that_the_server_wants_is_one_for_all(path: Path) -> None:
+    first = json.dumps(some_lists(1)[0])
+
+    def fault(body: dict, attempt: int) -> str | None:
+        return "429 seconds" if prompt_of(body).endswith(first) and attempt == 0 else None
+
+    with ChatServer(fault=fault, retry_after=0.6, service=0.01) as server, Ledger(path) as ledger:
+        assert ask(some_lists(20), questions(), endpoint_of(server), ledger, Limits(3)).complete == 20
+        gaps = [later - earlier for earlier, later in zip(server.times, server.times[1:], strict=False)]
+        assert max(gaps) > 0.4 and gaps.index(max(gaps)) < 10
+
+
 def test_a_server_that_goes_away_is_not_asked_ten_thousand_times(path: Path) -> None:
     with ChatServer() as server, Ledger(path) as ledger:
         server.fault = lambda body, attempt: "500" if server.answered >= 10 else None
@@ -242,19 +269,23 @@ def test_a_pause_that_the_server_wants_ends_with_an_interrupt(path: Path) -> Non
 
 
 def test_a_reply_counts_only_when_the_ledger_has_it(path: Path) -> None:
-    """Whoever asks the second question finds the first answer in the ledger."""
-    missing = []
+    """Whoever hears of progress, or asks the second question, finds the replies in the file."""
+    too_early = []
 
     def seen(body: dict) -> None:
         if '"answer"' in prompt_of(body):
             with Ledger(path, read_only=True) as other:
                 key = questions().label_request(json.loads(prompt_of(body))["tokens"]).key
-                missing.extend([] if other.find([key]) else [key])
+                too_early.extend([] if other.find([key]) else [key])
+
+    def report(done: int, total: int, cost: float, seconds: float) -> None:
+        with Ledger(path, read_only=True) as other:
+            too_early.extend([done] if other.spent(0.0)[1] < cost - 1e-12 else [])
 
     with ChatServer(seen=seen) as server, Ledger(path) as ledger:
-        ask(some_lists(30), questions(), endpoint_of(server), ledger, Limits())
+        ask(some_lists(30), questions(), endpoint_of(server), ledger, Limits(), report)
         assert server.requests > 30
-    assert missing == []
+    assert too_early == []
 
 
 def test_a_run_waits_for_another_on_the_same_ledger_and_then_asks_for_the_rest(
