@@ -84,7 +84,7 @@ def test_lists_are_labelled_once_and_replayed(
         parsing = run.project / "scripts/svdlens/labels/llm/parsing.py"
         parsing.write_text(parsing.read_text("utf-8").replace("LONGEST_LABEL = 100", "LONGEST_LABEL = 99"), "utf-8")
         again = run.run("--dry-run", LABELS, config=config)
-        assert "parse_answers" in again.directly("ode has changed")
+        assert "parse_answers" in again.directly("Params have changed")
         assert "request_answers" not in again.rules
 
         # Lists from elsewhere, with texts that speak to the model.
@@ -144,7 +144,7 @@ def check_tables(run: Workflow) -> None:
     agreement = read_table(run.results / "tables/agreement.parquet").to_pandas()
     assert agreement.query("first == 'coherence' and second == 'llm'")["n_joined"].tolist() == [5]
     csv = (run.results / "figures/fraction_by_layer_raw.csv").read_text("utf-8")
-    assert "mlp_in" in csv and "ov" not in csv
+    assert '"mlp_in","all","W_U","llm","B",0,5,' in csv
     assert "llm" in (run.results / "explorer/data/catalogue.js").read_text("utf-8")
     assert "llm" in (run.results / "report/fractions.html").read_text("utf-8")
     for path in (run.results / "report").glob("*.html"):

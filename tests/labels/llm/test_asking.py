@@ -104,8 +104,8 @@ def test_requests_per_minute_is_never_exceeded(path: Path) -> None:
 
     with ChatServer(fault=fault) as server, Ledger(path) as ledger:
         ask(some_lists(12), questions(), endpoint_of(server), ledger, Limits(8, requests_per_minute=60 / 0.05))
-        gaps = [later - earlier for earlier, later in zip(server.times, server.times[8:], strict=False)]
-        assert len(gaps) > 5 and min(gaps) > 8 * 0.05 - 0.05  # what a busy machine may delay
+        # Arrivals may be late on a busy machine, the first one most.
+        assert server.times[-1] - server.times[0] > (server.requests - 1) * 0.05 - 0.2 > 0.6
 
 
 # --- limits
@@ -192,6 +192,33 @@ def test_what_failed_is_no_answer_and_is_asked_for_again(path: Path) -> None:
         assert second.complete == 10 and second.failed == {} and second.asked in (1, 2)
 
 
+def test_a_list_without_a_verdict_is_not_complete_and_only_that_is_asked_for_again(path: Path) -> None:
+    lists = some_lists(15)
+    with ChatServer() as server, Ledger(path) as ledger:
+        server.fault = lambda body, attempt: "400" if '"answer"' in prompt_of(body) else None
+        first = ask(lists, questions(), endpoint_of(server), ledger, Limits())
+        n = 15 - first.complete
+        assert first.asked == 15 and first.failed == {"status 400 (fault 400)": n} and 0 < n < 15
+        found = find_or_failed(lists, questions(), ledger)
+        assert (found.found, found.complete, found.failed) == (15, 15 - n, {NOT_IN_LEDGER: n})
+        assert len(replies_of(lists, questions(), ledger)) == 15
+        server.fault = None
+        second = ask(lists, questions(), endpoint_of(server), ledger, Limits())
+        assert (second.found, second.asked, second.complete) == (15, n, 15)
+
+
+def test_a_pause_that_the_server_wants_is_one_for_all(path: Path) -> None:
+    first = json.dumps(some_lists(1)[0])
+
+    def fault(body: dict, attempt: int) -> str | None:
+        return "429 seconds" if prompt_of(body).endswith(first) and attempt == 0 else None
+
+    with ChatServer(fault=fault, retry_after=0.6, service=0.01) as server, Ledger(path) as ledger:
+        assert ask(some_lists(20), questions(), endpoint_of(server), ledger, Limits(3)).complete == 20
+        gaps = [later - earlier for earlier, later in zip(server.times, server.times[1:], strict=False)]
+        assert max(gaps) > 0.4 and gaps.index(max(gaps)) < len(gaps) / 2
+
+
 def test_a_server_that_goes_away_is_not_asked_ten_thousand_times(path: Path) -> None:
     with ChatServer() as server, Ledger(path) as ledger:
         server.fault = lambda body, attempt: "500" if server.answered >= 10 else None
@@ -226,35 +253,38 @@ def test_an_interrupted_run_keeps_what_is_in_flight(path: Path) -> None:
         child.send_signal(signal.SIGINT)
         output = child.communicate(timeout=20)[1]
         with Ledger(path) as ledger:
-            assert 6 <= ledger.spent(0.0)[0] == server.answered == server.requests <= 12
-    assert "waiting for 6 requests in flight" in output and "KeyboardInterrupt" in output
+            assert 6 <= ledger.spent(0.0)[0] == server.answered == server.requests < 50
+    assert "requests in flight" in output and "KeyboardInterrupt" in output
     assert child.returncode != 0
 
 
 def test_a_pause_that_the_server_wants_ends_with_an_interrupt(path: Path) -> None:
     with ChatServer(retry_after=60, fault=lambda body, attempt: "429 seconds") as server:
         child = asking_process(server, path, n=10, in_flight=3)
-        wait_until(lambda: server.requests >= 3)
-        start = time.monotonic()
+        wait_until(lambda: server.requests >= 1)
         child.send_signal(signal.SIGTERM)
-        child.communicate(timeout=20)
-        assert time.monotonic() - start < 10 and server.requests == 3
+        child.communicate(timeout=40)
+        assert server.requests <= 3
 
 
 def test_a_reply_counts_only_when_the_ledger_has_it(path: Path) -> None:
-    """Whoever asks the second question finds the first answer in the ledger."""
-    missing = []
+    """Whoever hears of progress, or asks the second question, finds the replies in the file."""
+    too_early = []
 
     def seen(body: dict) -> None:
         if '"answer"' in prompt_of(body):
             with Ledger(path, read_only=True) as other:
                 key = questions().label_request(json.loads(prompt_of(body))["tokens"]).key
-                missing.extend([] if other.find([key]) else [key])
+                too_early.extend([] if other.find([key]) else [key])
+
+    def report(done: int, total: int, cost: float, seconds: float) -> None:
+        with Ledger(path, read_only=True) as other:
+            too_early.extend([done] if other.spent(0.0)[1] < cost - 1e-12 else [])
 
     with ChatServer(seen=seen) as server, Ledger(path) as ledger:
-        ask(some_lists(30), questions(), endpoint_of(server), ledger, Limits())
+        ask(some_lists(30), questions(), endpoint_of(server), ledger, Limits(), report)
         assert server.requests > 30
-    assert missing == []
+    assert too_early == []
 
 
 def test_a_run_waits_for_another_on_the_same_ledger_and_then_asks_for_the_rest(

@@ -365,7 +365,7 @@ def test_a_server_that_never_answers() -> None:
         assert "no answer within 0.2 s" in text and "labellers.llm.timeout" in text and server.requests == 2
 
 
-def test_no_tls_and_a_certificate_that_nobody_knows(tmp_path: Path) -> None:
+def test_no_tls_and_a_certificate_that_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ChatServer() as server:
         text = fatal(Endpoint(server.url.replace("http:", "https:"), KEY))
         assert "no secure connection" in text and "write http:// in labellers.llm.base_url" in text
@@ -381,6 +381,8 @@ def test_no_tls_and_a_certificate_that_nobody_knows(tmp_path: Path) -> None:
         server.server.socket = context.wrap_socket(server.server.socket, server_side=True)
         text = fatal(Endpoint(server.url.replace("http:", "https:"), KEY))
         assert "no secure connection" in text and "SSL_CERT_FILE" in text and server.requests == 0
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert send(Endpoint(server.url.replace("http:", "https:"), KEY))[0].content
 
 
 @pytest.mark.parametrize(

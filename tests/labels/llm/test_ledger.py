@@ -159,6 +159,17 @@ def test_a_damaged_file_is_refused_kept_and_repaired_from_what_it_says(path: Pat
         assert "make ledger-import" in text or "Correct labellers.llm.ledger" in text or "knows schema" in text
 
 
+def test_a_damaged_page_is_found_before_anything_is_asked(path: Path) -> None:
+    filled(path)
+    sound = path.read_bytes()
+    size = int.from_bytes(sound[16:18], "big")
+    assert len(sound) > 5 * size
+    for start in range(size, len(sound), size):
+        path.write_bytes(sound[:start] + b"\x07" * 16 + sound[start + 16 :])
+        with pytest.raises(SvdlensError, match="is damaged"):
+            Ledger(path)
+
+
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
 def test_a_file_that_was_cut_short_is_refused(path: Path, share: float) -> None:
     filled(path)

@@ -376,6 +376,8 @@ def explained(path: Path) -> Iterator[None]:
     """SQLite's errors as a SvdlensError that says what to do."""
     try:
         yield
+    except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+        raise  # a defect of svdlens, which no user can put right
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         text = {
@@ -386,5 +388,7 @@ def explained(path: Path) -> Iterator[None]:
             f"directory can be read and written.",
             sqlite3.SQLITE_FULL: f"the disk of the ledger {path} is full. Free some space, and run again: what it "
             f"holds is kept.",
+            sqlite3.SQLITE_IOERR: f"the ledger {path} cannot be read or written ({error}). Check its disk, or set "
+            f"labellers.llm.ledger to a file elsewhere.",
         }.get(code)
         raise SvdlensError(text or damaged(path, str(error))) from error
