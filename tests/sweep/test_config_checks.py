@@ -326,9 +326,7 @@ def test_a_labeller_that_the_file_does_not_describe_has_the_keys_that_all_have(m
         "labellers.new.level: 'level' is no key. Keys: matrices, sides, signs, directions, control_lists."
         in message(config_with(TINY, wrong))
     )
-    assert "'nwe' is not one of coherence, published, new. Did you mean 'new'?" in message(
-        config_with(TINY, {"sweep": {"labellers": ["nwe"]}})
-    )
+    assert ", new. Did you mean 'new'?" in message(config_with(TINY, {"sweep": {"labellers": ["nwe"]}}))
 
 
 def test_a_new_control_is_allowed_where_controls_are(monkeypatch: pytest.MonkeyPatch) -> None:
