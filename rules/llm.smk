@@ -14,7 +14,7 @@ ASKING = [name for name, entry in LABELLERS.items() if entry.asks]
 
 # Limits are for one call of snakemake. Jobs inherit this.
 if workflow.is_main_process:
-    os.environ["SVDLENS_STARTED"] = repr(time.time())
+    os.environ.update(SVDLENS_STARTED=repr(time.time()))
 
 
 # Runs where snakemake was started: the nodes of many clusters have no network.
