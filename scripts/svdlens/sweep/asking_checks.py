@@ -50,10 +50,7 @@ def lacking(own: Mapping[str, Any], labeller: str) -> str | None:
     if not missing:
         return None
     keys = ", ".join(f"{key}: {SUCH_AS[key]}" for key in missing)
-    return (
-        f"labellers.{labeller}: the labeller {labeller} needs {' and '.join(missing)}. Write "
-        f"labellers: {{{labeller}: {{{keys}}}}}."
-    )
+    return f"the labeller {labeller} needs {' and '.join(missing)}. Write labellers: {{{labeller}: {{{keys}}}}}."
 
 
 def at_odds(own: Mapping[str, Any], labeller: str, config: Mapping[str, Any]) -> str | None:
