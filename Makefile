@@ -3,6 +3,9 @@
 # make report         results/report.zip, a document of what `make run` has made; of another sweep with SWEEP=FILE
 # make verify         whether the models of results/, and all files that the sweep (SWEEP=FILE) names, are what they were
 # make clean-stale    which files of the data sets in results/ are not of the sweep (SWEEP=FILE); DELETE=yes deletes them
+# make label-cost     requests, tokens and cost of the labels by a language model of a sweep (SWEEP=FILE); asks for nothing
+# make ledger-export  the replies of that model so far as JSON lines, FILE (results/llm_ledger.jsonl)
+# make ledger-import  those of FILE into the ledger of the sweep (SWEEP=FILE), to go on with or to replay
 # make test           every test (ten minutes)
 # make test-unit      those that are quick: no Snakemake, no browser (a minute and a half)
 # make test-workflow  those that start Snakemake
@@ -33,10 +36,12 @@ LOOK := echo; cat results/tables/findings.md; echo; \
 	echo "More       .venv/bin/snakemake --cores all TARGET --configfile $$sweep   (targets: README.md)"
 # Of `make report`, `make verify` and `make clean-stale`: the sweep that `make run` could make.
 SWEEP ?= profiles/demo/$(if $(wildcard results/models/smollm2-135m/provenance.json),sweep,bundled).yaml
+# Of `make ledger-export` and `make ledger-import`: the JSON lines.
+FILE ?= results/llm_ledger.jsonl
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled report verify clean-stale test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock
+.PHONY: run sweep-bundled report verify clean-stale label-cost ledger-export ledger-import test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
 # A network that is not there is no reason to show nothing. Beside the download there is something to do for another core.
@@ -57,6 +62,13 @@ verify: .venv/installed
 
 clean-stale: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.stale "$(SWEEP)" $(if $(DELETE),--delete)
+
+# The lists are made first, where they are not there.
+label-cost: .venv/installed
+	@$(SNAKEMAKE) --quiet all --configfile "$(SWEEP)" -- tokens && PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.label_cost "$(SWEEP)"
+
+ledger-export ledger-import: .venv/installed
+	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.ledger_files $(@:ledger-%=%) "$(FILE)" "$(SWEEP)"
 
 # Files stay whole: most tests of one share what its first has made. The unit tier shares little.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile

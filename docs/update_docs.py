@@ -45,6 +45,7 @@ COLUMNS_OF: dict[str, pa.Schema] = {
     "controls": schemas.CONTROLS,
     "labels": schemas.LABELS,
     "control_labels": schemas.CONTROL_LABELS,
+    "answers": schemas.ANSWERS,
     "lists": schemas.LABELLED_LISTS,
     "fractions": schemas.FRACTIONS,
     "scores": schemas.SCORES,

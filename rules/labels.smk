@@ -10,6 +10,8 @@ def label_inputs(wildcards):
     """The files that a labeller needs, by name: its own, and but for one with lists of its own those of the sweep."""
     entry = LABELLERS[wildcards.labeller]
     patterns = dict(entry.files)
+    if entry.asks:
+        patterns["answers"] = paths.SHARED_ANSWERS
     if not entry.lists:
         patterns |= {
             "lists": paths.SHARED_TOKENS,

@@ -1,7 +1,7 @@
 # Token lists from elsewhere, without any model:
 # `snakemake label_lists --config lists=FILE.jsonl tokenizer=DIRECTORY labeller=coherence`.
 #
-# needs   the lists and the tokenizer; rules/vocabulary.smk makes of it what the labeller needs
+# needs   the lists and, for labellers that know a vocabulary, the tokenizer; rules/vocabulary.smk makes of it what they need
 # makes   results/lists/{name of the file}.{labeller}.parquet: labels of the lists, calibrated by shuffles of them, or where
 #         they are few by lists drawn from the vocabulary; the metadata say which
 
@@ -23,6 +23,8 @@ def list_inputs(wildcards):
     if not Path(config["lists"]).exists():
         stop(f"lists={config['lists']}: there is no such file. Give one of JSON lines.")
     files = {name: pattern.format(model=TOKENIZER) for name, pattern in entry.files.items()}
+    if entry.asks:
+        files["answers"] = paths.ANSWERS.format(of="lists", lists=LISTS, labeller=LIST_LABELLER)
     return {"lists": config["lists"] if are_made() else local(config["lists"]), **files}
 
 

@@ -18,7 +18,7 @@ from svdlens.vocabulary.token_features import load_features
 def main(smk):
     matrix, entry, params = smk.wildcards.matrix, LABELLERS[smk.wildcards.labeller], smk.params
     module = importlib.import_module(entry.module)
-    files = {name: Path(smk.input[name]) for name in entry.files}
+    files = {name: Path(smk.input[name]) for name in (*entry.files, *(["answers"] if entry.asks else []))}
     if entry.lists:
         if params.source:
             restore_lost_files(files["answers"].parent, "fetch_published", params.source)

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 def main(smk):
     entry = LABELLERS[smk.params.labeller]
     lists = read_lists(Path(smk.input.lists))
-    files = {name: Path(smk.input[name]) for name in entry.files}
+    files = {name: Path(smk.input[name]) for name in (*entry.files, *(["answers"] if entry.asks else []))}
     module = importlib.import_module(entry.external_module)
     columns, facts = module.label_external_lists(lists, files, smk.params.parameters, smk.params.seed)
     logger.info("%d lists: %s", len(lists), facts)

@@ -78,3 +78,12 @@ def test_the_explorer_is_built_and_every_action_shows_something(tmp_path: Path, 
     measured = list(benchmark.clicks("small", tmp_path / "explorer/index.html", most=60))
     assert len(measured) == 1 + len(benchmark.ACTIONS)
     assert all(0 < one.value < one.limit for one in measured[1:])
+
+
+@pytest.mark.slow
+def test_requests_and_look_ups_are_measured(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    benchmark = importlib.import_module("llm")
+    overhead = benchmark.measure_overhead(tmp_path, n=40, in_flight=4, service=0.01)
+    assert overhead.value > 0  # nobody is faster than the server
+    assert all(0 < one.value < one.limit for one in benchmark.measure_look_ups(tmp_path, rows=400))

@@ -18,7 +18,7 @@ ROOMS = [
 LIGHT = [
     *("svdlens.spec.architectures", "svdlens.spec.matrix_kinds", "svdlens.spec.settings", "svdlens.spec.readouts"),
     *("svdlens.sweep.plan", "svdlens.sweep.config_checks", "svdlens.sweep.config_files", "svdlens.sweep.asked_files"),
-    *("svdlens.sweep.code_hash", "svdlens.labels.registry"),
+    *("svdlens.sweep.code_hash", "svdlens.labels.registry", "svdlens.labels.llm.attempts"),
     *("svdlens.figures.registry", "svdlens.figures.files", "svdlens.report.not_made", "svdlens.report.paper_figures"),
 ]
 HEAVY = {"torch", "transformers", "numpy", "pandas", "pyarrow", "scipy", "matplotlib", "seaborn"}

@@ -152,7 +152,7 @@ def test_layers_and_heads_are_the_models_own_or_else_those_of_the_sweep() -> Non
 
 def test_what_a_labeller_labels_is_no_parameter_of_it() -> None:
     """So a wider choice labels anew only what it adds."""
-    chosen: dict[str, Any] = {"sides": ["write"], "signs": [1], "directions": 30}
+    chosen: dict[str, Any] = {"sides": ["write"], "signs": [1], "directions": 30, "control_lists": 9}
     narrow = Sweep(config_with({"labellers": {"coherence": {"matrices": ["ov"], **chosen}}}))
     wide, strict = Sweep(config_with()), Sweep(config_with({"labellers": {"coherence": {"level": 0.01}}}))
     assert narrow.labeller_parameters("coherence") == wide.labeller_parameters("coherence") == {"level": 0.05}

@@ -23,7 +23,7 @@ HEAVY = ("matplotlib", "numpy", "pandas", "pyarrow", "scipy", "seaborn", "torch"
 # What the Snakefile imports is imported again in each job, on a cluster too.
 READ_BY_SNAKEMAKE = [
     *(module for module in MODULES if module.startswith(("svdlens.spec.", "svdlens.sweep."))),
-    *("svdlens.labels.registry", "svdlens.figures.registry", "svdlens.figures.files"),
+    *("svdlens.labels.registry", "svdlens.labels.llm.attempts", "svdlens.figures.registry", "svdlens.figures.files"),
     *("svdlens.report.not_made", "svdlens.report.paper_figures", "svdlens.models.python_packages"),
 ]
 # What touches only tables starts in a fraction of the time that torch takes to import.

@@ -75,6 +75,18 @@ LABEL_FIELDS = [
 LABELS = pa.schema([*ROW_KEYS, *LABEL_FIELDS])
 LABELLED_LISTS = pa.schema([("id", pa.string()), *LABEL_FIELDS])
 CONTROL_LABELS = pa.schema([("control", CATEGORY), *LABELS])
+# What a language model said of each distinct list (labels/llm/answers.py).
+ANSWERS = pa.schema(
+    [
+        ("list_key", pa.string()),
+        ("tokens", pa.list_(pa.string())),
+        ("label", pa.string()),
+        ("labelled", pa.bool_()),
+        ("verified", pa.bool_()),
+        ("status", CATEGORY),
+        ("reason", pa.string()),
+    ]
+)
 FRACTIONS = pa.schema(
     [
         ("model", CATEGORY),

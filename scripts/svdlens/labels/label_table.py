@@ -17,11 +17,13 @@ from svdlens.vocabulary.token_frequency import mean_log_rank
 
 class Choice(NamedTuple):
     """Which rows of a table a labeller gets: of these sides and signs, the first `directions` of each matrix; None
-    for all. Controls have no sides and no order: of them only signs are chosen."""
+    for all. Controls have no sides and no order: of them signs are chosen, and of the lists of each, through each
+    read-out, `control_lists`, spread evenly over them."""
 
     sides: Sequence[str] | None = None
     signs: Sequence[int] | None = None
     directions: int | None = None
+    control_lists: int | None = None
 
 
 def choose(table: pa.Table, choice: Choice) -> pa.Table:
@@ -32,7 +34,21 @@ def choose(table: pa.Table, choice: Choice) -> pa.Table:
         wanted &= is_control | pc.field("side").cast(pa.string()).isin(list(choice.sides))
     if choice.directions is not None:
         wanted &= is_control | (pc.field("index") < choice.directions)
-    return table.filter(wanted)
+    chosen = table.filter(wanted)
+    return chosen if choice.control_lists is None else thinned_controls(chosen, choice.control_lists)
+
+
+def thinned_controls(table: pa.Table, n: int) -> pa.Table:
+    """The table with `n` rows, evenly spread, of each control through each read-out, or all where there are fewer."""
+    keys = [table[name].cast(pa.string()).to_pylist() for name in ("control", "readout")]
+    groups: dict[tuple[str | None, str], list[int]] = {}
+    for row, key in enumerate(zip(*keys, strict=True)):
+        groups.setdefault(key, []).append(row)
+    kept = [
+        rows if control is None or len(rows) <= n else [rows[i * len(rows) // n] for i in range(n)]
+        for (control, _), rows in groups.items()
+    ]
+    return table.take(pa.array(sorted(row for rows in kept for row in rows), pa.int64()))
 
 
 def label_table(

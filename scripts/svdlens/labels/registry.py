@@ -30,6 +30,8 @@ class LabellerEntry:
     draw the first.
     matrices, settings: the only ones that it can label; empty for all. models_key: the key of its configuration that
     lists the only models that it can label.
+    asks: whether it asks a server, whose answers are one more file that it needs, `answers` (rules/llm.smk). needed:
+    keys of its configuration without which it can label nothing. not_results: those that results do not depend on.
     """
 
     name: str
@@ -43,6 +45,9 @@ class LabellerEntry:
     matrices: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     models_key: str | None = None
+    asks: bool = False
+    needed: tuple[str, ...] = ()
+    not_results: tuple[str, ...] = ()
 
 
 LABELLERS = {
@@ -72,6 +77,19 @@ LABELLERS = {
             matrices=("mlp_in", "mlp_out"),
             settings=("post2022",),
             models_key="models",
+        ),
+        LabellerEntry(
+            name="llm",
+            module="svdlens.labels.llm.labeller",
+            what="a language model behind an OpenAI-compatible endpoint, asked for a label, and whether it fits",
+            criteria=("B", "P", "V"),
+            external_module="svdlens.labels.llm.labeller",
+            asks=True,
+            needed=("base_url", "model"),
+            not_results=(
+                *("base_url", "key_variable", "ledger", "replay", "in_flight", "requests_per_minute", "timeout"),
+                *("retries", "max_requests", "max_cost", "price", "label_prompt", "verify_prompt", "examples"),
+            ),
         ),
     )
 }

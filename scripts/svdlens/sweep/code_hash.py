@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-UNHASHED = ("svdlens.errors", "svdlens.artefacts.atomic_files", "svdlens.runtime")
+ASKING = tuple(f"svdlens.labels.llm.{name}" for name in ("asking", "client", "wire", "ledger", "requesting"))
+"""Modules that send requests and keep replies: one that is there stays what it was."""
+UNHASHED = ("svdlens.errors", "svdlens.artefacts.atomic_files", "svdlens.runtime", *ASKING)
 """Modules and folders that move files, report and start jobs."""
 HELPERS_VERSION = 1
 """Raised by hand when a change of UNHASHED changes results."""

@@ -15,6 +15,7 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import setting_from_names
 from svdlens.spec.token_vectors import BEST_LIST, TOKEN_VECTORS
+from svdlens.sweep.asking_checks import check_asking
 from svdlens.sweep.edit_checks import check_edits
 from svdlens.sweep.named_files import named_paths
 from svdlens.sweep.plan import Sweep
@@ -75,7 +76,7 @@ def check_configuration(config: MutableMapping[str, Any], schema: Mapping[str, A
             chosen["matrices"],
             chosen["readouts"],
         )
-    if problem := check_labelled(config) or check_basis(config) or check_trace(config):
+    if problem := check_labelled(config) or check_asking(config) or check_basis(config) or check_trace(config):
         raise SvdlensError(problem)
     if problem := check_edits(config):
         raise SvdlensError(problem)

@@ -30,6 +30,9 @@ def named_paths(config: MutableMapping[str, Any]) -> Iterator[tuple[str, Mutable
     for name, model in config["models"].items():
         yield from ((f"models.{name}.{key}", model, key) for key in ("path", "token_counts"))
     yield "labellers.published.path", config["labellers"].get("published", {}), "path"
+    llm = config["labellers"].get("llm", {})
+    files = ("label_prompt", "verify_prompt", "examples", "ledger")
+    yield from ((f"labellers.llm.{key}", llm, key) for key in files)
     yield from ((key, config, key) for key in ("lists", "tokenizer"))
     for name, edit in config.get("edits", {}).items():
         keys = ("text", "prompts") if isinstance(edit.get("prompts"), str) else ("text",)

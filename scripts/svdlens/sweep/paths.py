@@ -18,6 +18,20 @@ SHARED_LABELS = f"results/by_switches/labels/model={{model}}/{LIST_SWITCHES}/{{m
 SHARED_SCORES = f"results/by_switches/scores/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"
 SHARED_AGREEMENT = f"results/by_switches/agreement/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"
 
+# The replies of a language model about lists, and what they say. `of`: by_switches or lists; `lists`: the path of a
+# file of lists below that of all of them, without its suffix.
+REPLIES = "results/{of}/replies/{lists}.{labeller}.jsonl"
+ATTEMPT = "results/{of}/replies/{lists}.{labeller}.attempt"
+ANSWERS = "results/{of}/answers/{lists}.{labeller}.parquet"
+SHARED_ANSWERS = f"results/by_switches/answers/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"
+
+PROMPT_FILES = {
+    "label_prompt": "resources/prompts/label.jinja",
+    "verify_prompt": "resources/prompts/verify.jinja",
+    "examples": "resources/prompts/examples.yaml",
+}
+"""Templates and examples of prompts in the project, by the key of the configuration that names others."""
+
 SPECTRA = "results/spectra/model={model}/setting={setting}/{matrix}.parquet"
 TOKENS = "results/tokens/model={model}/setting={setting}/{matrix}.parquet"
 CONTROLS = "results/controls/model={model}/setting={setting}/{matrix}.{control}.parquet"

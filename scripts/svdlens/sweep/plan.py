@@ -20,7 +20,7 @@ from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.spec.token_vectors import BEST_LIST, TOKEN_VECTORS
 from svdlens.sweep import paths
 
-CHOSEN_ROWS = ("sides", "signs", "directions")
+CHOSEN_ROWS = ("sides", "signs", "directions", "control_lists")
 """Keys of a labeller's configuration that say which rows of a table it gets."""
 EDIT_DEFAULTS = {"eps": -1.0, "path": "total", "groups": False}
 
@@ -151,8 +151,8 @@ class Sweep:
         """What a labeller's results depend on, of its configuration; what it labels does not count."""
         if LABELLERS[labeller].lists:
             return {}
-        config = self.labeller_config(labeller)
-        return {key: value for key, value in config.items() if key not in ("matrices", *CHOSEN_ROWS)}
+        config, others = self.labeller_config(labeller), LABELLERS[labeller].not_results
+        return {key: value for key, value in config.items() if key not in ("matrices", *CHOSEN_ROWS, *others)}
 
     def with_controls(self) -> list[str]:
         """The labellers of the sweep that label controls."""

@@ -19,6 +19,7 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from svdlens.errors import SvdlensError
+from svdlens.labels.label_kinds import kind_of_sentence
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 
 log = logging.getLogger(__name__)
@@ -34,20 +35,6 @@ FIELDS = ("test_string", "response", "verifier_response")
 NOTHING_SHARED = re.compile(r"\bno shared\b", re.IGNORECASE)
 OPENING = re.compile(r"(most of )?these words\s+", re.IGNORECASE)
 RELATION = re.compile(r"((are )?related? to|have to do with|refer to|are)\s+", re.IGNORECASE)
-# Forms count where they are all that the answer says: "are positive adjectives", not "are verbs meaning to notice".
-FORM = r"are ((?!or\b|of\b|and\b)\S+ ){0,2}(%s)( (or|and|in|of)\b.*)?"
-WORD_CLASSES = (
-    "(verb|noun|adjective|adverb|preposition|pronoun|article|conjunction|connective|determiner|superlative"
-    "|comparative|possessive|plural|participle|gerund)s?"
-)
-SPELLINGS = (
-    "suffix(es)?|prefix(es)?|-[a-z]+ words|((word |sentence )?fragment|number|numeral|digit|letter|symbol|abbreviation"
-    "|acronym|initial|syllable|emoticon)s?|punctuation( marks?)?"
-)
-KINDS = {
-    "grammatical": re.compile(FORM % WORD_CLASSES, re.IGNORECASE),
-    "orthographic": re.compile(FORM % SPELLINGS + r"|((all )?(end|start|begin) (in|with) .*)", re.IGNORECASE),
-}
 
 
 class Answer(NamedTuple):
@@ -240,14 +227,8 @@ def statement(response: str) -> str:
 
 
 def kind(response: str) -> str:
-    """ "grammatical" or "orthographic" if all that an answer names is a form, else "semantic".
-
-    Grammatical are parts of speech and their inflections; orthographic are pieces of words, numbers, letters, symbols,
-    punctuation, abbreviations and shared beginnings or endings. A form with something further about it ("verbs meaning
-    to notice"), names and slang are semantic.
-    """
-    sentence = statement(response)
-    return next((name for name, pattern in KINDS.items() if pattern.fullmatch(sentence)), "semantic")
+    """The kind of what an answer names (label_kinds.py)."""
+    return kind_of_sentence(statement(response))
 
 
 def label_columns(answers: Sequence[Answer], matrix: str) -> dict[str, object]:
