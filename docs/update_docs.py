@@ -46,6 +46,8 @@ COLUMNS_OF: dict[str, pa.Schema] = {
     "labels": schemas.LABELS,
     "control_labels": schemas.CONTROL_LABELS,
     "lists": schemas.LABELLED_LISTS,
+    "sheet key": schemas.SHEET_KEY,
+    "judgements": schemas.JUDGEMENTS,
     "fractions": schemas.FRACTIONS,
     "scores": schemas.SCORES,
     "agreement": schemas.AGREEMENT,

@@ -142,7 +142,15 @@ def environment() -> dict[str, str]:
 
 def copy_project(target: Path) -> Path:
     """What the workflow consists of; no models, no results."""
-    for name in ("rules", "scripts", "profiles", "resources/lexicon", "resources/text", "resources/explorer"):
+    for name in (
+        "rules",
+        "scripts",
+        "profiles",
+        "resources/lexicon",
+        "resources/text",
+        "resources/explorer",
+        "resources/label_sheet",
+    ):
         shutil.copytree(PROJECT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "config.yaml", "environment.yml"):
         shutil.copy(PROJECT / name, target / name)

@@ -30,6 +30,8 @@ def named_paths(config: MutableMapping[str, Any]) -> Iterator[tuple[str, Mutable
     for name, model in config["models"].items():
         yield from ((f"models.{name}.{key}", model, key) for key in ("path", "token_counts"))
     yield "labellers.published.path", config["labellers"].get("published", {}), "path"
+    sheets = config["labellers"].get("manual", {}).get("sheets", {})
+    yield from ((f"labellers.manual.sheets.{person}", sheets, person) for person in sheets)
     yield from ((key, config, key) for key in ("lists", "tokenizer"))
     for name, edit in config.get("edits", {}).items():
         keys = ("text", "prompts") if isinstance(edit.get("prompts"), str) else ("text",)
