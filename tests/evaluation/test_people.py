@@ -37,9 +37,9 @@ def test_there_is_a_row_for_each_person_and_each_two() -> None:
 def test_shares_and_intervals_are_those_of_lists_and_of_controls() -> None:
     for row, said in zip(TABLE.iloc[:3].itertuples(), (ANNA, BEN, CARL), strict=True):
         assert row.n == len(said)
-        for prefix, letter in (("", "s"), ("control_", "r")):
+        for prefix, letter in (("lists_", "s"), ("control_", "r")):
             lists = [one for key, one in said.items() if key.startswith(letter)]
-            found = [getattr(row, f"{prefix}{name}") for name in ("n_lists", "k", "fraction", "low", "high")]
+            found = [getattr(row, f"{prefix}{name}") for name in ("n", "k", "fraction", "low", "high")]
             interval = proportion_confint(sum(lists), len(lists), method="wilson")
             assert found == pytest.approx([len(lists), sum(lists), np.mean(lists), *interval])
 
@@ -59,7 +59,7 @@ def test_kappa_is_over_the_lists_that_both_judged() -> None:
 
 def test_what_cannot_be_said_is_empty() -> None:
     table = people_table(judged(anna={"s1": True}, ben={"s2": True}), ["anna", "ben"])
-    assert table["control_n_lists"].tolist()[:2] == [0, 0] and table["control_fraction"].isna().all()
+    assert table["control_n"].tolist()[:2] == [0, 0] and table["control_fraction"].isna().all()
     assert table.iloc[2]["n"] == 0 and np.isnan(table.iloc[2]["kappa"])
 
 

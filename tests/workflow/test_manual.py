@@ -109,8 +109,8 @@ def test_people_and_labellers_are_compared(labelled: dict[str, Any]) -> None:
     results = workflow.results
     people = pd.read_csv(results / "manual/people.csv")
     anna, ben, both = (row for _, row in people.iterrows())
-    assert (anna["n"], anna["n_lists"], anna["k"]) == (18, 6, len(planted))
-    assert (anna["control_n_lists"], anna["control_k"], anna["control_fraction"]) == (12, 0, 0)
+    assert (anna["n"], anna["lists_n"], anna["lists_k"]) == (18, 6, len(planted))
+    assert (anna["control_n"], anna["control_k"], anna["control_fraction"]) == (12, 0, 0)
     assert ben["n"] == 15 == both["n"] and (both["first"], both["second"]) == ("anna", "ben")
     wrong = [row["id"] for number, row in enumerate(rows[:-3]) if number % 4 == 0]
     assert both["only_first"] + both["only_second"] == len(wrong)
