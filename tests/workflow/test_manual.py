@@ -12,7 +12,7 @@ from workflow import SWEEP, Run, Workflow, copy_run, messages, read_table
 
 pytest_plugins = ["workflow_fixtures"]
 
-CHOICE = {"matrices": ["mlp_in"], "signs": [1], "directions": 8, "lists": 6, "controls": 12}
+CHOICE = {"matrices": ["mlp_in", "mlp_out"], "signs": [1], "directions": 8, "lists": 6, "controls": 12}
 SHEETS = {"anna": "anna.csv", "ben": "ben.csv"}
 LABELLED = {
     "sweep": SWEEP["sweep"] | {"labellers": ["coherence", "manual"]},
@@ -45,34 +45,37 @@ def answered(row: dict[str, str], yes: bool) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def labelled(finished: Workflow, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A sweep that two people labelled. Directions of even index are planted: Anna says yes to these and to no other
-    list; Ben does the same but for every fourth row, and leaves the last three rows out."""
+    """A sweep that two people labelled, MLP-in alone. Directions of even index are planted: Anna says yes to these and
+    to no other list; Ben does the same but for every fourth row, and leaves the last three of these rows out."""
     workflow = copy_run(finished, tmp_path_factory.mktemp("labelled"))
     sheet = workflow.finish("make_label_sheet", config={"labellers": {"manual": CHOICE}})
     key = read_table(workflow.results / "manual/sheet.key.parquet").to_pandas()
-    rows = read_sheet(workflow.results / "manual/sheet.csv")
-    is_planted = key["control"].isna() & (key["index"] % 2 == 0)
-    planted = set(key[is_planted]["id"])
-    write_sheet(workflow.directory / "anna.csv", [answered(row, row["id"] in planted) for row in rows])
-    ben = [
-        answered(row, (row["id"] in planted) ^ (number % 4 == 0)) if number < len(rows) - 3 else row
-        for number, row in enumerate(rows)
-    ]
-    write_sheet(workflow.directory / "ben.csv", ben)
+    sheet_rows = read_sheet(workflow.results / "manual/sheet.csv")
+    mlp_in = set(key[key["matrix"] == "mlp_in"]["id"])
+    rows = [row for row in sheet_rows if row["id"] in mlp_in]
+    left = [row for row in sheet_rows if row["id"] not in mlp_in]
+    key = key[key["matrix"] == "mlp_in"]
+    planted = set(key[key["control"].isna() & (key["index"] % 2 == 0)]["id"])
+    anna = [answered(row, row["id"] in planted) for row in rows]
+    ben = [answered(row, (row["id"] in planted) ^ (number % 4 == 0)) for number, row in enumerate(rows[:-3])]
+    write_sheet(workflow.directory / "anna.csv", [*anna, *left])
+    write_sheet(workflow.directory / "ben.csv", [*left, *ben, *rows[-3:]])
     run = workflow.finish(*TARGETS, config=LABELLED)
     again = workflow.finish("--dry-run", *TARGETS, config=LABELLED)
-    names = ("workflow", "sheet", "run", "again", "key", "rows", "planted", "ben")
+    names = ("workflow", "sheet", "sheet_rows", "run", "again", "key", "rows", "planted")
     return {name: value for name, value in locals().items() if name in names}
 
 
 def test_the_sheet_is_made_of_the_lists_that_are_there(labelled: dict[str, Any]) -> None:
-    run, workflow, key = labelled["sheet"], labelled["workflow"], labelled["key"]
+    run, workflow, rows = labelled["sheet"], labelled["workflow"], labelled["sheet_rows"]
     assert isinstance(run, Run) and run.rules == {"make_label_sheet"}
-    assert any("18 lists, about 0.1 hours" in message for message in messages(run))
-    assert read_table(workflow.results / "manual/sheet.key.parquet").schema.equals(SHEET_KEY)
-    assert len(labelled["rows"]) == 18 and key["control"].value_counts().to_dict() == {"random_unit": 12}
+    assert any("24 lists, about 0.1 hours" in message for message in messages(run))
+    key = read_table(workflow.results / "manual/sheet.key.parquet")
+    assert key.schema.equals(SHEET_KEY) and len(key) == len(rows) == 24
+    counts = key.to_pandas().astype({"control": object}).fillna({"control": ""}).value_counts(["matrix", "control"])
+    assert set(counts) == {6} and len(counts) == 4
     page = (workflow.results / "manual/sheet.html").read_text("utf-8")
-    assert all(row["id"] in page for row in labelled["rows"])
+    assert all(row["id"] in page for row in rows)
     for name in ("sheet.csv", "sheet.html"):
         assert str(workflow.directory) not in (workflow.results / "manual" / name).read_text("utf-8")
 
@@ -92,7 +95,9 @@ def test_what_people_say_becomes_labels_and_fractions(labelled: dict[str, Any]) 
         said = None if id in ties else id in planted
         assert row.interpretable == said and row.status == ("unparsed" if id in ties else "ok")
         assert row.label == ("planted" if said else "") and row.kind == ("semantic" if said else "none")
-    assert not list(results.glob("by_switches/labels/**/mlp_out.manual.parquet"))
+    # Of the lists that both left empty there is nothing.
+    [path] = results.glob("by_switches/labels/**/mlp_out.manual.parquet")
+    assert len(read_table(path)) == 0
 
     fractions = read_table(results / "tables/fractions.parquet").to_pandas()
     whole = "labeller == 'manual' and kind == 'all' and unit == 'row' and group == 'all' and side == 'all'"
@@ -109,9 +114,9 @@ def test_people_and_labellers_are_compared(labelled: dict[str, Any]) -> None:
     results = workflow.results
     people = pd.read_csv(results / "manual/people.csv")
     anna, ben, both = (row for _, row in people.iterrows())
-    assert (anna["n"], anna["lists_n"], anna["lists_k"]) == (18, 6, len(planted))
-    assert (anna["control_n"], anna["control_k"], anna["control_fraction"]) == (12, 0, 0)
-    assert ben["n"] == 15 == both["n"] and (both["first"], both["second"]) == ("anna", "ben")
+    assert (anna["n"], anna["lists_n"], anna["lists_k"]) == (12, 6, len(planted))
+    assert (anna["control_n"], anna["control_k"], anna["control_fraction"]) == (6, 0, 0)
+    assert ben["n"] == 9 == both["n"] and (both["first"], both["second"]) == ("anna", "ben")
     wrong = [row["id"] for number, row in enumerate(rows[:-3]) if number % 4 == 0]
     assert both["only_first"] + both["only_second"] == len(wrong)
     assert ben["control_k"] == len(set(wrong) & set(key[key["control"].notna()]["id"]))

@@ -26,7 +26,7 @@ def first_texts(tokens: pa.ChunkedArray | pa.Array, n: int) -> list[list[str]]:
 
 def list_key(texts: Sequence[str]) -> str:
     """What a list is known by: the sha256 of its texts as JSON. The same texts have the same key in every sweep."""
-    return hashlib.sha256(json.dumps(list(texts), ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
 
 
 def list_id(key: str) -> str:
