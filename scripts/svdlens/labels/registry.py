@@ -29,7 +29,8 @@ class LabellerEntry:
     criteria: when a labelled list counts as interpretable, as text with keys of its configuration in braces; figures
     draw the first.
     sampled: whether it knows only a sample of the lists, of one setting of each model unless its configuration says
-    `settings`; its tables have no rows of others. Its results depend on its files alone.
+    `settings`; its tables have no rows of others. Its results depend on its files alone. Such a labeller has
+    known(lists), which takes a table of tokens and returns the rows that it knows.
     matrices, settings: the only ones that it can label; empty for all. models_key: the key of its configuration that
     lists the only models that it can label.
     """
