@@ -16,6 +16,7 @@
 # make readouts       which read-out makes which side readable (half an hour; downloads SmolLM2, 93 MB)
 # make bases          whether singular vectors mean more than other bases of their subspaces (an hour; downloads SmolLM2)
 # make ablations      what first-order effects tell of exact ones (an hour; after `make run`)
+# make label-sheet    lists of a sweep that is done (SWEEP=FILE) for people to label, results/manual/sheet.html
 # make docs           the documentation as a site that opens from disk, site/index.html; its generated tables first
 # make lint           style and types (what Snakemake's linter says is a test)
 # make lint-js        types of the explorer's scripts, which is part of it (needs npm)
@@ -34,14 +35,14 @@ LOOK := echo; cat results/tables/findings.md; echo; \
 	echo "Figures    results/figures/*.png, and results/figures/MODEL/SETTING/*.png"; \
 	echo "Report     make report SWEEP=$$sweep"; \
 	echo "More       .venv/bin/snakemake --cores all TARGET --configfile $$sweep   (targets: README.md)"
-# Of `make report`, `make verify` and `make clean-stale`: the sweep that `make run` could make.
+# Of `make report`, `make verify`, `make clean-stale` and `make label-sheet`: the sweep that `make run` could make.
 SWEEP ?= profiles/demo/$(if $(wildcard results/models/smollm2-135m/provenance.json),sweep,bundled).yaml
 # Of `make ledger-export` and `make ledger-import`: the JSON lines.
 FILE ?= results/llm_ledger.jsonl
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled report verify clean-stale label-cost ledger-export ledger-import test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock
+.PHONY: run sweep-bundled report verify clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
 # A network that is not there is no reason to show nothing. Beside the download there is something to do for another core.
@@ -69,6 +70,9 @@ label-cost: .venv/installed
 
 ledger-export ledger-import: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.ledger_files $(@:ledger-%=%) "$(FILE)" "$(SWEEP)"
+
+label-sheet: .venv/installed
+	@$(SNAKEMAKE) --configfile "$(SWEEP)" -- make_label_sheet
 
 # Files stay whole: most tests of one share what its first has made. The unit tier shares little.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile

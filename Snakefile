@@ -17,6 +17,7 @@ include: "rules/labels.smk"
 include: "rules/published.smk"
 include: "rules/lists.smk"
 include: "rules/llm.smk"
+include: "rules/manual.smk"
 include: "rules/evaluation.smk"
 include: "rules/trace.smk"
 include: "rules/edits.smk"
@@ -37,6 +38,7 @@ rule all:
         expand("results/tables/{table}.parquet", table=paths.TABLES),
         "results/tables/findings.md",
         "results/tables/files.csv",
+        PEOPLE,
         figure_paths(SWEEP, selected_figures(SWEEP)),
         checked_tables(selected_figures(SWEEP)),
         expand("results/report/{page}.html", page=REPORT_PAGES),

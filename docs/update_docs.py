@@ -47,6 +47,8 @@ COLUMNS_OF: dict[str, pa.Schema] = {
     "control_labels": schemas.CONTROL_LABELS,
     "answers": schemas.ANSWERS,
     "lists": schemas.LABELLED_LISTS,
+    "sheet key": schemas.SHEET_KEY,
+    "judgements": schemas.JUDGEMENTS,
     "fractions": schemas.FRACTIONS,
     "scores": schemas.SCORES,
     "agreement": schemas.AGREEMENT,

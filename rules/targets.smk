@@ -29,6 +29,7 @@ TARGETS = {
             *expand("results/tables/{table}.parquet", table=paths.TABLES),
             "results/tables/findings.md",
             "results/tables/files.csv",
+            *PEOPLE,
         ],
     ),
     "figures": (

@@ -28,6 +28,8 @@ def main(smk):
         labeller = module.labeller_from_files(files, params.parameters, params.seed)
         features = load_features(Path(smk.input.features), Path(smk.input.classes))
         lists = pq.ParquetFile(smk.input.lists).read()
+        if entry.sampled:
+            lists = labeller.known(lists)
         columns, calibration = label_table(lists, entry.name, labeller, features, Choice(**params.choice))
         switches = sorted(name for name in LIST_SWITCHES if smk.wildcards[name] == "on")
         facts = table_facts(smk.input.provenance, matrix, setting=switches, **labeller.facts, calibration=calibration)

@@ -999,3 +999,41 @@ def test_colours_are_those_of_the_palette_for_colour_blind_readers():
     import seaborn
 
     assert {colour.lower() for colour in style.COLOURS} == set(seaborn.color_palette("colorblind").as_hex())
+
+
+# Labels of a sample, as people give them
+
+
+def sample_of(labels: pd.DataFrame, n: int) -> pd.DataFrame:
+    """`n` lists of the MLPs of each layer, drawn at random."""
+    return labels.groupby([*PLACE, "layer"], observed=True).sample(n, random_state=0)
+
+
+def test_a_sample_is_said_to_be_one_and_nothing_else_is():
+    labels = labels_frame({"deep": 6}, settings=["raw"], matrices=["mlp_in"], directions=10)
+    # Fewer of the first layer, so that layers differ in what is labelled.
+    sampled = sample_of(labels, 4).iloc[2:]
+    for name in ("fraction_by_layer", "fraction_by_index"):
+        data, partly = make(name, sampled, None)
+        assert "Lists with too few known tokens" in texts_of(partly)
+        figure = OF_FRACTIONS[name][1](data, setting="raw", **SHOWN | {"labeller": "manual"})
+        assert "Labelled is a sample of the lists of each matrix" in texts_of(figure)
+        assert "left out in" not in texts_of(figure) and "Not labelled" not in texts_of(figure)
+        assert "sample" not in texts_of(partly)
+
+
+def test_a_run_of_indices_of_a_sample_has_as_many_matrices_as_lists_are_of():
+    labels = labels_frame({"deep": 24}, settings=["raw"], matrices=["mlp_in"], directions=40)
+    sampled = sample_of(labels[labels["sign"] > 0], 8)
+    data, _ = make("fraction_by_index", sampled, None)
+    assert data["n"].sum() == 24 * 8
+    for run in data.itertuples():
+        rows = sampled[sampled["index"].between(run.first_index, run.last_index)]
+        assert run.n == len(rows) and run.last_index > run.first_index
+        # Not exactly: the table of fractions does not say which matrices they are.
+        of_one = rows.groupby("index")["layer"].nunique().max()
+        assert of_one < rows["layer"].nunique() - 4 and abs(run.n_matrices - rows["layer"].nunique()) <= 4
+        assert run.low <= run.fraction <= run.high
+    # Where every matrix has every index, it is all of them.
+    whole, _ = make("fraction_by_index", labels[labels["sign"] > 0].query("layer < 9"), None)
+    assert (whole["last_index"] > whole["first_index"]).any() and (whole["n_matrices"] == 9).all()

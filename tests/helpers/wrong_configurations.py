@@ -44,6 +44,18 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"labellers": {"coherence": {"level": float("inf")}}},
         ("labellers.coherence.level: inf is no finite number",),
     ),
+    "people without sheets": (
+        {"sweep": {"labellers": ["coherence", "manual"]}},
+        ("sweep.labellers: manual has no sheets", "make label-sheet SWEEP=FILE", "sheets: {anna: anna.csv}"),
+    ),
+    "a sheet of two people": (
+        {"labellers": {"manual": {"sheets": {"anna": "a.csv", "ben": "./a.csv"}}}},
+        ("labellers.manual.sheets: ./a.csv is of anna and ben",),
+    ),
+    "a sheet of nobody": (
+        {"labellers": {"manual": {"sheets": {"../anna": "a.csv"}}}},
+        ("labellers.manual.sheets", "Names of people have letters, digits"),
+    ),
     "nothing to label": (
         {"sweep": {"matrices": ["mlp_out"]}, "labellers": {"coherence": {"matrices": ["ov"]}}},
         ("can label nothing of this sweep: mlp_out of tiny in the settings raw", "docs/labels.md"),

@@ -129,6 +129,19 @@ def test_where_everything_is_null_space_nothing_is_labelled(tmp_path: Path) -> N
     assert {row["status"] for row in rows if row["control"]} == {"abstained"}
 
 
+@pytest.mark.parametrize("kept", [pc.field("control").is_valid(), pc.field("sign") == 0], ids=["controls", "nothing"])
+def test_a_labeller_that_knows_no_direction_gives_none_a_label(kept: pc.Expression, tmp_path: Path) -> None:
+    some = shared_lists().filter(kept)
+    rows = written(label_table(some, "shouting", Shouting(), FEATURES, Choice())[0], tmp_path / "labels.parquet")
+    assert [(row["control"], row["index"]) for row in rows] == [
+        (row["control"], row["index"])
+        for control in ("random_unit", "gaussian")
+        for readout in ("W_E", "W_U")
+        for row in some.to_pylist()
+        if (row["control"], row["readout"]) == (control, readout)
+    ]
+
+
 def test_the_smallest_labeller_gets_its_rows(tmp_path: Path) -> None:
     labeller: Labeller = Shouting()
     tokens = shared_lists()

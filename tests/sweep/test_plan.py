@@ -95,6 +95,31 @@ def test_labelled_places_are_those_that_a_labeller_can_label_and_is_to(sweep: Sw
     assert sweep.labelled_places == expected
 
 
+def test_people_label_one_setting_of_each_model_unless_more_are_asked_for() -> None:
+    change = {"sweep": {"labellers": ["manual"], "readouts": ["W_E", "W_U"]}, "labellers": {"manual": {"sheets": {}}}}
+    sweep = Sweep(config_with(BUNDLED, change))
+    one = [("gpt2-small", "post2022"), ("wordnet-2layer", "post2022"), ("all-minilm-l6-v2", "raw")]
+    expected = [Place(*place, "mlp_in") for place in one]
+    assert [place[:3] for place in sweep.labelled_places] == sweep.sheet_places == expected
+    assert sweep.sheet_sources == [(*place, "W_E") for place in expected]
+    # Of raw and unembed lists are the same through W_U but for the gain and the mean of the unembedding.
+    more = {"labellers": {"manual": {"settings": ["raw", "unembed"]}}}
+    asked = Sweep(config_with(BUNDLED, {"sweep": {"labellers": ["manual"]}}, more))
+    assert {place[:2] for place in asked.labelled_places} == {
+        (model, setting)
+        for model in asked.models
+        for setting in ("raw", "unembed")
+        if setting in asked.choice(model, "settings")
+    }
+    files = [asked.shared_path(paths.SHARED_TOKENS, place) for place in asked.labelled_places]
+    of_sheet = [asked.shared_path(paths.SHARED_TOKENS, place) for place in asked.sheet_places]
+    assert of_sheet == list(dict.fromkeys(files)) and len(of_sheet) < len(files)
+
+
+def test_what_people_are_shown_is_nothing_that_labels_depend_on() -> None:
+    assert Sweep(config_with()).labeller_parameters("manual") == {}
+
+
 @given(sweeps())
 def test_each_two_labellers_of_a_place_are_compared_once(sweep: Sweep) -> None:
     for place in sweep.labelled_places:

@@ -267,6 +267,30 @@ AGREEMENT = pa.schema(
         ],
     ]
 )
+# Labels by people (labels/manual/): which lists are on a sheet, and what each person says of them.
+SHEET_KEY = pa.schema(
+    [
+        ("number", pa.int32()),
+        ("id", pa.string()),
+        ("model", CATEGORY),
+        ("setting", CATEGORY),
+        *KEYS,
+        ("side", CATEGORY),
+        ("sign", pa.int32()),
+        ("readout", CATEGORY),
+        ("control", CATEGORY),
+    ]
+)
+JUDGEMENTS = pa.schema(
+    [
+        ("person", CATEGORY),
+        ("list_key", pa.string()),
+        ("is_control", pa.bool_()),
+        ("interpretable", pa.bool_()),
+        ("kind", CATEGORY),
+        ("label", pa.string()),
+    ]
+)
 # What directions do to a model's predictions on a text (effects/), and the read-write cards of OV.
 EFFECTS = pa.schema(
     [

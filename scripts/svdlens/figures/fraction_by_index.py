@@ -55,8 +55,9 @@ def fraction_by_index_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
 
     Columns: those of fraction_rows, with first_index and last_index of the run and index, their mean, in place of
     index. Runs are as short as they can be with ENOUGH rows in the first of them, at most the last of WIDTHS, and as
-    long as each other but for the last. The design effect of a run is that of rows which are as alike as rows of one
-    matrix are over all indices: 1 + (rows of a matrix - 1) times their correlation (Kish 1965).
+    long as each other but for the last. n_matrices of a run is what one would expect of as many matrices at each index,
+    drawn independently: all, where all have lists at some index. The design effect of a run is that of rows which are
+    as alike as rows of one matrix are over all indices: 1 + (rows of a matrix - 1) times their correlation (Kish 1965).
     """
     data = fraction_rows(frame, group="index", **choice)
     whole = fraction_rows(frame, group="all", **choice).set_index(PLACE)
@@ -73,12 +74,13 @@ def fraction_by_index_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
         merged["index"] = (merged["first_index"] + merged["last_index"]).astype(float) / 2
         for name in ("n", "k"):
             merged[name] = runs[name].sum()
-        merged["n_matrices"], merged["fraction"] = runs["n_matrices"].max(), merged["k"] / merged["n"]
+        [of_all] = whole.loc[[place]].to_dict("records")
+        merged["fraction"] = merged["k"] / merged["n"]
+        merged["n_matrices"] = runs["n_matrices"].agg(matrices_of_run, of_all["n_matrices"])
         if width == 1:
             single = rows.sort_values("index").set_index(merged.index)
             merged[["design_effect", "low", "high"]] = single[["design_effect", "low", "high"]]
         else:
-            [of_all] = whole.loc[[place]].to_dict("records")
             alike = correlation(of_all)
             merged["design_effect"] = 1 + (merged["n"] / merged["n_matrices"] - 1).clip(lower=0) * alike
             merged["low"], merged["high"] = interval_over_matrices(
@@ -91,6 +93,11 @@ def fraction_by_index_data(frame: pd.DataFrame, **choice: Any) -> pd.DataFrame:
     if not pieces:
         return pd.DataFrame(columns=[*columns, *run_columns])
     return pd.concat(pieces, ignore_index=True)[[*columns, *run_columns]]
+
+
+def matrices_of_run(n_matrices: pd.Series, of_all: int) -> int:
+    """How many of `of_all` matrices have a list at any index of a run, from how many have one at each."""
+    return round(of_all * (1 - np.prod(1 - n_matrices.to_numpy(float) / of_all)))
 
 
 def correlation(whole: Mapping[Hashable, Any]) -> float:

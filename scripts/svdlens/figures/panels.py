@@ -21,6 +21,7 @@ from svdlens.figures.style import (
     ordered_matrices,
     readout_name,
 )
+from svdlens.labels.registry import LABELLERS
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 
 WIDTH = 6.5  # inches: the text of a page, so that no letter is made smaller in print
@@ -321,21 +322,22 @@ def fraction_caption(
         f"A row is one sign of one direction on one side, read through {through}; labeller "
         f"{labeller}, criterion {criterion}. {intervals}: 95 % intervals over matrices, "
         f"of a single matrix over its rows.{beside}{' ' + also if also else ''}"
-        f"{own}{missing(data)}"
+        f"{own}{missing(data, labeller)}"
     )
 
 
-def missing(data: pd.DataFrame) -> str:
+def missing(data: pd.DataFrame, labeller: str) -> str:
     """Which matrices of the data have no labels, or not for all of their lists, as sentences with a space before."""
     absent = data[data["n"] == 0]
+    sampled = labeller in LABELLERS and LABELLERS[labeller].sampled
     partly = data[data["partly_labelled"] & (data["n"] > 0)] if "partly_labelled" in data else data[:0]
     several = data["setting"].nunique() > 1
-    text = ""
+    text = " Labelled is a sample of the lists of each matrix, and of those of random directions." if sampled else ""
     for rows, what in (
         (absent, "Not labelled"),
         (partly, "Lists with too few known tokens for a label, and null space, are left out in"),
     ):
-        if len(rows):
+        if len(rows) and not (sampled and rows is partly):
             text += f" {what}: {name_matrices(rows, several)}."
     return text
 

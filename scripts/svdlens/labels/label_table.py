@@ -85,6 +85,8 @@ def label_table(
             place = np.argsort(np.argsort(table["null_space"].to_numpy(), kind="stable"))
             both = {key: [values[row] for row in place] for key, values in both.items()}
             pieces[group].append(both | {"labeller": [name] * len(table)})
+    if not facts:
+        return {name: [] for name in CONTROL_LABELS.names}, facts
     return joined([piece for group in pieces.values() for piece in group]), facts
 
 

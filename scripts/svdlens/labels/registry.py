@@ -28,6 +28,9 @@ class LabellerEntry:
     own cannot. external_module: where it labels lists from elsewhere for `snakemake label_lists`, None if it cannot.
     criteria: when a labelled list counts as interpretable, as text with keys of its configuration in braces; figures
     draw the first.
+    sampled: whether it knows only a sample of the lists, of one setting of each model unless its configuration says
+    `settings`; its tables have no rows of others. Its results depend on its files alone. Such a labeller has
+    known(lists), which takes a table of tokens and returns the rows that it knows.
     matrices, settings: the only ones that it can label; empty for all. models_key: the key of its configuration that
     lists the only models that it can label.
     asks: whether it asks a server, whose answers are one more file that it needs, `answers` (rules/llm.smk). needed:
@@ -42,6 +45,7 @@ class LabellerEntry:
     lists: str | None = None
     labels_controls: bool = True
     external_module: str | None = None
+    sampled: bool = False
     matrices: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     models_key: str | None = None
@@ -90,6 +94,14 @@ LABELLERS = {
                 *("base_url", "key_variable", "ledger", "replay", "in_flight", "requests_per_minute", "timeout"),
                 *("retries", "max_requests", "max_cost", "price", "label_prompt", "verify_prompt", "examples"),
             ),
+        ),
+        LabellerEntry(
+            name="manual",
+            module="svdlens.labels.manual.labeller",
+            what="people, on a sample of the lists that does not tell which are of random directions",
+            criteria=("majority",),
+            files={"judgements": "results/manual/judgements.parquet"},
+            sampled=True,
         ),
     )
 }

@@ -76,7 +76,8 @@ def check_configuration(config: MutableMapping[str, Any], schema: Mapping[str, A
             chosen["matrices"],
             chosen["readouts"],
         )
-    if problem := check_labelled(config) or check_asking(config) or check_basis(config) or check_trace(config):
+    problem = check_labelled(config) or check_asking(config) or check_sheets(config)
+    if problem := problem or check_basis(config) or check_trace(config):
         raise SvdlensError(problem)
     if problem := check_edits(config):
         raise SvdlensError(problem)
@@ -116,6 +117,21 @@ def check_labelled(config: Mapping[str, Any]) -> str | None:
         f"{', '.join(sweep.models)} in the settings {', '.join(sweep.swept_settings())}. Ask for what it labels "
         "(docs/labels.md), see `matrices` under `labellers`, or ask for another labeller."
     )
+
+
+def check_sheets(config: Mapping[str, Any]) -> str | None:
+    """Labels by people without a sheet that one has filled in, or with one that stands for two people."""
+    sheets = config["labellers"].get("manual", {}).get("sheets", {})
+    if "manual" in config["sweep"]["labellers"] and not sheets:
+        return (
+            "sweep.labellers: manual has no sheets. Make one, `make label-sheet SWEEP=FILE`, have people fill it in, "
+            "and write `labellers: {manual: {sheets: {anna: anna.csv}}}`, with a name for each of them."
+        )
+    for person, path in sheets.items():
+        other = next(name for name, its_path in sheets.items() if Path(its_path) == Path(path))
+        if other != person:
+            return f"labellers.manual.sheets: {path} is of {other} and {person}. Give each their own, or take one out."
+    return None
 
 
 def check_trace(config: Mapping[str, Any]) -> str | None:

@@ -33,6 +33,8 @@ def named_paths(config: MutableMapping[str, Any]) -> Iterator[tuple[str, Mutable
     llm = config["labellers"].get("llm", {})
     files = ("label_prompt", "verify_prompt", "examples", "ledger")
     yield from ((f"labellers.llm.{key}", llm, key) for key in files)
+    sheets = config["labellers"].get("manual", {}).get("sheets", {})
+    yield from ((f"labellers.manual.sheets.{person}", sheets, person) for person in sheets)
     yield from ((key, config, key) for key in ("lists", "tokenizer"))
     for name, edit in config.get("edits", {}).items():
         keys = ("text", "prompts") if isinstance(edit.get("prompts"), str) else ("text",)

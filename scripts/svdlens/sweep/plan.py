@@ -127,9 +127,18 @@ class Sweep:
             LabelledPlace(*place, labeller)
             for place in self.places
             for labeller in self.labellers
-            if place.matrix in self.labeller_config(labeller).get("matrices", [place.matrix])
-            and can_label(LABELLERS[labeller], self.labeller_config(labeller), *place)
+            if self.is_labelled(place, labeller)
         ]
+
+    def is_labelled(self, place: Place, labeller: str) -> bool:
+        """Whether a labeller, if it were in the sweep, would give labels of a place."""
+        config, entry = self.labeller_config(labeller), LABELLERS[labeller]
+        settings = [self.figure_setting(place.model)] if entry.sampled else [place.setting]
+        return (
+            place.matrix in config.get("matrices", [place.matrix])
+            and place.setting in config.get("settings", settings)
+            and can_label(entry, config, *place)
+        )
 
     def later_labellers(self, model: str, matrix: str, labeller: str, switches: Mapping[str, str]) -> list[str]:
         """The labellers after `labeller`, in the order of the sweep, whose labels are of lists with these switches."""
@@ -149,7 +158,7 @@ class Sweep:
 
     def labeller_parameters(self, labeller: str) -> dict[str, Any]:
         """What a labeller's results depend on, of its configuration; what it labels does not count."""
-        if LABELLERS[labeller].lists:
+        if LABELLERS[labeller].lists or LABELLERS[labeller].sampled:
             return {}
         config, others = self.labeller_config(labeller), LABELLERS[labeller].not_results
         return {key: value for key, value in config.items() if key not in ("matrices", *CHOSEN_ROWS, *others)}
@@ -196,6 +205,19 @@ class Sweep:
         """The lists that the labels of a place are of: those of the sweep, or the labeller's own."""
         own = LABELLERS[place.labeller].lists
         return own.format(**place._asdict()) if own else self.shared_path(paths.SHARED_TOKENS, place)
+
+    # --- labels by people
+
+    @cached_property
+    def sheet_places(self) -> list[Place]:
+        """The places whose lists people label; of equivalent settings the first."""
+        chosen = [place for place in self.places if self.is_labelled(place, "manual")]
+        return list({self.shared_path(paths.SHARED_TOKENS, place): place for place in reversed(chosen)}.values())[::-1]
+
+    @property
+    def sheet_sources(self) -> list[tuple[str, str, str, str]]:
+        """The same with the read-out through which people get their lists, the first of the model."""
+        return [(*place, self.choice(place.model, "readouts")[0]) for place in self.sheet_places]
 
     # --- trace
 
