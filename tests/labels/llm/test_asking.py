@@ -152,7 +152,7 @@ def test_max_cost_needs_to_know_how_long_a_reply_can_be(path: Path) -> None:
         Ledger(path) as ledger,
         pytest.raises(SvdlensError, match=r"needs labellers\.llm\.max_tok"),
     ):
-        endless = questions(sampling={"temperature": 0.0})
+        endless = questions(sampling={"temperature": 0.0, "max_tokens": None})
         ask(some_lists(1), endless, endpoint_of(server), ledger, Limits(max_cost=1.0))
 
 

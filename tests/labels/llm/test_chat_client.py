@@ -190,8 +190,9 @@ def test_waits_double_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
             waits[-1].append(seconds)
 
     monkeypatch.setattr(Client, "rest", rest)
-    with always("500") as server:
-        for _ in range(3):
+    for fault in ("500", "503 seconds", "429 seconds"):
+        with always(fault) as server:
+            server.retry_after = 0
             waits.append([])
             failure(endpoint_of(server, retries=8, first_wait=1.0))
     for one in waits:

@@ -59,7 +59,7 @@ def ask(
     At a limit, at SIGINT and SIGTERM, and if nothing goes well any more, no request is begun; those in flight are
     finished and kept. Raises SvdlensError if the endpoint cannot be used at all, likewise.
     """
-    if limits.max_cost is not None and "max_tokens" not in questions.sampling:
+    if limits.max_cost is not None and questions.sampling.get("max_tokens") is None:
         raise SvdlensError("labellers.llm.max_cost needs labellers.llm.max_tokens, which bounds what a reply can cost.")
     with ledger.exclusive():
         todo = distinct(lists)

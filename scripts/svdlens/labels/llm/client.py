@@ -160,7 +160,7 @@ class Client:
                     self.stop_unless_reached(failure.if_first)
                     raise
                 wait = failure.retry_after
-                if wait is None:
+                if not wait:  # also where the server says at once, or names a time that is over
                     longest = min(self.endpoint.first_wait * 2**attempt, LONGEST_BACKOFF)
                     wait = longest * random.uniform(0.5, 1)
                 else:
