@@ -4,23 +4,26 @@ import asyncio
 import json
 import logging
 import shutil
+import sqlite3
 import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chat_server import KEY, ChatServer, completion
 from small_questions import SAMPLING, asking_process, endpoint_of, questions, secret_in_files, some_lists
 from svdlens.errors import SvdlensError
 from svdlens.labels.llm.asking import Limits, ask
 from svdlens.labels.llm.client import Client, Endpoint, Pace, retry_after
-from svdlens.labels.llm.ledger import Ledger, Reply, Request
+from svdlens.labels.llm.ledger import Ledger, Reply, Request, row_of
 from svdlens.labels.llm.wire import MOST_BYTES, RequestFailed, reply_from
 
 REQUEST = questions().label_request(["fire", "flame"])
@@ -146,6 +149,47 @@ def test_what_is_no_reply_is_a_failure_that_can_be_tried_again(body: object) -> 
     with pytest.raises(RequestFailed) as caught:
         parsed(body)
     assert caught.value.retryable and not caught.value.is_page and len(caught.value.reason) < 300
+
+
+def places(value: object, path: tuple = ()) -> Iterator[tuple]:
+    """The paths to everything in a JSON value."""
+    yield path
+    if isinstance(value, dict | list):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(one, (*path, key))
+
+
+def replaced(value: object, path: tuple, by: object) -> object:
+    if not path:
+        return by
+    copy = value.copy()  # type: ignore[attr-defined]
+    copy[path[0]] = replaced(copy[path[0]], path[1:], by)
+    return copy
+
+
+COMPLETION = completion('{"label": "fire"}', {"messages": []})
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)) | st.just(KEY)
+JSON = st.recursive(
+    LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just(KEY), inner), max_leaves=6
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from([*places(COMPLETION)]), JSON), min_size=1, max_size=3))
+def test_whatever_stands_anywhere_it_is_a_reply_that_can_be_kept_or_a_failure(
+    changes: list[tuple[tuple, object]],
+) -> None:
+    body: object = COMPLETION
+    for path, value in changes:
+        with suppress(KeyError, IndexError, TypeError, AttributeError):  # a place that an earlier change took away
+            body = replaced(body, path, value)
+    try:
+        reply = parsed(body)
+    except RequestFailed as failure:
+        assert failure.retryable and "\n" not in failure.reason and KEY not in failure.reason
+        return
+    row = row_of(REQUEST, reply, 0.0)
+    assert sqlite3.connect(":memory:").execute(f"SELECT {', '.join('?' * len(row))}", row).fetchone() == row
+    assert KEY not in repr(reply)
 
 
 @pytest.mark.parametrize("page", [b"<html>", b"\n <!DOCTYPE html>", b"\xef\xbb\xbf<?xml?>"])
