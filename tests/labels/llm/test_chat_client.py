@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_httpserver import HTTPServer
 
 from chat_server import KEY, ChatServer, completion
 from small_questions import SAMPLING, asking_process, endpoint_of, questions, secret_in_files, some_lists
@@ -311,6 +312,27 @@ def test_the_pace_is_even() -> None:
     pace.pause(5)
     assert pace.delay() == pytest.approx(5, abs=0.1)
     assert Pace(None).delay() == 0
+
+
+ERROR_BODIES = [
+    *(b"", b"null", b"[]", b"5", b'"text"', b"{", b"<html>Bad Gateway</html>", b"\xff\xfe", b"[" * 100_000),
+    *(b'{"error": null}', b'{"error": "text"}', b'{"error": []}', b'{"detail": [{"loc": ["body"]}]}'),
+    *(
+        b'{"error": {"message": 5, "code": {"a": []}, "param": [1], "type": 3}}',
+        b'{"error": {"message": "a\\nb\\ud83d"}}',
+    ),
+    b'{"error": {"message": "' + b"long " * 5000 + b'"}}',
+]
+
+
+@pytest.mark.parametrize("body", ERROR_BODIES, ids=range(len(ERROR_BODIES)))
+def test_whatever_an_error_says_it_is_a_failure(body: bytes, httpserver: HTTPServer, tmp_path: Path) -> None:
+    for status in (400, 500):
+        httpserver.clear()
+        httpserver.expect_request("/v1/chat/completions", method="POST").respond_with_data(body, status=status)
+        found = failure(Endpoint(httpserver.url_for("/v1"), KEY, retries=0))
+        assert found.reason.startswith(f"status {status} (") and found.reason.isprintable() and len(found.reason) < 250
+        assert found.retryable == (status == 500)
 
 
 # --- parameters that a server does not take

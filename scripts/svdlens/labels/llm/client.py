@@ -244,7 +244,8 @@ class Client:
     def refusal(self, error: Any, request: Request, parameters: dict[str, Any]) -> Exception:
         """What is to be raised for a reply with an error status (an APIStatusError)."""
         url, status = self.endpoint.base_url, error.status_code
-        said = one_line(redacted(error.message.removeprefix(f"Error code: {status} - "), self.endpoint.key))
+        message = error.message.removeprefix(f"Error code: {status}").removeprefix(" - ")
+        said = one_line(redacted(message, self.endpoint.key)) or "it does not say why"
         if status < 400:
             target = one_line(redacted(error.response.headers.get("location", "elsewhere"), self.endpoint.key))
             self.stop_unless_reached(f"{url} redirects to {target}. Write in {BASE_URL} where it is.")
