@@ -326,7 +326,7 @@ ERROR_BODIES = [
 
 
 @pytest.mark.parametrize("body", ERROR_BODIES, ids=range(len(ERROR_BODIES)))
-def test_whatever_an_error_says_it_is_a_failure(body: bytes, httpserver: HTTPServer, tmp_path: Path) -> None:
+def test_whatever_an_error_says_it_is_a_failure(body: bytes, httpserver: HTTPServer) -> None:
     for status in (400, 500):
         httpserver.clear()
         httpserver.expect_request("/v1/chat/completions", method="POST").respond_with_data(body, status=status)
