@@ -4,23 +4,27 @@ import asyncio
 import json
 import logging
 import shutil
+import sqlite3
 import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_httpserver import HTTPServer
 
 from chat_server import KEY, ChatServer, completion
 from small_questions import SAMPLING, asking_process, endpoint_of, questions, secret_in_files, some_lists
 from svdlens.errors import SvdlensError
 from svdlens.labels.llm.asking import Limits, ask
 from svdlens.labels.llm.client import Client, Endpoint, Pace, retry_after
-from svdlens.labels.llm.ledger import Ledger, Reply, Request
+from svdlens.labels.llm.ledger import Ledger, Reply, Request, row_of
 from svdlens.labels.llm.wire import MOST_BYTES, RequestFailed, reply_from
 
 REQUEST = questions().label_request(["fire", "flame"])
@@ -148,6 +152,47 @@ def test_what_is_no_reply_is_a_failure_that_can_be_tried_again(body: object) -> 
     assert caught.value.retryable and not caught.value.is_page and len(caught.value.reason) < 300
 
 
+def places(value: object, path: tuple = ()) -> Iterator[tuple]:
+    """The paths to everything in a JSON value."""
+    yield path
+    if isinstance(value, dict | list):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(one, (*path, key))
+
+
+def replaced(value: object, path: tuple, by: object) -> object:
+    if not path:
+        return by
+    copy = value.copy()  # type: ignore[attr-defined]
+    copy[path[0]] = replaced(copy[path[0]], path[1:], by)
+    return copy
+
+
+COMPLETION = completion('{"label": "fire"}', {"messages": []})
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)) | st.just(KEY)
+JSON = st.recursive(
+    LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just(KEY), inner), max_leaves=6
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from([*places(COMPLETION)]), JSON), min_size=1, max_size=3))
+def test_whatever_stands_anywhere_it_is_a_reply_that_can_be_kept_or_a_failure(
+    changes: list[tuple[tuple, object]],
+) -> None:
+    body: object = COMPLETION
+    for path, value in changes:
+        with suppress(KeyError, IndexError, TypeError, AttributeError):  # a place that an earlier change took away
+            body = replaced(body, path, value)
+    try:
+        reply = parsed(body)
+    except RequestFailed as failure:
+        assert failure.retryable and "\n" not in failure.reason and KEY not in failure.reason
+        return
+    row = row_of(REQUEST, reply, 0.0)
+    assert sqlite3.connect(":memory:").execute(f"SELECT {', '.join('?' * len(row))}", row).fetchone() == row
+    assert KEY not in repr(reply)
+
+
 @pytest.mark.parametrize("page", [b"<html>", b"\n <!DOCTYPE html>", b"\xef\xbb\xbf<?xml?>"])
 def test_a_page_is_a_page(page: bytes) -> None:
     with pytest.raises(RequestFailed) as caught:
@@ -190,8 +235,9 @@ def test_waits_double_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
             waits[-1].append(seconds)
 
     monkeypatch.setattr(Client, "rest", rest)
-    with always("500") as server:
-        for _ in range(3):
+    for fault in ("500", "503 seconds", "429 seconds"):
+        with always(fault) as server:
+            server.retry_after = 0
             waits.append([])
             failure(endpoint_of(server, retries=8, first_wait=1.0))
     for one in waits:
@@ -266,6 +312,27 @@ def test_the_pace_is_even() -> None:
     pace.pause(5)
     assert pace.delay() == pytest.approx(5, abs=0.1)
     assert Pace(None).delay() == 0
+
+
+ERROR_BODIES = [
+    *(b"", b"null", b"[]", b"5", b'"text"', b"{", b"<html>Bad Gateway</html>", b"\xff\xfe", b"[" * 100_000),
+    *(b'{"error": null}', b'{"error": "text"}', b'{"error": []}', b'{"detail": [{"loc": ["body"]}]}'),
+    *(
+        b'{"error": {"message": 5, "code": {"a": []}, "param": [1], "type": 3}}',
+        b'{"error": {"message": "a\\nb\\ud83d"}}',
+    ),
+    b'{"error": {"message": "' + b"long " * 5000 + b'"}}',
+]
+
+
+@pytest.mark.parametrize("body", ERROR_BODIES, ids=range(len(ERROR_BODIES)))
+def test_whatever_an_error_says_it_is_a_failure(body: bytes, httpserver: HTTPServer) -> None:
+    for status in (400, 500):
+        httpserver.clear()
+        httpserver.expect_request("/v1/chat/completions", method="POST").respond_with_data(body, status=status)
+        found = failure(Endpoint(httpserver.url_for("/v1"), KEY, retries=0))
+        assert found.reason.startswith(f"status {status} (") and found.reason.isprintable() and len(found.reason) < 250
+        assert found.retryable == (status == 500)
 
 
 # --- parameters that a server does not take

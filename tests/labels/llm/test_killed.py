@@ -50,8 +50,8 @@ def test_after_kill_9_every_list_has_an_answer_and_none_that_the_ledger_had_was_
     with ChatServer() as calm, Ledger(tmp_path / "calm.sqlite") as undisturbed, Ledger(path) as ledger:
         ask(lists, questions(), endpoint_of(calm), undisturbed, Limits(IN_FLIGHT))
         assert replies_of(lists, questions(), ledger) == replies_of(lists, questions(), undisturbed)
-        # What was paid for in vain are replies that were under way when the process died.
-        assert server.answered - ledger.spent(0.0)[0] <= KILLS * IN_FLIGHT
+        # What was paid for in vain are replies that were under way, to the process or to its disk, when it died.
+        assert server.answered - ledger.spent(0.0)[0] <= KILLS * 2 * IN_FLIGHT
         exports = [tmp_path / "killed.jsonl", tmp_path / "calm.jsonl"]
         ledger.export(exports[0])
         undisturbed.export(exports[1])

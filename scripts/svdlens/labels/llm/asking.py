@@ -1,8 +1,9 @@
 """Asks an endpoint about many lists at once: for a label, and, as soon as a list has one, whether it fits.
 
-As many workers as there may be requests in flight each take a list, ask both questions about it, and take the next. A
-worker whose request is to be tried again waits with it, so that a server in trouble gets fewer. Replies that come close
-together are committed to the ledger in one transaction, before any of them counts.
+Workers each take a list, ask both questions about it, and take the next. There are more of them than there may be
+requests in flight, so that this number is in flight while other workers wait for the disk: replies that come close
+together are committed to the ledger in one transaction, before any of them counts. A request that is to be tried again
+counts as in flight while it waits, so that a server in trouble gets fewer.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from svdlens.labels.llm.wire import RequestFailed
 log = logging.getLogger(__name__)
 
 GIVE_UP_AFTER = 20  # failed lists in a row
+WORKERS = 2  # for each request in flight
 INTERRUPTS = (SIGINT, SIGTERM)
 
 Report = Callable[[int, int, float, float], None]
@@ -57,7 +59,7 @@ def ask(
     At a limit, at SIGINT and SIGTERM, and if nothing goes well any more, no request is begun; those in flight are
     finished and kept. Raises SvdlensError if the endpoint cannot be used at all, likewise.
     """
-    if limits.max_cost is not None and "max_tokens" not in questions.sampling:
+    if limits.max_cost is not None and questions.sampling.get("max_tokens") is None:
         raise SvdlensError("labellers.llm.max_cost needs labellers.llm.max_tokens, which bounds what a reply can cost.")
     with ledger.exclusive():
         todo = distinct(lists)
@@ -97,6 +99,7 @@ class Run:
         self.pending: dict[str, asyncio.Task[Reply]] = {}
         self.n_spent, self.cost_spent = ledger.spent(limits.since)
         self.n_running, self.cost_running = 0, 0.0
+        self.slots = asyncio.Semaphore(limits.in_flight)
         self.changed = asyncio.Condition()
         self.n_done, self.failed_in_a_row = 0, 0
         self.error: BaseException | None = None
@@ -115,7 +118,8 @@ class Run:
         writer = asyncio.create_task(self.write())
         try:
             with self.signals():
-                await asyncio.gather(*(worker() for _ in range(min(self.limits.in_flight, len(self.lists)))))
+                n_workers = min(WORKERS * self.limits.in_flight, len(self.lists))
+                await asyncio.gather(*(worker() for _ in range(n_workers)))
         finally:
             writer.cancel()
             await self.client.close()
@@ -185,23 +189,29 @@ class Run:
         found = await self.in_thread(lambda: self.ledger.find([request.key]))
         if request.key in found:
             return found[request.key]
+        async with self.slots:
+            reply = await self.send(request)
+        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.replies.put_nowait((request, reply, committed))
+        await committed
+        self.asked.asked += 1
+        self.asked.cost += reply.cost
+        return reply
+
+    async def send(self, request: Request) -> Reply:
+        """The reply of the endpoint to a request that the limits allow."""
         most = self.client.most_cost(request)
         await self.begin(most)
-        cost = 0.0
+        n, cost = 0, 0.0
         try:
             reply = await self.client.send(request)
-            committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.replies.put_nowait((request, reply, committed))
-            await committed
-            cost = reply.cost
-            self.asked.asked += 1
-            self.asked.cost += cost
-            self.n_spent += 1
+            n, cost = 1, reply.cost
             return reply
         finally:
             async with self.changed:
                 self.n_running -= 1
                 self.cost_running -= most
+                self.n_spent += n
                 self.cost_spent += cost
                 self.changed.notify_all()
 

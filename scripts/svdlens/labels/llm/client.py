@@ -160,7 +160,7 @@ class Client:
                     self.stop_unless_reached(failure.if_first)
                     raise
                 wait = failure.retry_after
-                if wait is None:
+                if not wait:  # also where the server says at once, or names a time that is over
                     longest = min(self.endpoint.first_wait * 2**attempt, LONGEST_BACKOFF)
                     wait = longest * random.uniform(0.5, 1)
                 else:
@@ -244,7 +244,8 @@ class Client:
     def refusal(self, error: Any, request: Request, parameters: dict[str, Any]) -> Exception:
         """What is to be raised for a reply with an error status (an APIStatusError)."""
         url, status = self.endpoint.base_url, error.status_code
-        said = one_line(redacted(error.message.removeprefix(f"Error code: {status} - "), self.endpoint.key))
+        message = error.message.removeprefix(f"Error code: {status}").removeprefix(" - ")
+        said = one_line(redacted(message, self.endpoint.key)) or "it does not say why"
         if status < 400:
             target = one_line(redacted(error.response.headers.get("location", "elsewhere"), self.endpoint.key))
             self.stop_unless_reached(f"{url} redirects to {target}. Write in {BASE_URL} where it is.")
