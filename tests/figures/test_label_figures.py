@@ -1022,6 +1022,14 @@ def test_a_sample_is_said_to_be_one_and_nothing_else_is():
         assert "sample" not in texts_of(partly)
 
 
+def test_without_p_values_panels_keep_their_room():
+    labels = labels_frame({"one": 1}, settings=["raw"], matrices=["mlp_in"]).assign(p_value=np.nan, q_direction=np.nan)
+    controls = controls_frame(labels).query("control == 'random_unit'").assign(p_value=np.nan, q_direction=np.nan)
+    _, figure = make("controls", labels, controls)
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_position().height * figure.get_figheight() > 1
+
+
 def test_a_run_of_indices_of_a_sample_has_as_many_matrices_as_lists_are_of():
     labels = labels_frame({"deep": 24}, settings=["raw"], matrices=["mlp_in"], directions=40)
     sampled = sample_of(labels[labels["sign"] > 0], 8)

@@ -18,6 +18,7 @@ from svdlens.figures.label_rows import controls_of_labelled, count_rows, counts_
 from svdlens.figures.panels import (
     CONTROL_BAND,
     draw_bars,
+    draw_known,
     fraction_caption,
     labelled,
     model_names,
@@ -157,12 +158,7 @@ def draw_controls(
             shift = 0.2 * (number - (len(present) - 1) / 2)
             style = STYLES.get(source, OTHER_STYLE)
             draw_bars(axes, centres + shift, points, style)
-            known = points["beyond_random"].notna().to_numpy()
-            axes.plot(
-                (centres + shift)[known],
-                points.loc[known, "beyond_random"].to_numpy(float),
-                **{**style, **BEYOND},
-            )
+            draw_known(axes, centres + shift, points["beyond_random"].to_numpy(float), **{**style, **BEYOND})
         axes.set_xticks(range(len(matrices)), [tick_name(matrix) for matrix in matrices])
         axes.set_xlim(-0.5, len(matrices) - 0.5)
         axes.grid(False, axis="x")

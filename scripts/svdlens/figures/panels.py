@@ -180,7 +180,15 @@ def draw_rotated(axes: Axes, rows: pd.DataFrame, x: str, colour: Any) -> None:
     places, fractions = known[x].to_numpy(float), known["rotated_fraction"].to_numpy(float)
     if len(known) == 1:  # a line through one point would not be seen
         places, fractions = np.concatenate([places - SHORT, places + SHORT]), np.repeat(fractions, 2)
-    axes.plot(places, fractions, color=colour, **ROTATED_LINE)
+    draw_known(axes, places, fractions, color=colour, **ROTATED_LINE)
+
+
+def draw_known(axes: Axes, at: np.ndarray, values: np.ndarray, **style: Any) -> None:
+    """Those of the values that are there; without any, nothing: a line of no points that is not clipped would reach to
+    the corner of the figure, and leave no room for its panels."""
+    known = ~np.isnan(values)
+    if known.any():
+        axes.plot(at[known], values[known], **style)
 
 
 def unit_axis(axes: Axes) -> None:

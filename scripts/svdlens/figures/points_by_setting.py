@@ -12,6 +12,7 @@ from svdlens.figures.panels import (
     GREY,
     ROTATED_POINT,
     draw_bars,
+    draw_known,
     fraction_caption,
     rotated_sentence,
     unit_axis,
@@ -53,7 +54,7 @@ def draw_points(
             lw=0.9,
         )
         rotated = points["rotated_fraction"].to_numpy(float)
-        axes.plot(positions, rotated, **ROTATED_POINT, color=styles[setting]["color"])
+        draw_known(axes, positions, rotated, **ROTATED_POINT, color=styles[setting]["color"])
         draw_bars(axes, positions, points, styles[setting])
     axes.set_xticks(range(len(names)), list(labels))
     axes.set_xlim(-0.5, len(names) - 0.5)
