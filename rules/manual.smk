@@ -60,7 +60,7 @@ rule make_label_sheet:
         places=SWEEP.sheet_sources,
         choice=SWEEP.labelled_rows("manual"),
         n=MANUAL.get("lists"),
-        controls=MANUAL.get("controls"),
+        random_lists=MANUAL.get("random_lists"),
         tokens=MANUAL.get("tokens"),
         seed=config["seed"],
         code=code_hash("make_label_sheet"),

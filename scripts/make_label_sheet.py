@@ -19,7 +19,7 @@ def main(smk):
     sources = [
         Source(*place, read_lists(Path(path))) for path, place in zip(smk.input.lists, params.places, strict=True)
     ]
-    sheet = draw_sheet(sources, Choice(**params.choice), params.n, params.controls, params.tokens, params.seed)
+    sheet = draw_sheet(sources, Choice(**params.choice), params.n, params.random_lists, params.tokens, params.seed)
     write_text(Path(smk.output.csv), sheet_csv(sheet))
     write_text(
         Path(smk.output.page),

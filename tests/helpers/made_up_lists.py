@@ -52,9 +52,9 @@ def source_of(path: Path, model: str = "a model", readout: str = "W_U") -> Sourc
     return Source(model, "raw", "mlp_in", readout, read_lists(path))
 
 
-def small_sheet(path: Path, n: int = 4, controls: int = 5, tokens: int = 15, seed: int = 0) -> Sheet:
+def small_sheet(path: Path, n: int = 4, random_lists: int = 5, tokens: int = 15, seed: int = 0) -> Sheet:
     """A sheet of the lists in a file of write_lists, of its first five directions and sign +1."""
-    return draw_sheet([source_of(path)], Choice(signs=[1], directions=5), n, controls, tokens, seed)
+    return draw_sheet([source_of(path)], Choice(signs=[1], directions=5), n, random_lists, tokens, seed)
 
 
 def rows_of(sheet: Sheet) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from workflow import SWEEP, Run, Workflow, copy_run, messages, read_table
 
 pytest_plugins = ["workflow_fixtures"]
 
-CHOICE = {"matrices": ["mlp_in", "mlp_out"], "signs": [1], "directions": 8, "lists": 6, "controls": 12}
+CHOICE = {"matrices": ["mlp_in", "mlp_out"], "signs": [1], "directions": 8, "lists": 6, "random_lists": 12}
 SHEETS = {"anna": "anna.csv", "ben": "ben.csv"}
 LABELLED = {
     "sweep": SWEEP["sweep"] | {"labellers": ["coherence", "manual"]},

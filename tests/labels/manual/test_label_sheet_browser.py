@@ -26,7 +26,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def sheet(tmp_path_factory) -> Sheet:
-    return small_sheet(write_lists(tmp_path_factory.mktemp("lists") / "mlp_in.parquet"), n=2, controls=2)
+    return small_sheet(write_lists(tmp_path_factory.mktemp("lists") / "mlp_in.parquet"), n=2, random_lists=2)
 
 
 @pytest.fixture(scope="module")

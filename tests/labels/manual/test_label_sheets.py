@@ -30,7 +30,7 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_sheet_has_so_many_lists_of_each_matrix_and_controls(lists: Path) -> None:
-    sheet = small_sheet(lists, n=4, controls=5)
+    sheet = small_sheet(lists, n=4, random_lists=5)
     singular = [row for row in sheet.key if row["control"] is None]
     assert Counter(row["layer"] for row in singular) == {0: 4, 1: 4, 2: 4}
     assert [row["control"] for row in sheet.key if row["control"]] == ["random_unit"] * 5

@@ -36,8 +36,8 @@ class Sheet(NamedTuple):
     key: list[dict[str, Any]]
 
 
-def draw_sheet(sources: Sequence[Source], choice: Choice, n: int, controls: int, tokens: int, seed: int) -> Sheet:
-    """A sheet with `n` lists of each matrix among those of `choice`, or all where there are fewer, and `controls` lists
+def draw_sheet(sources: Sequence[Source], choice: Choice, n: int, random_lists: int, tokens: int, seed: int) -> Sheet:
+    """A sheet with `n` lists of each matrix among those of `choice`, or all where there are fewer, and `random_lists`
     of random unit directions through the same read-outs, of each source as many where there are enough.
 
     What is drawn of a matrix depends on the seed, its model, setting and place alone. Each list is on the sheet once,
@@ -61,7 +61,7 @@ def draw_sheet(sources: Sequence[Source], choice: Choice, n: int, controls: int,
     # Matrices of a model may have the same random directions, whose lists are on the sheet once.
     known = {row["id"] for row in rows}
     in_turn = [row for line in zip_longest(*random) for row in line if row is not None and row["id"] not in known]
-    rows += list({row["id"]: row for row in reversed(in_turn)}.values())[::-1][:controls]
+    rows += list({row["id"]: row for row in reversed(in_turn)}.values())[::-1][:random_lists]
     texts = {row["id"]: row.pop("texts") for row in rows}
     ids = sorted(texts)
     generator_of(seed, "order").shuffle(ids)
