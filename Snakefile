@@ -28,6 +28,7 @@ include: "rules/report.smk"
 include: "rules/explorer.smk"
 include: "rules/export.smk"
 include: "rules/effects.smk"
+include: "rules/prompt_study.smk"
 include: "rules/targets.smk"
 
 

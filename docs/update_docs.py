@@ -61,6 +61,7 @@ COLUMNS_OF: dict[str, pa.Schema] = {
     "effects": schemas.EFFECTS,
     "cards": schemas.CARDS,
     "read_write_gaps": schemas.READ_WRITE_GAPS,
+    "prompt study": schemas.PROMPT_STUDY,
     "token texts": schemas.TOKEN_TEXTS,
     "token features": schemas.TOKEN_FEATURES,
     "classes": schemas.CLASSES,

@@ -329,6 +329,27 @@ READ_WRITE_GAPS = pa.schema(
     ]
 )
 
+# What examples in the label prompt of a language model do (evaluation/prompt_study.py).
+PROMPT_STUDY = pa.schema(
+    [
+        ("language_model", pa.string()),
+        ("n_examples", pa.int32()),
+        ("ratio", pa.string()),
+        *[(name, pa.int32()) for name in ("n_positive", "n_negative")],
+        ("control", CATEGORY),
+        *[(name, pa.int64()) for name in ("n", "n_failed", "n_unparsed")],
+        *[
+            (name, pa.int64())
+            for name in ("n_labelled", "k_labelled", "n_interpretable", "k_interpretable", "k_names_example")
+        ],
+        *[
+            (f"{name}{end}", pa.float64())
+            for name in ("labelled", "interpretable", "names_example")
+            for end in ("", "_low", "_high")
+        ],
+    ]
+)
+
 # The windows of a text in which each direction projects most (activations/), and how they fit its list.
 EXAMPLES = pa.schema(
     [
