@@ -6,10 +6,8 @@ from typing import Any
 
 from svdlens.evaluation.prompt_study import Condition, Lists
 from svdlens.labels.llm.answers import questions_of
-from svdlens.labels.llm.ledger import Ledger
+from svdlens.labels.llm.cost import Requests, replies_so_far, requests_of, told
 from svdlens.labels.llm.prompts import Prompts
-from svdlens.labels.llm.questions import found_replies
-from svdlens.sweep.label_cost import Requests, requests_of, told
 
 
 def study_cost(
@@ -20,10 +18,7 @@ def study_cost(
     label = verify = Requests(0, 0, 0)
     for asked in prompts.values():
         questions = questions_of(asked, parameters)
-        found = [(None, None, False)] * len(every)
-        if Path(options["ledger"]).exists():
-            with Ledger(Path(options["ledger"]), read_only=True) as ledger:
-                found = found_replies(every, questions, ledger)  # type: ignore[assignment]
+        found = replies_so_far(every, questions, Path(options["ledger"]))
         labels, verdicts = requests_of(every, questions, found)
         label, verify = added(label, labels), added(verify, verdicts)
     heading = f"Prompt study: {len(prompts)} conditions, each with the same lists."

@@ -1,9 +1,9 @@
 """What is still to be asked, and what that costs: exact where the ledger tells, else at most."""
 
 from svdlens.labels.llm.answers import questions_of
+from svdlens.labels.llm.cost import BYTES_OF_A_TOKEN, REPLY_TOKENS, SOME_LABEL, Requests, cost, requests_of, told
 from svdlens.labels.llm.ledger import Reply
 from svdlens.labels.llm.prompts import Examples, Prompts
-from svdlens.sweep.label_cost import BYTES_OF_A_TOKEN, REPLY_TOKENS, SOME_LABEL, Requests, cost, requests_of, told
 
 PARAMETERS = {"model": "m", "temperature": 0, "max_tokens": 20, "seed": 0, "json_schema": True}
 PROMPTS = Prompts("L{{ tokens | tojson }}", "V{{ tokens | tojson }}{{ label }}", Examples())
