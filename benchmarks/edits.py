@@ -2,13 +2,12 @@
 
     python benchmarks/edits.py concepts [RESULTS] [--model NAME] [--setting NAME]
     python benchmarks/edits.py matrix [RESULTS] [--model NAME] [--setting NAME]
-    python benchmarks/edits.py knockout [RESULTS] [--model NAME] [--setting NAME] [--picture FILE.png]
     python benchmarks/edits.py heads [RESULTS] [--model NAME] [--setting NAME] [--query NAME]
     python benchmarks/edits.py induction [RESULTS] [--model NAME] [--setting NAME]
     python benchmarks/edits.py ioi [RESULTS] [--model NAME] [--setting NAME]
 
 RESULTS is the results directory of the sweep (of `make run`). Tables are printed, and written beside as
-RESULTS/benchmarks/edits_{concepts,matrix,knockout,heads,induction,ioi}.csv.
+RESULTS/benchmarks/edits_{concepts,matrix,heads,induction,ioi}.csv. Many directions removed together: knockouts.py.
 
 concepts: ten concepts by a rule. The semantic labels that most OV lists of the write side have; of equal numbers the
 first in the alphabet. Of each, of the CANDIDATES directions with the highest score the one with the largest slope
@@ -17,11 +16,6 @@ all candidates' targets together, those of the effect the places of the text at 
 
 matrix: what removing the direction of each concept (the file of `concepts`) does to the targets of every other, on the
 other's cue prompts.
-
-knockout: of all OV directions of a layer, those removed of which the list of one sign at least is interpretable; all
-others; as many random ones as are interpretable; random ones with as much energy (sum of squared singular values); and
-beside it what attention writes replaced by zero, or by its mean over the text. In every STEP-th layer alone, and in all
-layers up to it.
 
 heads: the HEADS heads that a query of the trace (the first, if not given) lies along most, removed one by one; beside
 them, for each another head of its layer, drawn at random. The concept is the list of the query's nearest direction.
@@ -37,10 +31,8 @@ written to RESULTS/benchmarks/indirect_objects.jsonl, as `prompts` of an edit ta
 
 import argparse
 import json
-import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,79 +40,26 @@ import numpy as np
 import pandas as pd
 import torch
 
-PROJECT = Path(__file__).parents[1]
-sys.path.insert(0, str(PROJECT / "scripts"))
+sys.path.insert(0, str(Path(__file__).parent))
 
-from svdlens.edit.choice import chosen_directions  # noqa: E402
-from svdlens.edit.effect import TargetSet, measure_effect, prepare  # noqa: E402
-from svdlens.edit.heads import heads_in_order, one_by_one, others_of_layers  # noqa: E402
-from svdlens.edit.passes import Passes, Text, padded  # noqa: E402
-from svdlens.edit.prompt_sets import CueSet, indirect_object_cues, induction_cues  # noqa: E402
-from svdlens.edit.prompts import Cue, list_targets, matched_tokens, text_cues  # noqa: E402
-from svdlens.edit.updates import Update, direction_update, first_order  # noqa: E402
-from svdlens.edit.vectors import (  # noqa: E402
-    edited_matrices,
-    other_directions,
-    random_updates,
-    stored_vectors,
-    updates_of,
-)
-from svdlens.evaluation.edit_summary import interval, resampling_weights, summarize  # noqa: E402
-from svdlens.models.load import count_of, load_model, module_of  # noqa: E402
-from svdlens.models.token_table import read_token_texts  # noqa: E402
-from svdlens.models.token_windows import read_text, token_ids, token_windows  # noqa: E402
-from svdlens.report.pages import markdown_table  # noqa: E402
-from svdlens.spec.edits import DIRECTION, OTHER, RANDOM  # noqa: E402
-from svdlens.spec.settings import setting_from_names, svd_key  # noqa: E402
-from svdlens.sweep import paths  # noqa: E402
-from svdlens.sweep.config_files import configuration  # noqa: E402
+from finished_sweep import EPS, SEED, Sweep, add_sweep_arguments, prepare_torch, write_and_print
 
-TEXT = PROJECT / "resources/text/wordnet_definitions.txt"
-N_CONCEPTS, CANDIDATES, EPS, SEED = 10, 12, -1.0, 0
-TOKENS, WINDOW, STEP = 512, 128, 3
+from svdlens.edit.choice import chosen_directions
+from svdlens.edit.effect import TargetSet, measure_effect, prepare
+from svdlens.edit.heads import heads_in_order, one_by_one, others_of_layers
+from svdlens.edit.passes import Passes, Text, padded
+from svdlens.edit.prompt_sets import NAMES, CueSet, indirect_object_cues, induction_cues
+from svdlens.edit.prompts import Cue, list_targets, text_cues
+from svdlens.edit.updates import Update, first_order
+from svdlens.edit.vectors import edited_matrices, other_directions, random_updates, updates_of
+from svdlens.evaluation.edit_summary import interval, resampling_weights, summarize
+from svdlens.models.load import count_of, module_of
+from svdlens.spec.edits import DIRECTION, OTHER, RANDOM
+from svdlens.sweep import paths
+
+N_CONCEPTS, CANDIDATES = 10, 12
 HEADS, SENTENCES, FILLER_RANK = 30, 64, 5000
 """Heads that are removed, prompts with an indirect object, and the frequency rank of what repeated sequences are of."""
-
-
-class Sweep:
-    """Model, tables and vectors of OV in a finished sweep."""
-
-    def __init__(self, results: Path, name: str, setting: str, query: str | None = None) -> None:
-        self.results, self.name, self.query = results, name, query
-        switches = configuration([], PROJECT)["settings"][setting]
-        self.setting = setting_from_names(setting, switches)
-        self.directory = results / "models" / name
-        self.model = load_model(self.directory, name)
-        self.place = place = {"model": name, "setting": setting, "matrix": "ov"}
-        self.svd = self.path(paths.SVD.format(**place, **svd_key(self.setting, "ov")))
-        labels = pd.read_parquet(self.path(paths.LABELS.format(**place, labeller="coherence")), partitioning=None)
-        self.labels = labels[labels["readout"] == labels["readout"].iloc[0]]
-        self.tokens = pd.read_parquet(self.path(paths.TOKENS.format(**place)), partitioning=None)
-        self.spectra = pd.read_parquet(self.path(paths.SPECTRA.format(**place)), partitioning=None)
-        vocabulary = results / "vocabulary" / name
-        self.texts = read_token_texts(vocabulary / "tokens.parquet")
-        self.features = pd.read_parquet(vocabulary / "features.parquet", columns=["log_rank", "is_word"])
-        self.ids = token_ids(read_text(TEXT), self.directory)
-
-    def path(self, path: str) -> str:
-        return str(self.results / Path(path).relative_to("results"))
-
-    def table(self, pattern: str, **place: str) -> pd.DataFrame:
-        return pd.read_parquet(self.path(pattern.format(**self.place | place)), partitioning=None)
-
-    def matched(self, targets: Sequence[int], without: Sequence[int] = ()) -> dict[int, int]:
-        """For each target a token of like frequency."""
-        features = self.features["log_rank"].to_numpy(), self.features["is_word"].to_numpy()
-        return matched_tokens(targets, *features, without, SEED)
-
-    def removed_concepts(self) -> Iterator[tuple[str, list[Update], list[int]]]:
-        """Of each row of the file of `concepts` its name, the updates that remove its direction, and its targets."""
-        found = pd.read_csv(self.results / "benchmarks/edits_concepts.csv")
-        for row in found.to_dict("records"):
-            entry = {"matrix": "ov"} | {key: int(row[key]) for key in ("layer", "head", "index", "sign")}
-            chosen = chosen_directions([entry], False, self.spectra, self.tokens, self.labels)
-            updates = updates_of(self.model, self.setting, edited_matrices(chosen, {"ov": self.svd}), EPS)
-            yield row["concept"], updates, list_targets([chosen["token_ids"].iloc[0]])
 
 
 def concepts(sweep: Sweep) -> pd.DataFrame:
@@ -193,7 +132,7 @@ def heads(sweep: Sweep) -> pd.DataFrame:
     chosen = list(order)[:HEADS]
     orders = {"trace": chosen, "others": others_of_layers(chosen, count_of(sweep.model, "n_heads"), SEED)}
     first = min(layer for layer, _ in chosen)
-    text = Text(sweep.model, token_windows(read_text(TEXT), sweep.model, sweep.directory, WINDOW, TOKENS), first)
+    text = Text(sweep.model, sweep.windows, first)
     ids, lengths = padded([cue.ids for cue in text_cues(sweep.ids, own, sweep.texts, sweep.model)])
     passes = Passes(sweep.model, ids, first)
     inside, outside = (CueSet(sweep.model, cues, first) for cues in repeated(sweep, own, matched))
@@ -237,9 +176,9 @@ def induction(sweep: Sweep) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def indirect_objects(sweep: Sweep) -> pd.DataFrame:
+def indirect_objects(sweep: Sweep, names: Sequence[str] = NAMES) -> pd.DataFrame:
     """A row for each concept: the difference of logits as the model is, and its change."""
-    cues = indirect_object_cues(sweep.model, sweep.directory, SENTENCES, SEED)
+    cues = indirect_object_cues(sweep.model, sweep.directory, SENTENCES, SEED, names)
     lines = [json.dumps({"prompt": cue.text, "targets": cue.words[:1]}) for cue in cues]
     (sweep.results / "benchmarks/indirect_objects.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     removed = list(sweep.removed_concepts())
@@ -284,155 +223,19 @@ def slopes_of(sweep: Sweep, chosen: Sequence[pd.DataFrame], own: Sequence[Sequen
     return slopes
 
 
-def knockout(sweep: Sweep) -> pd.DataFrame:
-    """Perplexity by layer, cumulative or not, and by what is removed."""
-    model, random = sweep.model, np.random.default_rng(SEED)
-    interpretable = sweep.labels[(sweep.labels["side"] == "write") & sweep.labels["interpretable"].eq(True)]
-    marked = interpretable.groupby(["layer", "head"])["index"].agg(set).to_dict()
-    windows = token_windows(read_text(TEXT), model, sweep.directory, WINDOW, TOKENS)
-    n_layers, n_heads = count_of(model, "n_layer"), count_of(model, "n_heads")
-    removed = [removals(sweep, layer, n_heads, marked, random) for layer in range(n_layers)]
-    whole_text = Text(model, windows, 0)
-    means = mean_outputs(model, windows, n_layers)
-    whole = whole_text.perplexity()
-    rows = []
-
-    def add(layer: int, cumulative: bool, what: str, measured: Callable[[], float], share: float) -> None:
-        row = {"layer": layer, "cumulative": cumulative, "removed": what, "perplexity": measured(), "share": share}
-        rows.append(row | {"before": whole})
-        print(row, file=sys.stderr, flush=True)
-
-    for layer in range(STEP - 1, n_layers, STEP):
-        for cumulative in (False, True):
-            layers = range(layer + 1) if cumulative else [layer]
-            text = whole_text if cumulative else Text(model, windows, layer)
-            for what in removed[layer]:
-                updates = [update for number in layers for update in removed[number][what][0]]
-                share = float(np.mean([removed[number][what][1] for number in layers]))
-                add(layer, cumulative, what, lambda text=text, updates=updates: text.perplexity(updates), share)
-            for what, outputs in (("zero ablation", [torch.zeros(())] * n_layers), ("mean ablation", means)):
-                with replaced(model, {number: outputs[number] for number in layers}):
-                    add(layer, cumulative, what, text.perplexity, 1.0)
-    return pd.DataFrame(rows)
-
-
-def removals(
-    sweep: Sweep, layer: int, n_heads: int, marked: dict[Any, set[int]], random: np.random.Generator
-) -> dict[str, tuple[list[Update], float]]:
-    """By name the updates that remove a choice of a layer's OV directions, and the share of these among all."""
-    stored = [stored_vectors(sweep.svd, "ov", layer, head) for head in range(n_heads)]
-    pairs = [(head, index) for head, (vectors, _) in enumerate(stored) for index in range(len(vectors))]
-    energy = np.array([stored[head][1][index] ** 2 for head, index in pairs])
-    on = np.array([index in marked.get((layer, head), ()) for head, index in pairs])
-    order = random.permutation(len(pairs))
-    as_many = order[: on.sum()]
-    reached = np.cumsum(energy[order]) <= energy[on].sum()
-    choices = {
-        "interpretable": np.flatnonzero(on),
-        "not interpretable": np.flatnonzero(~on),
-        "random, as many": as_many,
-        "random, as much energy": order[reached],
-    }
-    found = {}
-    for name, chosen in choices.items():
-        by_head: dict[int, list[int]] = {}
-        for head, index in (pairs[number] for number in chosen):
-            by_head.setdefault(head, []).append(index)
-        updates = [
-            direction_update(sweep.model, "ov", sweep.setting, layer, head, stored[head][0][indices], EPS)
-            for head, indices in sorted(by_head.items())
-        ]
-        found[name] = (updates, len(chosen) / len(pairs))
-    return found
-
-
-def mean_outputs(model: Any, windows: torch.Tensor, n_layers: int) -> list[torch.Tensor]:
-    """What attention of each layer writes, mean over the positions of a text."""
-    means: dict[int, torch.Tensor] = {}
-    modules = [module_of(model, "attn.W_O", layer) for layer in range(n_layers)]
-    handles = [
-        module.register_forward_hook(lambda m, i, o, layer=layer: means.update({layer: o.mean(dim=(0, 1))}))
-        for layer, module in enumerate(modules)
-    ]
-    Passes(model, windows, 0).run([])
-    for handle in handles:
-        handle.remove()
-    return [means[layer] for layer in range(n_layers)]
-
-
-@contextmanager
-def replaced(model: Any, outputs: dict[int, torch.Tensor]) -> Iterator[None]:
-    """Within this block attention of these layers writes the same at each position."""
-    handles = [
-        module_of(model, "attn.W_O", layer).register_forward_hook(lambda m, i, o, new=new: new.expand_as(o))
-        for layer, new in outputs.items()
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def draw(table: pd.DataFrame, picture: Path, sweep: Sweep) -> None:
-    """The curves as a picture."""
-    from matplotlib.lines import Line2D
-
-    from svdlens.figures.panels import panel_figure
-    from svdlens.figures.style import COLOURS, look, readable_logarithms
-
-    names = list(dict.fromkeys(table["removed"]))
-    styles = {name: {"color": COLOURS[i], "marker": "osD^v<"[i]} for i, name in enumerate(names)}
-
-    def panel(cumulative: bool) -> Callable[[Any], None]:
-        def draw_panel(axes: Any) -> None:
-            rows = table[table["cumulative"] == cumulative]
-            for name in names:
-                one = rows[rows["removed"] == name]
-                axes.plot(one["layer"], one["perplexity"], ms=3, lw=1.1, **styles[name])
-            axes.axhline(table["before"].iloc[0], color="0.4", lw=0.8, ls=":")
-            axes.set_yscale("log")
-            readable_logarithms(axes.yaxis)
-            axes.set_ylabel("perplexity")
-
-        return draw_panel
-
-    figure = panel_figure(
-        f"{sweep.name}: OV directions removed",
-        f"Perplexity of {TOKENS} tokens of WordNet's definitions; dotted, of the model as it is. Left: in one layer. "
-        "Right: in all layers up to this one. Interpretable: the list of one sign at least; as many, or with as "
-        "much energy, at random beside them; and what attention writes replaced by zero or its mean over the text.",
-        [("one layer", panel(False)), ("all layers up to", panel(True))],
-        columns=2, share_y=False, xlabel="layer", height=2.6,
-        handles=[Line2D([], [], ms=3.5, lw=1.1, label=name, **styles[name]) for name in names],
-    )  # fmt: skip
-    with look():
-        figure.savefig(picture)
-
-
-MEASURES = {"concepts": concepts, "matrix": specificity, "knockout": knockout}
-MEASURES |= {"heads": heads, "induction": induction, "ioi": indirect_objects}
+MEASURES = {"concepts": concepts, "matrix": specificity, "heads": heads}
+MEASURES |= {"induction": induction, "ioi": indirect_objects}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=list(MEASURES))
-    parser.add_argument("results", nargs="?", type=Path, default=Path("results"))
-    parser.add_argument("--model", default="smollm2-135m")
-    parser.add_argument("--setting", default="tl_rmsnorm")
+    add_sweep_arguments(parser)
     parser.add_argument("--query", help="of the trace, whose heads are removed")
-    parser.add_argument("--picture", type=Path, help="where the curves of knockout are drawn")
     given = parser.parse_args()
-    logging.disable(logging.WARNING)  # which directions are not unique
-    torch.set_num_threads(1)
-    torch.set_grad_enabled(False)
-    sweep = Sweep(given.results, given.model, given.setting, given.query)
-    table = MEASURES[given.what](sweep)
-    table.to_csv(given.results / f"benchmarks/edits_{given.what}.csv", index=False)
-    if given.picture is not None and given.what == "knockout":
-        draw(table, given.picture, sweep)
-    shown = table.map(lambda cell: f"{cell:.3g}" if isinstance(cell, float) else str(cell))
-    print(markdown_table(shown))
+    prepare_torch()
+    table = MEASURES[given.what](Sweep(given.results, given.model, given.setting, given.query))
+    write_and_print(table, given.results / f"benchmarks/edits_{given.what}.csv")
 
 
 if __name__ == "__main__":

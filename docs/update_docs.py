@@ -201,6 +201,8 @@ FILES_OF_SCOPE = {
     "place": "`{{model}}/{{setting}}/{name}_{{matrix}}`",
     "trace": "`{{model}}/{{setting}}/{name}_{{query}}`",
     "edit": "`{{model}}/{{setting}}/{name}_{{edit}}`",
+    "effect": "`{{model}}/{{setting}}/{name}_{{matrix}}`",
+    "card": "`{{model}}/{{setting}}/{name}_{{matrix}}`",
     "token_table": "`{{model}}/{{setting}}/{name}_{{matrix}}_L{{layer}}[_H{{head}}]`",
 }
 """The files of a figure under results/figures by FigureEntry.scope."""

@@ -243,3 +243,29 @@ def test_a_selection_draws_these_and_the_others_say_how():
 def test_a_name_that_is_none_is_named_with_those_there_are(figures, message):
     with pytest.raises(SvdlensError, match=message):
         check_figures(sweep_with(figures=figures))
+
+
+def test_what_is_drawn_on_request_is_drawn_where_it_is_named():
+    for name, files in (
+        (
+            "effects",
+            {f"own/{setting}/effects_{matrix}" for setting in ("raw", "post2022") for matrix in ("ov", "mlp_in")},
+        ),
+        ("cards", {"own/raw/cards_ov", "own/post2022/cards_ov", "encoder/raw/cards_ov"}),
+    ):
+        # An encoder predicts no next token, and has cards.
+        assert {file.path.removeprefix(f"{RESULTS}/") for file in figure_files(SWEEP, name)} == files
+        assert name not in selected_figures(SWEEP)
+        assert why_not_drawn(SWEEP, name) == ("drawn on request", f"snakemake --cores all plot_{name}")
+        asked = sweep_with(figures={"select": [name]})
+        assert selected_figures(asked) == [name] and why_not_drawn(asked, name) is None
+        check_figures(asked)
+        for changes, said in (
+            ({"basis": "varimax"}, "no singular vectors: write basis: svd"),
+            ({"sweep": {"models": ["encoder"], "matrices": ["mlp_in"]}}, "the sweep has no "),
+            ({"labellers": {"coherence": {"level": 0.05, "matrices": ["qk"]}}}, "coherence gives none of them labels"),
+        ):
+            lacking = sweep_with(figures={"select": [name]}, **changes)
+            assert figure_files(lacking, name) == []
+            with pytest.raises(SvdlensError, match=f"figures.select: {name} is of {name}, and .*{said}"):
+                check_figures(lacking)

@@ -135,6 +135,9 @@ def test_what_a_sweep_leaves_out_is_said_with_the_reason_and_the_way_to_have_it(
         "figure trace_table",
         "figure trace_heads",
         *(f"figure edit_{name}" for name in ("effect", "spectrum", "dose")),
+        # On request.
+        "figure effects",
+        "figure cards",
         # The encoder has one setting.
         "figure settings_effect, encoder",
         "figures interpretable_table and random_table, own, settings raw",

@@ -2,14 +2,17 @@
 
 import csv
 import importlib.util
+import json
 import os
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 
+import save_edited_model
 from svdlens.artefacts import table_schemas as schemas
 from svdlens.artefacts.table_schemas import read_metadata
 from svdlens.edit.hooks import edited
@@ -34,7 +37,7 @@ DIRECT: dict[str, Any] = {key: value for key, value in EDIT.items() if key != "p
     "path": "direct",
 }
 # What a query finds in what writes; at this level random directions are found.
-TRACED = DIRECT | {"directions": {"trace": "ab", "top": 2}, "eps": "fitted"}
+TRACED = DIRECT | {"directions": {"trace": "ab", "top": 2}, "eps": "proportional"}
 TRACE: dict[str, Any] = {"queries": {"ab": ["ab"]}, "level": 0.999}
 IDS = torch.randint(0, 300, (2, 9), generator=torch.Generator().manual_seed(0))
 MADE = {"choose_directions", "measure_edit", "save_edited_model"}
@@ -46,12 +49,20 @@ def write_files(directory: Path, prompts: str = '{"prompt": "the sea is", "targe
     (directory / "mine.jsonl").write_text(prompts)
 
 
+def benchmark(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, PROJECT / f"benchmarks/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def test_an_edit_is_measured_drawn_and_saved(
     finished: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workflow = copy_run(finished, tmp_path, own_project=False)
-    write_files(workflow.directory)
-    config = {"edits": {"mine": EDIT, "direct": TRACED}, "trace": TRACE}
+    prompts = [{"prompt": prompt, "targets": ["a", "b"]} for prompt in ("the sea is", "a cat", "on the mat", "he sat")]
+    write_files(workflow.directory, "".join(f"{json.dumps(one)}\n" for one in prompts))
+    config = {"edits": {"mine": EDIT | {"eps": "fitted"}, "direct": TRACED}, "trace": TRACE}
 
     run = workflow.finish("edits", "results/edits/mine/model", config=config)
     assert run.rules == MADE | DRAWN | {"tokenize_queries", "trace_queries"}, run.printed
@@ -67,29 +78,38 @@ def test_an_edit_is_measured_drawn_and_saved(
             assert {row["targets"] for row in csv.DictReader(file)} == {"concept", "opposite"}
         for figure in ("edit_effect", "edit_spectrum", "edit_dose"):
             assert (workflow.results / f"figures/tiny/raw/{figure}_{name}.png").stat().st_size > 10_000
-    dose = pd.read_parquet(workflow.results / "edits/mine/dose.parquet").set_index(["eps", "targets"])
-    assert (dose.loc[0.0, "change"] == 0).all() and (dose.loc[-0.75, "change"] != 0).all()
 
-    # What is found, and an eps that was tried on other prompts than those in the tables.
+    # An eps that was tried on other prompts than those in the tables.
+    facts = read_metadata(workflow.results / "edits/mine/summary.parquet")
+    eps = facts["eps"]
+    assert eps in [tried["eps"] for tried in facts["fit"]]
+    summary = pd.read_parquet(workflow.results / "edits/mine/summary.parquet").set_index("targets")
+    assert (summary.loc["concept", "n_prompts"] == 2).all() and (summary.loc["opposite", "n_prompts"] == 16).all()
+    dose = pd.read_parquet(workflow.results / "edits/mine/dose.parquet").set_index(["eps", "targets"])
+    assert (dose.loc[0.0, "change"] == 0).all() and (dose.loc[eps, "change"] != 0).all()
+
+    # What is found, in proportion to its cosines.
     found = pd.read_parquet(workflow.results / "edits/direct/directions.parquet")
     trace = pd.read_parquet(workflow.results / "trace/directions/model=tiny/setting=raw/directions.parquet")
     first = trace[trace["matrix"].isin(["ov", "mlp_out"]) & trace["found"]].iloc[0]
     assert (found.loc[0, ["matrix", "index", "sign", "cosine"]] == first[["matrix", "index", "sign", "cosine"]]).all()
-    assert 1 <= len(found) <= 2 and found["matrix"].isin(["ov", "mlp_out"]).all()
-    facts = read_metadata(workflow.results / "edits/direct/summary.parquet")
-    assert facts["eps"] in [tried["eps"] for tried in facts["fit"]]
-    summary = pd.read_parquet(workflow.results / "edits/direct/summary.parquet").set_index("targets")
-    assert (summary.loc["concept", "n_prompts"] == 8).all() and (summary.loc["opposite", "n_prompts"] == 16).all()
+    assert len(found) == 2 and found["matrix"].isin(["ov", "mlp_out"]).all()
+    proportions = found["cosine"] / found["cosine"].max()
+    assert found["proportion"].tolist() == pytest.approx(proportions.tolist()) and proportions.nunique() == 2
+    assert read_metadata(workflow.results / "edits/direct/summary.parquet")["eps"] == -1
 
-    # The saved model is the model under hooks.
+    # The saved model is the model under hooks, with the eps that was fitted.
     place = workflow.results / "edits/mine"
     model, setting = load_model(workflow.results / "models/tiny", "tiny"), setting_from_names("raw", [])
     svd = workflow.results / "svd/model=tiny/read_gain=off/read_center=off/write_center=off"
-    files = {matrix: str(svd / f"{matrix}.safetensors") for matrix in ("ov", "mlp_in")}
-    updates = updates_of(model, setting, edited_matrices(pd.read_parquet(place / "directions.parquet"), files), -0.75)
+    files = {matrix: str(svd / f"{matrix}.safetensors") for matrix in ("ov", "mlp_in", "mlp_out")}
     before = model(IDS).logits
-    with edited(model, updates):
-        hooked = model(IDS).logits
+
+    def under_hooks(directions: Path, eps: float) -> torch.Tensor:
+        with edited(model, updates_of(model, setting, edited_matrices(pd.read_parquet(directions), files), eps)):
+            return model(IDS).logits
+
+    hooked = under_hooks(place / "directions.parquet", eps)
     assert (hooked - before).abs().max() > 1e-3
     torch.testing.assert_close(load_model(place / "model", "saved")(IDS).logits, hooked, rtol=0, atol=1e-5)
     from transformer_lens.model_bridge import TransformerBridge
@@ -100,32 +120,53 @@ def test_an_edit_is_measured_drawn_and_saved(
     os.umask(umask)
     assert (place / "model/model.safetensors").stat().st_mode & 0o777 == 0o666 & ~umask
 
-    # Directions of the same run knocked out, and what attention writes ablated.
-    spec = importlib.util.spec_from_file_location("edits", PROJECT / "benchmarks/edits.py")
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
-    benchmark.STEP, benchmark.TOKENS, benchmark.WINDOW = 1, 64, 16
-    table = benchmark.knockout(benchmark.Sweep(workflow.results, "tiny", "raw"))
-    shares = table[~table["cumulative"]].set_index("removed")["share"]
-    assert shares["interpretable"] + shares["not interpretable"] == 1
-    assert shares["random, as many"] == shares["interpretable"]
-    assert table["perplexity"].gt(0).all() and len(table) == 2 * 6
+    # The same of an edit in proportion, by the path that weights have.
+    matrices, proportional = found["matrix"].unique().tolist(), workflow.results / "edits/direct/directions.parquet"
+    given = SimpleNamespace(
+        input=SimpleNamespace(
+            provenance=workflow.results / "models/tiny/provenance.json", directions=proportional,
+            svd=[files[matrix] for matrix in matrices], fitted=[],
+        ),
+        params=SimpleNamespace(edit=config["edits"]["direct"], matrices=matrices, switches=[]),
+        output=SimpleNamespace(model=tmp_path / "proportional"),
+    )  # fmt: skip
+    save_edited_model.main(given)
+    hooked = under_hooks(proportional, -1.0)
+    assert (hooked - before).abs().max() > 1e-3
+    torch.testing.assert_close(load_model(given.output.model, "saved")(IDS).logits, hooked, rtol=0, atol=1e-5)
 
-    # Heads of the query removed; and a concept on repeated sequences.
+    # Directions of the same run knocked out, and what attention and MLP write ablated.
+    knockouts, edits = benchmark("knockouts"), benchmark("edits")
+    sweep = edits.Sweep(workflow.results, "tiny", "raw", "ab", tokens=64, window=16)
+    table = knockouts.knockouts(sweep, ["ov", "mlp_out"], 1, 0)
+    alone = table[~table["cumulative"]].set_index("removed")
+    shares, others = alone["share"], "not interpretable"
+    assert shares["interpretable"] + shares[others] == pytest.approx(1) and shares["all that are stored"] == 1
+    assert alone["energy"]["interpretable"] + alone["energy"][others] == pytest.approx(alone["energy"].max())
+    assert all(shares[f"as many as {name}, at random"] == shares[name] for name in ("interpretable", others))
+    assert table["perplexity"].gt(0).all() and len(table) == 2 * 9 and alone["perplexity"].nunique() > 3
+
+    # Heads of the query removed; and a concept on repeated sequences and beside indirect objects.
     monkeypatch.setattr("svdlens.edit.prompt_sets.SEQUENCE", 6)  # the vocabulary has few words
-    sweep = benchmark.Sweep(workflow.results, "tiny", "raw", "ab")
-    heads = benchmark.heads(sweep)
+    monkeypatch.setattr("svdlens.edit.prompt_sets.SENTENCES", ("{first} {second}, {subject} to",))  # and contexts
+    heads = edits.heads(sweep)
     assert heads["removed"].tolist() == [0, 1, 2, 0] and set(heads["head"].dropna()) == {0, 1}
     assert heads["score"].iloc[1] >= heads["score"].iloc[2] and heads["perplexity"].nunique() == 3
     concept = {"concept": "one", "matrix": "ov", "layer": 0, "head": 1, "index": 2, "sign": 1}
     pd.DataFrame([concept]).to_csv(workflow.results / "benchmarks/edits_concepts.csv", index=False)
-    [row] = benchmark.induction(sweep).to_dict("records")
+    [row] = edits.induction(sweep).to_dict("records")
     assert row["inside"] != 0 and row["difference"] == pytest.approx(row["inside"] - row["outside"])
+    [row] = edits.indirect_objects(sweep, ("b", "c", "d")).to_dict("records")
+    assert row["before"] != 0 and row["change low"] <= row["change"] <= row["change high"] and row["change"] != 0
+    lines = (workflow.results / "benchmarks/indirect_objects.jsonl").read_text().splitlines()
+    assert len(lines) == edits.SENTENCES and set(json.loads(lines[0])) == {"prompt", "targets"}
+    [row] = edits.specificity(sweep).to_dict("records")
+    assert row["removed"] == "one" and row["one"] != 0
 
-    # Another text is another measurement, and nothing else.
+    # Another text is another measurement, which may fit another eps, and nothing else.
     (workflow.directory / "mine.txt").write_text("a dog ran to the sea and barked at the moon. " * 20)
     run = workflow.finish("edits", "results/edits/mine/model", "--dry-run", config=config)
-    assert run.rules == {"measure_edit", *DRAWN}
+    assert run.rules == {"measure_edit", "save_edited_model", *DRAWN}
 
 
 @pytest.mark.parametrize(

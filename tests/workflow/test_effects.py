@@ -20,8 +20,10 @@ def test_effects_and_cards_join_to_the_lists_and_the_explorer_shows_them(finishe
     workflow = copy_run(finished, tmp_path)
     (workflow.directory / "own.txt").write_text("a cat sat on the mat and saw a dog in the fog " * 5, encoding="utf-8")
     config = {"effects": {"text": "own.txt", "tokens": 100, "metric": ["a", "b"]}}
-    run = workflow.finish("effects", "cards", config=config)
-    assert run.counts == {"measure_effects": 3, "write_cards": 1}
+    run = workflow.finish("effects", "cards", "plot_effects", "plot_cards", config=config)
+    assert run.counts == {"measure_effects": 3, "write_cards": 1, "plot_effects": 1, "plot_cards": 1}
+    for name in ("effects_ov", "effects_mlp_in", "effects_mlp_out", "cards_ov"):
+        assert (workflow.results / f"figures/tiny/raw/{name}.png").stat().st_size > 5000
     for matrix in ("ov", "mlp_in", "mlp_out"):
         table = read_table(workflow.results / f"effects/model=tiny/setting=raw/{matrix}.parquet")
         assert table.schema.equals(EFFECTS)

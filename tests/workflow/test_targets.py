@@ -27,6 +27,7 @@ TABLES |= {f"collect_{table}" for table in ("spectra", "tokens", "labels", "cont
 # Labels of others, further read-outs and labellers, and queries, which the sweep has not, are not drawn.
 PLOTS = {f"plot_{figure}" for figure in FIGURES} - {"plot_fraction_published", "plot_readouts", "plot_agreement"}
 PLOTS -= {"plot_trace_table", "plot_trace_heads", "plot_edit_effect", "plot_edit_spectrum", "plot_edit_dose"}
+PLOTS -= {f"plot_{figure.name}" for figure in FIGURES.values() if figure.on_request}
 PLOTS |= {"check_token_tables"}
 NOT_DRAWN = {"collect_tokens", "embed_labels", "score_labels", "collect_scores", "list_findings", "list_files"}
 NOT_DRAWN |= AGREEMENT - LABELLED

@@ -14,7 +14,7 @@ from svdlens.figures.registry import FIGURES, FigureEntry
 from svdlens.labels.published.local_files import local_files
 from svdlens.labels.registry import LABELLERS
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
-from svdlens.sweep.plan import LabelledPlace, Sweep
+from svdlens.sweep.plan import LabelledPlace, Place, Sweep
 
 FORMATS = ("pdf", "png", "csv")
 
@@ -126,6 +126,26 @@ def one_for_each_edit(sweep: Sweep, name: str) -> list[FigureFile]:
     ]
 
 
+def labelled_files(sweep: Sweep, name: str, places: Iterable[Place]) -> list[FigureFile]:
+    """Subjects: model, setting, matrix, labeller; of what figures.labeller labels."""
+    with_labels = [LabelledPlace(*place, sweep.figure_labeller) for place in places]
+    return [
+        FigureFile(f"results/figures/{place.model}/{place.setting}/{name}_{place.matrix}", place._asdict())
+        for place in with_labels
+        if place in sweep.labelled_places and sweep.basis == "svd"
+    ]
+
+
+def one_for_each_effect(sweep: Sweep, name: str) -> list[FigureFile]:
+    """Subjects: model, setting, matrix, labeller; of what has effects and labels."""
+    return labelled_files(sweep, name, sweep.effect_places)
+
+
+def one_for_each_card(sweep: Sweep, name: str) -> list[FigureFile]:
+    """Subjects: model, setting, matrix, labeller; of what has cards."""
+    return labelled_files(sweep, name, sweep.card_places)
+
+
 SCOPES: dict[str, Callable[[Sweep, str], list[FigureFile]]] = {
     "sweep": one_for_sweep,
     "setting": one_for_each_setting,
@@ -136,6 +156,8 @@ SCOPES: dict[str, Callable[[Sweep, str], list[FigureFile]]] = {
     "labelled_kind": one_for_each_labelled_kind,
     "trace": one_for_each_query,
     "edit": one_for_each_edit,
+    "effect": one_for_each_effect,
+    "card": one_for_each_card,
 }
 """By `scope` of a FigureEntry: the files of the figure `name` in a sweep."""
 
@@ -165,7 +187,19 @@ def what_is_lacking(sweep: Sweep, name: str) -> tuple[str, str] | None:
         return "there is no query", "write trace.queries: {fire: [fire, flame, burning]}, or trace.best_list: true"
     if figure.scope == "edit" and not sweep.edits:
         return "there is no edit", "write one into edits, such as {name: {model: M, setting: S, directions: best}}"
+    if figure.scope in ("effect", "card") and not SCOPES[figure.scope](sweep, name):
+        return why_no_effects(sweep, figure.scope)
     return None
+
+
+def why_no_effects(sweep: Sweep, scope: str) -> tuple[str, str]:
+    """Why no directions of the sweep have effects, or cards, to draw, and what to write to have some."""
+    if sweep.basis != "svd":
+        return "the directions of the sweep are no singular vectors", "write basis: svd"
+    if not (sweep.effect_places if scope == "effect" else sweep.card_places):
+        what = "a model that predicts a next token" if scope == "effect" else "OV circuits"
+        return f"the sweep has no {what.removeprefix('a ')}", f"sweep {what}, with the matrix ov"
+    return f"the labeller {sweep.figure_labeller} gives none of them labels", "name another as figures.labeller"
 
 
 def why_nothing_to_compare(sweep: Sweep, compares: str, subject: Mapping[str, Any]) -> tuple[str, str]:
@@ -313,6 +347,8 @@ def why_not_drawn(sweep: Sweep, name: str) -> tuple[str, str] | None:
         return "no matrix of the sweep is chosen", f"add {entry} to models.{model}.token_tables"
     if figure.labeller is not None and all(place.labeller != figure.labeller for place in sweep.labelled_places):
         return f"no labels of {figure.labeller} are swept", f"snakemake --cores all plot_{name}"
+    if figure.on_request and selected == "all":
+        return "drawn on request", f"snakemake --cores all plot_{name}"
     return None
 
 
@@ -337,8 +373,11 @@ def check_figures(sweep: Sweep) -> None:
             )
         if lacking := what_is_lacking(sweep, name):
             why, how = lacking
-            what = {"trace": "is of queries", "edit": "is of edits"}.get(
-                FIGURES[name].scope, "shows the stability of vectors"
-            )
+            what = {
+                "trace": "is of queries",
+                "edit": "is of edits",
+                "effect": "is of effects",
+                "card": "is of cards",
+            }.get(FIGURES[name].scope, "shows the stability of vectors")
             what = f"compares {FIGURES[name].compares}" if FIGURES[name].compares else what
             raise SvdlensError(f"figures.select: {name} {what}, and {why}: {how}, or leave {name} out.")

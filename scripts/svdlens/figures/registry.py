@@ -36,7 +36,8 @@ class FigureEntry:
     asks of the configuration, as figure_options in figures/files.py calls it. labeller: the only one whose labels it
     draws, whether that is in the sweep or not; None for figures.labeller, or for none. control: one that the figure
     cannot do without. compares: what it needs at least two of, a key of COMPARED in figures/files.py. stability:
-    whether it shows the stability of vectors. mem_mb, runtime: what its job needs, in MB and minutes.
+    whether it shows the stability of vectors. on_request: whether it is drawn only where it is asked for by name, since
+    its tables are no part of everything. mem_mb, runtime: what its job needs, in MB and minutes.
     """
 
     name: str
@@ -49,6 +50,7 @@ class FigureEntry:
     control: str | None = None
     compares: str | None = None
     stability: bool = False
+    on_request: bool = False
     mem_mb: int = 2000
     runtime: int = 10
 
@@ -291,6 +293,25 @@ FIGURES = {
             category="Edits",
             scope="edit",
             inputs={"dose": paths.EDIT_DOSE, "directions": paths.EDIT_DIRECTIONS},
+        ),
+        FigureEntry(
+            name="effects",
+            shows="how much scaling a direction changes what the model predicts, of interpretable directions beside "
+            "all others, by layer, index and head; on request",
+            category="Effects and cards",
+            scope="effect",
+            inputs={"effects": paths.EFFECTS, "labels": paths.LABELS},
+            options=("labeller", "criterion"),
+            on_request=True,
+        ),
+        FigureEntry(
+            name="cards",
+            shows="what OV directions read and write, those that copy most and those that copy least; on request",
+            category="Effects and cards",
+            scope="card",
+            inputs={"cards": paths.CARDS},
+            options=("labeller",),
+            on_request=True,
         ),
         FigureEntry(
             name="agreement",

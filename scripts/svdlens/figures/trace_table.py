@@ -98,12 +98,12 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def tokens_in_line(tokens: list[str]) -> str:
-    """As many of the first tokens as the line has room for."""
+def tokens_in_line(tokens: list[str], most: int = TOKENS_UNTIL) -> str:
+    """As many of the first tokens as a line of so many characters has room for."""
     line = ""
     for token in tokens:
         longer = f"{line}  {shown_token(token)}" if line else shown_token(token)
-        if len(longer) > TOKENS_UNTIL:
+        if len(longer) > most:
             break
         line = longer
     return line
