@@ -46,7 +46,12 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "people without sheets": (
         {"sweep": {"labellers": ["coherence", "manual"]}},
-        ("sweep.labellers: manual has no sheets", "make label-sheet SWEEP=FILE", "sheets: {anna: anna.csv}"),
+        (
+            "sweep.labellers: manual has no sheets yet",
+            "Take it out",
+            "make label-sheet SWEEP=FILE",
+            "sheets: {anna: anna.csv}",
+        ),
     ),
     "a sheet of two people": (
         {"labellers": {"manual": {"sheets": {"anna": "a.csv", "ben": "./a.csv"}}}},

@@ -124,8 +124,9 @@ def check_sheets(config: Mapping[str, Any]) -> str | None:
     sheets = config["labellers"].get("manual", {}).get("sheets", {})
     if "manual" in config["sweep"]["labellers"] and not sheets:
         return (
-            "sweep.labellers: manual has no sheets. Make one, `make label-sheet SWEEP=FILE`, have people fill it in, "
-            "and write `labellers: {manual: {sheets: {anna: anna.csv}}}`, with a name for each of them."
+            "sweep.labellers: manual has no sheets yet. Take it out until people have filled one in, which `make "
+            "label-sheet SWEEP=FILE` makes; then write `labellers: {manual: {sheets: {anna: anna.csv}}}`, with a name "
+            "for each of them, and put it back."
         )
     for person, path in sheets.items():
         other = next(name for name, its_path in sheets.items() if Path(its_path) == Path(path))
