@@ -15,7 +15,7 @@
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
 # make readouts       which read-out makes which side readable (half an hour; downloads SmolLM2, 93 MB)
 # make bases          whether singular vectors mean more than other bases of their subspaces (an hour; downloads SmolLM2)
-# make ablations      what first-order effects tell of exact ones (an hour; after `make run`)
+# make ablations      what first-order effects tell of exact ones (half an hour; after `make run`)
 # make label-sheet    lists of a sweep that is done (SWEEP=FILE) for people to label, results/manual/sheet.html
 # make docs           the documentation as a site that opens from disk, site/index.html; its generated tables first
 # make lint           style and types (what Snakemake's linter says is a test)
