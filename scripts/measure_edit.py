@@ -14,7 +14,7 @@ from svdlens.models.load import load_model
 from svdlens.models.token_table import read_token_texts
 from svdlens.models.token_windows import read_text
 from svdlens.runtime.script import run
-from svdlens.spec.edits import plain_eps
+from svdlens.spec.edits import LISTED, WRITTEN, plain_eps
 from svdlens.spec.settings import setting_from_names
 
 
@@ -33,7 +33,7 @@ def main(smk):
     found = measure_edit(Experiment(model=model, directory=directory, **given))
 
     facts = {"setting": edit["setting"], "eps": found.eps, "path": edit["path"], "code": params.code}
-    facts |= {"fit": found.fit} if found.fit else {}
+    facts |= {"targets": WRITTEN if given["prompts"] else LISTED} | ({"fit": found.fit} if found.fit else {})
     facts = table_facts(files.provenance, **facts)
     for name, (columns, schema) in edit_tables(found.effect, found.doses, found.spectrum, params.seed).items():
         write_table(Path(smk.output[name]), columns, schema, facts)

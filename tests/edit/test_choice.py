@@ -145,6 +145,8 @@ def test_what_a_query_finds_is_edited_nearest_first_and_once(caplog: pytest.LogC
     assert "'fire' finds 3 directions, fewer than `top`: 9" in caplog.text
     with pytest.raises(SvdlensError, match=r"'ice' finds no direction of ov, mlp_in.* q_value is 0.25.*trace.level"):
         traced_directions(trace(), "ice", 2, MATRICES)
+    with pytest.raises(SvdlensError, match=r"'fire' finds no direction of mlp_gate, nor is any near\. Ask for other"):
+        traced_directions(trace(), "fire", 2, ["mlp_gate"])
 
 
 def test_proportions_are_cosines_in_the_largest() -> None:

@@ -53,9 +53,10 @@ def traced_directions(trace: pd.DataFrame, query: str, top: int, matrices: Seque
     rows = trace[(trace["query"] == query) & trace["matrix"].isin(matrices)].sort_values("rank")
     found = rows[rows["found"]].drop_duplicates(KEYS).head(top)
     if found.empty:
+        nearest = f": the smallest q_value is {rows['q_value'].min():.3g}" if len(rows) else ", nor is any near"
         raise SvdlensError(
-            f"directions: the query {query!r} finds no direction of {', '.join(matrices)}: the smallest q_value is "
-            f"{rows['q_value'].min():.3g}. Ask for other words, or raise trace.level."
+            f"directions: the query {query!r} finds no direction of {', '.join(matrices)}{nearest}. Ask for other "
+            "words, or raise trace.level."
         )
     if len(found) < top:
         logger.warning("the query %r finds %d directions, fewer than `top`: %d.", query, len(found), top)

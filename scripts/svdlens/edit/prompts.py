@@ -94,8 +94,8 @@ def written_cues(prompts: Iterable[Mapping[str, Any]], model: nn.Module, directo
     if split:
         words = "; ".join(f"{word!r} is {' + '.join(map(repr, pieces))}" for word, pieces in split.items())
         raise SvdlensError(
-            f"target words that the tokenizer splits: {words}. The probability of a first piece is not that of the "
-            "word: write words that are one token, or the piece itself as a target."
+            f"target words that are no single token of the vocabulary: {words}. The probability of a first piece is "
+            "not that of the word: write words that are one token, or the piece itself as a target."
         )
     return cues
 

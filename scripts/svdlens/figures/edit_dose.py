@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from svdlens.artefacts.table_schemas import read_metadata
-from svdlens.figures.edit_rows import TARGETS, title
+from svdlens.figures.edit_rows import targets_names, title
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import BAND, GREY, panel_figure
 from svdlens.figures.style import COLOURS
@@ -22,11 +22,14 @@ def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
     """A figure for each edit."""
     for subject, dose, directions in zip(subjects, inputs["dose"], inputs["directions"], strict=True):
         data = pd.read_parquet(dose).astype({"targets": str})
-        yield data, draw_dose(data, pd.read_parquet(directions), subject, float(str(read_metadata(dose)["eps"])))
+        yield data, draw_dose(data, pd.read_parquet(directions), subject, read_metadata(dose))
 
 
-def draw_dose(data: pd.DataFrame, directions: pd.DataFrame, subject: Mapping[str, Any], eps: float) -> Figure:
-    """The rows of a table of doses."""
+def draw_dose(
+    data: pd.DataFrame, directions: pd.DataFrame, subject: Mapping[str, Any], facts: Mapping[str, Any]
+) -> Figure:
+    """The rows of a table of doses, with its metadata."""
+    eps, names = float(facts["eps"]), targets_names(facts)
 
     def changes(axes: Axes) -> None:
         axes.axhline(0, color="0.4", lw=0.8)
@@ -52,7 +55,8 @@ def draw_dose(data: pd.DataFrame, directions: pd.DataFrame, subject: Mapping[str
     def mark(axes: Axes) -> None:
         axes.axvline(eps, color=GREY, lw=0.8, ls=":")
 
-    handles = [Line2D([], [], color=COLOUR[name], marker="o", ms=3.5, label=words) for name, words in TARGETS.items()]
+    there = [name for name in names if (data["targets"] == name).any()]
+    handles = [Line2D([], [], color=COLOUR[name], marker="o", ms=3.5, label=names[name]) for name in there]
     handles.append(Line2D([], [], color="0.4", ls=(0, (3, 2)), lw=1, label="tokens of the same frequency"))
     return panel_figure(
         title(subject, directions, eps),

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from svdlens.artefacts.table_schemas import read_metadata
-from svdlens.figures.edit_rows import TARGETS, labels_of, title
+from svdlens.figures.edit_rows import LISTS, labels_of, targets_names, title
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.panels import panel_figure
 from svdlens.figures.style import COLOURS
@@ -34,9 +34,7 @@ def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
     files = zip(subjects, inputs["effect"], inputs["summary"], inputs["directions"], strict=True)
     for subject, effect, summary, directions in files:
         data = effect_data(pd.read_parquet(effect), pd.read_parquet(summary))
-        facts = read_metadata(effect)
-        chosen = pd.read_parquet(directions)
-        yield data, draw_effect(data, chosen, subject, float(str(facts["eps"])), str(facts["path"]))
+        yield data, draw_effect(data, pd.read_parquet(directions), subject, read_metadata(effect))
 
 
 def effect_data(effect: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
@@ -62,9 +60,10 @@ def effect_data(effect: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_effect(
-    data: pd.DataFrame, directions: pd.DataFrame, subject: Mapping[str, Any], eps: float, path: str
+    data: pd.DataFrame, directions: pd.DataFrame, subject: Mapping[str, Any], facts: Mapping[str, Any]
 ) -> Figure:
-    """The rows of effect_data of one edit."""
+    """The rows of effect_data of one edit, with the metadata of its tables."""
+    names = targets_names(facts)
 
     def panel(targets: str) -> Any:
         rows = data[data["targets"] == targets]
@@ -88,22 +87,27 @@ def draw_effect(
             axes.grid(False, axis="x")
 
         label = labels_of(directions, "label" if targets == CONCEPT else "antipode_label")
-        return f"{TARGETS[targets]}{f': {label}' if label else ''}", draw
+        of_lists = names[targets] == LISTS[targets]
+        return f"{names[targets]}{f': {label}' if label and of_lists else ''}", draw
 
     handles: list[Artist] = [Patch(color=COLOUR[what], label=NAME[what]) for what in (DIRECTION, MATCHED)]
     handles += [
-        Line2D([], [], color=COLOUR[what], marker="o", ms=3.5, ls="", label=NAME[what]) for what in (OTHER, RANDOM)
+        Line2D([], [], color=COLOUR[what], marker="o", ms=3.5, ls="", label=NAME[what])
+        for what in (OTHER, RANDOM)
+        if (data["edited"] == what).any()  # a matrix of which all is edited has no others
     ]
     through = (
-        "" if path == "total" else " Through the direct path alone: only the final norm and the unembedding see it."
+        ""
+        if facts["path"] == "total"
+        else " Through the direct path alone: only the final norm and the unembedding see it."
     )
     return panel_figure(
-        title(subject, directions, eps),
+        title(subject, directions, float(facts["eps"])),
         "Change of the log-probability (natural logarithm) of tokens as the next one, mean over cue prompts. Pairs of "
         "bars: a target token, and a token of the same frequency under the same edit. On the right the mean over "
         "targets, with its 95 % bootstrap interval over prompts; a point for each other direction of the same matrix "
         f"and each random direction whose change of the weights is as large.{through}",
-        [panel(targets) for targets in TARGETS if (data["targets"] == targets).any()],
+        [panel(targets) for targets in names if (data["targets"] == targets).any()],
         columns=1, height=2.3, handles=handles, share_y=False, ylabel="change",
     )  # fmt: skip
 

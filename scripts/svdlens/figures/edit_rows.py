@@ -6,13 +6,14 @@ from typing import Any
 import pandas as pd
 
 from svdlens.figures.style import matrix_name
-from svdlens.spec.edits import CONCEPT, OPPOSITE
+from svdlens.spec.edits import CONCEPT, OPPOSITE, WRITTEN
 
 SHOWN = 3
 """Directions that a title names; of more it says how many."""
 LABELS_UNTIL = 48
 """Characters of labels for which the title of a panel has room."""
-TARGETS = {CONCEPT: "its tokens", OPPOSITE: "tokens of the opposite sign"}
+LISTS = {CONCEPT: "its tokens", OPPOSITE: "tokens of the opposite sign"}
+"""Targets by what they are of, where they are of the lists of the directions."""
 
 
 def edited_words(directions: pd.DataFrame) -> str:
@@ -43,6 +44,12 @@ def scaled_words(eps: float) -> str:
 def title(subject: Mapping[str, Any], directions: pd.DataFrame, eps: float) -> str:
     proportions = "" if directions["proportion"].eq(1).all() else " in proportion to the cosine with the query"
     return f"{subject['model']}, {subject['setting']}: {edited_words(directions)}, {scaled_words(eps)}{proportions}"
+
+
+def targets_names(facts: Mapping[str, Any]) -> dict[str, str]:
+    """What the targets of an edit are called, by the metadata of its tables: a person's own words have nothing to do
+    with the lists."""
+    return LISTS | ({CONCEPT: "target words of the prompts"} if facts.get("targets") == WRITTEN else {})
 
 
 def labels_of(directions: pd.DataFrame, column: str = "label") -> str:

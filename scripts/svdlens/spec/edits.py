@@ -14,6 +14,8 @@ MATCHED = "matched_tokens"
 """The control that is the edit itself, and tokens matched with the targets in frequency."""
 CONCEPT, OPPOSITE = "concept", "opposite"
 """The targets: tokens of the edited directions at their sign, or at the opposite one."""
+LISTED, WRITTEN = "listed", "written"
+"""Where the targets of the concept come from: lists of the directions, or prompts that a person wrote."""
 NORM_BETWEEN = ("gemma2",)
 """Architectures with a norm between what attention and MLP write and the residual stream: there is no direct path."""
 
