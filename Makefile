@@ -66,7 +66,7 @@ clean-stale: .venv/installed
 
 # The lists are made first, where they are not there.
 label-cost: .venv/installed
-	@$(SNAKEMAKE) --quiet all --configfile "$(SWEEP)" -- tokens && PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.label_cost "$(SWEEP)"
+	@$(SNAKEMAKE) --quiet all --configfile "$(SWEEP)" -- tokens && PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.label_cost "$(SWEEP)" $(if $(STUDY),--study)
 
 ledger-export ledger-import: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.ledger_files $(@:ledger-%=%) "$(FILE)" "$(SWEEP)"

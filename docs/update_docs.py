@@ -22,6 +22,7 @@ import yaml
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT / "scripts"))
 
+from svdlens.artefacts import activation_schemas  # noqa: E402
 from svdlens.artefacts import table_schemas as schemas  # noqa: E402
 from svdlens.figures.registry import FIGURES  # noqa: E402
 from svdlens.labels.registry import LABELLERS  # noqa: E402
@@ -54,10 +55,10 @@ COLUMNS_OF: dict[str, pa.Schema] = {
     "agreement": schemas.AGREEMENT,
     "trace": schemas.TRACE,
     "trace matrices": schemas.TRACE_MATRICES,
-    "examples": schemas.EXAMPLES,
-    "prompts": schemas.PROMPTS,
-    "prompt_pairs": schemas.PROMPT_PAIRS,
-    "ablations": schemas.ABLATIONS,
+    "examples": activation_schemas.EXAMPLES,
+    "prompts": activation_schemas.PROMPTS,
+    "prompt_pairs": activation_schemas.PROMPT_PAIRS,
+    "ablations": activation_schemas.ABLATIONS,
     "effects": schemas.EFFECTS,
     "cards": schemas.CARDS,
     "read_write_gaps": schemas.READ_WRITE_GAPS,

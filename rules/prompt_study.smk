@@ -14,7 +14,6 @@ class STUDIED:
 
 localrules:
     ask_prompt_study,
-    prompt_study_cost,
 
 
 def studied_tables(wildcards):
@@ -38,10 +37,9 @@ def study_prompts(wildcards):
 
 def study_prompt_files():
     files = {name: prompt_file(name)(STUDIED) for name in ("label_prompt", "verify_prompt")}
-    return files | {"examples": local(ancient(project_path(STUDY_EXAMPLES)))}
+    return files | {"examples": local(ancient(project_path(paths.STUDY_EXAMPLES)))}
 
 
-STUDY_EXAMPLES = "resources/prompts/study_examples.yaml"
 STUDY_ATTEMPT = "results/studies/prompts.attempt"
 STUDY_RUNS = {
     "tables": studied_tables,
@@ -63,9 +61,9 @@ rule ask_prompt_study:
     output:
         replies="results/studies/prompts.jsonl",
     log:
-        "results/logs/ask_prompt_study.log",
+        "results/logs/ask_prompt_study/ask_prompt_study.log",
     benchmark:
-        "results/benchmarks/ask_prompt_study.tsv"
+        "results/benchmarks/ask_prompt_study/ask_prompt_study.tsv"
     conda:
         "../environment.yml"
     resources:
@@ -83,27 +81,8 @@ rule ask_prompt_study:
         "../scripts/ask_prompt_study.py"
 
 
-rule prompt_study_cost:
-    """What the prompt study would take: requests, tokens, cost. Nothing is sent."""
-    input:
-        **STUDY_RUNS,
-    log:
-        "results/logs/prompt_study_cost.log",
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=2000,
-        runtime=20,
-    params:
-        parameters=study_parameters,
-        n_lists=config["prompt_study"]["lists"],
-        options=study_options,
-    script:
-        "../scripts/prompt_study_cost.py"
-
-
-rule prompt_study:
-    """False positives of a language model, and how often it repeats topics of examples, under each condition."""
+rule tabulate_prompt_study:
+    """What the replies of the prompt study say, as a table and a picture."""
     input:
         **STUDY_RUNS,
         replies="results/studies/prompts.jsonl",
@@ -113,9 +92,9 @@ rule prompt_study:
         png="results/studies/prompts.png",
         csv="results/studies/prompts.csv",
     log:
-        "results/logs/prompt_study.log",
+        "results/logs/tabulate_prompt_study/tabulate_prompt_study.log",
     benchmark:
-        "results/benchmarks/prompt_study.tsv"
+        "results/benchmarks/tabulate_prompt_study/tabulate_prompt_study.tsv"
     conda:
         "../environment.yml"
     resources:
@@ -125,6 +104,12 @@ rule prompt_study:
         parameters=study_parameters,
         n_lists=config["prompt_study"]["lists"],
         prompts=study_prompts,
-        code=code_hash("prompt_study"),
+        code=code_hash("tabulate_prompt_study"),
     script:
-        "../scripts/prompt_study.py"
+        "../scripts/tabulate_prompt_study.py"
+
+
+rule prompt_study:
+    """False positives of a language model, and how often it repeats topics of examples, under each condition."""
+    input:
+        rules.tabulate_prompt_study.output,

@@ -7,8 +7,9 @@ import torch
 
 from svdlens.activations.examples import find_examples, read_sides
 from svdlens.activations.passages import passages_of
+from svdlens.artefacts.activation_schemas import EXAMPLES
 from svdlens.artefacts.provenance import table_facts
-from svdlens.artefacts.table_schemas import EXAMPLES, write_table
+from svdlens.artefacts.table_schemas import write_table
 from svdlens.models.load import load_model
 from svdlens.models.token_table import read_token_texts
 from svdlens.models.token_windows import read_text

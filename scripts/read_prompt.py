@@ -7,8 +7,9 @@ import torch
 from svdlens.activations.examples import read_sides
 from svdlens.activations.prompt import firings, modules_of, run_prompt, top_pairs
 from svdlens.activations.prompt_table import ablate_heads, labels_of, pair_columns, prompt_columns
+from svdlens.artefacts.activation_schemas import ABLATIONS, PROMPT_PAIRS, PROMPTS
 from svdlens.artefacts.provenance import table_facts
-from svdlens.artefacts.table_schemas import ABLATIONS, PROMPT_PAIRS, PROMPTS, write_table
+from svdlens.artefacts.table_schemas import write_table
 from svdlens.figures.prompt_picture import draw_prompt, picture_data
 from svdlens.figures.style import save_figure
 from svdlens.models.load import load_model
@@ -31,8 +32,7 @@ def main(smk):
     columns = prompt_columns(seen, firings(model, seen, svds, setting), labels, texts, first)
     pairs = pair_columns(top_pairs(model, seen, svds.get("qk"), setting, options["pairs"]), seen, labels, texts)
     ablations = ablate_heads(model, seen, svds.get("ov"), setting, columns, options["heads"], texts, params.tolerance)
-    own = {"setting": sorted(params.switches), "prompt": params.prompt, "code": params.code}
-    facts = table_facts(files.provenance, **own)
+    facts = table_facts(files.provenance, setting=sorted(params.switches), prompt=params.prompt, code=params.code)
     write_table(Path(smk.output.directions), columns, PROMPTS, facts)
     write_table(Path(smk.output.pairs), pairs, PROMPT_PAIRS, facts)
     write_table(Path(smk.output.ablations), ablations, ABLATIONS, facts)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from svdlens import SCHEMA_VERSION
+from svdlens.artefacts import activation_schemas
 from svdlens.artefacts import table_schemas as tables
 from svdlens.artefacts.sweep_tables import concatenate_tables, sweep_schema
 from svdlens.artefacts.table_schemas import (
@@ -28,7 +29,8 @@ from svdlens.artefacts.table_schemas import (
 from svdlens.readout.token_table import TopTokens, token_columns
 
 FACTS = {"model": "tiny", "revision": None, "weights_sha256": {"model.safetensors": "00ff"}}
-SCHEMAS = {name: value for name, value in vars(tables).items() if isinstance(value, pa.Schema)}
+EVERY = vars(tables) | vars(activation_schemas)
+SCHEMAS = {name: value for name, value in EVERY.items() if isinstance(value, pa.Schema)}
 TEXTS = ["a", " b", "\n", "\\xe2", "火", "", "null", "a,b"]
 
 

@@ -10,13 +10,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from svdlens.artefacts.activation_schemas import EXAMPLES
 from svdlens.artefacts.sweep_tables import sweep_schema
 from svdlens.artefacts.table_schemas import (
     AGREEMENT,
     CONTROL_LABELS,
     CONTROLS,
     EFFECTS,
-    EXAMPLES,
     FRACTIONS,
     LABELS,
     SPECTRA,

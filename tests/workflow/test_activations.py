@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from svdlens.artefacts.table_schemas import ABLATIONS, EXAMPLES, PROMPT_PAIRS, PROMPTS, read_metadata
+from svdlens.artefacts.activation_schemas import ABLATIONS, EXAMPLES, PROMPT_PAIRS, PROMPTS
+from svdlens.artefacts.table_schemas import read_metadata
 from workflow import Workflow, copy_run, messages, read_table
 
 pytest_plugins = ["workflow_fixtures"]

@@ -1,5 +1,6 @@
 """The prompt study as `snakemake prompt_study` makes it: costs first, replies once, a table and a figure."""
 
+import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -8,12 +9,15 @@ import pytest
 from chat_server import KEY, MODEL, ChatServer
 from small_questions import secret_in_files
 from svdlens.artefacts.table_schemas import PROMPT_STUDY
+from svdlens.sweep import label_cost
 from workflow import Workflow, copy_run
 
 pytest_plugins = ["workflow_fixtures"]
 
 
-def test_the_study_is_asked_once(finished: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_study_is_asked_once(
+    finished: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     run = copy_run(finished, tmp_path / "run")
@@ -25,9 +29,13 @@ def test_the_study_is_asked_once(finished: Workflow, tmp_path: Path, monkeypatch
             "prompt_study": {"lists": 3},
             "figures": {"labeller": "coherence"},
         }
-        told = run.finish("prompt_study_cost", config=config)
+        (run.directory / "asked.json").write_text(json.dumps(config), "utf-8")
+        monkeypatch.chdir(run.directory)
+        monkeypatch.setattr(label_cost, "PROJECT", run.project)
+        label_cost.main(["tiny.yaml", "asked.json"], study=True)
+        told = capsys.readouterr().out
         assert server.requests == 0
-        assert "Nothing was sent" in told.printed
+        assert "5 conditions" in told and "Nothing was sent" in told
 
         # A limit ends it cleanly, and the next call goes on.
         limited = {**config, "labellers": {"llm": llm | {"max_requests": 3}}}
@@ -37,7 +45,7 @@ def test_the_study_is_asked_once(finished: Workflow, tmp_path: Path, monkeypatch
         assert sum(failed) > 0
 
         done = run.finish("prompt_study", config=config)
-        assert {"ask_prompt_study", "prompt_study"} == done.rules
+        assert {"ask_prompt_study", "tabulate_prompt_study"} == done.rules
         assert done.printed.index("label prompt") < done.printed.index("replies asked for")
         assert set(server.answered_by_prompt.values()) == {1}
         table = pq.read_table(run.results / "studies/prompts.parquet", partitioning=None)

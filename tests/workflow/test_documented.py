@@ -39,7 +39,7 @@ def parsed(command: str) -> Namespace:
 
 
 EDITS = {"edits", "edited_model"}
-ON_REQUEST = EDITS | {"label_lists", "trace", "effects", "cards", "examples", "on_prompt"}
+ON_REQUEST = EDITS | {"label_lists", "trace", "effects", "cards", "examples", "on_prompt", "prompt_study"}
 TARGETS = set(re.findall(r"^\| `(\w+)` \|", (PROJECT / "README.md").read_text("utf-8"), re.MULTILINE))
 
 
@@ -88,7 +88,7 @@ def test_after_the_first_run_its_file_means_what_is_there(finished: Workflow) ->
     plain = {on_tiny(target) for arguments in asked if not arguments.config for target in arguments.targets}
     # These two also draw what others have published, which no sweep of one's own has.
     made = TARGETS - {"weights", "paper_figures", "published_figures"}
-    on_request = {"export_directions", "find_examples", "measure_effects", "write_cards"}
+    on_request = {"export_directions", "find_examples", "measure_effects", "write_cards", "plot_effects", "plot_cards"}
     assert finished.finish("--dry-run", *plain - EDITS, *made).rules == on_request
     # What `best` of the demo is chosen by, a random model has not.
     edit = {"model": "tiny", "setting": "raw", "directions": [{"matrix": "mlp_in", "layer": 0, "index": 0}]}

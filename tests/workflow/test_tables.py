@@ -74,6 +74,8 @@ SCORES |= {"n": pa.int64(), "n_left_out": pa.int64()} | INTERVAL
 AGREEMENT = {"matrix": CATEGORY, "readout": CATEGORY, "first": CATEGORY, "second": CATEGORY}
 AGREEMENT |= dict.fromkeys(("n_joined", "n", "both", "only_first", "only_second", "neither"), pa.int64())
 AGREEMENT |= dict.fromkeys(("kappa", "kappa_low", "kappa_high"), pa.float64())
+CELLS = ("n", "both", "only_first", "only_second", "neither")
+AGREEMENT |= dict.fromkeys([f"control_{name}" for name in CELLS], pa.int64())
 BY_FREQUENCY = ("spearman", "log_rank_interpretable", "log_rank_not", "log_rank_auc")
 for labeller in ("first", "second"):
     AGREEMENT |= {f"{labeller}_{name}": pa.float64() for name in ("auc", *BY_FREQUENCY)}

@@ -184,6 +184,8 @@ def test_there_are_configurations_to_copy() -> None:
 @pytest.mark.parametrize("block", CONFIGURATIONS)
 def test_a_configuration_in_the_documentation_is_accepted(block: str, project: Path, tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(block)
+    for sheet in yaml.safe_load(block).get("labellers", {}).get("manual", {}).get("sheets", {}).values():
+        (tmp_path / sheet).touch()  # what people hand in
     run = Workflow(project, tmp_path).finish("--dry-run")
     paper = yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))
     models = yaml.safe_load(block)["sweep"].get("models", paper["sweep"]["models"])

@@ -1,4 +1,7 @@
-"""`make label-cost`: what it would take to ask a language model about the lists of a sweep, before anything is sent."""
+"""`make label-cost`: what it would take to ask a language model about the lists of a sweep, before anything is sent.
+
+STUDY=yes: about those of the prompt study.
+"""
 
 import sys
 from pathlib import Path
@@ -14,9 +17,12 @@ from svdlens.sweep.plan import Sweep
 PROJECT = Path(__file__).parents[3]
 
 
-def main(config_files: list[str]) -> None:
-    """For the sweep of config.yaml of the project with `config_files` over it, and its lists under results/."""
+def main(config_files: list[str], study: bool = False) -> None:
+    """For the sweep of config.yaml of the project with `config_files` over it, and its lists under results/; or for its
+    prompt study."""
     # These take their time.
+    from svdlens.evaluation.prompt_study import prompts_of_study, study_lists
+    from svdlens.evaluation.prompt_study_cost import study_cost
     from svdlens.labels.label_table import Choice
     from svdlens.labels.llm.answers import questions_of
     from svdlens.labels.llm.cost import replies_so_far, requests_of, told
@@ -38,17 +44,24 @@ def main(config_files: list[str]) -> None:
         own = sweep.labeller_config(labeller)
         places = [place for place in sweep.labelled_places if place.labeller == labeller]
         tables = dict.fromkeys(sweep.shared_path(paths.SHARED_TOKENS, place) for place in places)
-        choice, n_tokens = Choice(**sweep.labelled_rows(labeller)), own["tokens"]
-        lists = [one for table in tables for one in lists_of_table(Path(table), choice, n_tokens)]
+        parameters = sweep.labeller_parameters(labeller)
+        files = [Path(own.get(key, PROJECT / path)) for key, path in paths.PROMPT_FILES.items()]
+        if study:
+            lists_by_control = study_lists(list(map(Path, tables)), config["prompt_study"]["lists"], own["tokens"])
+            label, verify, _ = files
+            conditions = prompts_of_study(label, verify, PROJECT / paths.STUDY_EXAMPLES)
+            print(study_cost(lists_by_control, conditions, parameters, own))
+            continue
+        choice = Choice(**sweep.labelled_rows(labeller))
+        lists = [one for table in tables for one in lists_of_table(Path(table), choice, own["tokens"])]
         lists = list(dict.fromkeys(lists))
-        prompts = read_prompts(*(Path(own.get(key, PROJECT / path)) for key, path in paths.PROMPT_FILES.items()))
-        questions = questions_of(prompts, sweep.labeller_parameters(labeller))
+        questions = questions_of(read_prompts(*files), parameters)
         found = replies_so_far(lists, questions, Path(own["ledger"]))
         print(told(len(lists), *requests_of(lists, questions, found), own))
 
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1:])
+        main([name for name in sys.argv[1:] if name != "--study"], "--study" in sys.argv)
     except (SvdlensError, OSError) as error:
         sys.exit(str(error))

@@ -30,6 +30,7 @@ PROMPT_FILES = {
     "verify_prompt": "resources/prompts/verify.jinja",
     "examples": "resources/prompts/examples.yaml",
 }
+STUDY_EXAMPLES = "resources/prompts/study_examples.yaml"
 """Templates and examples of prompts in the project, by the key of the configuration that names others."""
 
 SPECTRA = "results/spectra/model={model}/setting={setting}/{matrix}.parquet"

@@ -1,4 +1,4 @@
-"""Rule prompt_study: false positives and repeated topics under every condition, as a table and a figure."""
+"""Rule tabulate_prompt_study: false positives and repeated topics under every condition, as a table and a figure."""
 
 from pathlib import Path
 
