@@ -33,7 +33,7 @@ svdlens.csv = (function () {
   function download([name, header, rows]) {
     // The mark at the beginning tells spreadsheets that this is UTF-8.
     const url = URL.createObjectURL(new Blob(["\ufeff", format(header, rows)], { type: "text/csv;charset=utf-8" }));
-    const link = element("a", { href: url, download: `${name.replace(/[^\w-]+/g, "_")}.csv` });
+    const link = element("a", { href: url, download: `${name.replace(/[^\p{L}\p{M}\p{N}_-]+/gu, "_")}.csv` });
     document.body.append(link);
     link.click();
     link.remove();

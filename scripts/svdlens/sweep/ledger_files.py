@@ -22,13 +22,15 @@ def ledgers(config_files: list[str]) -> list[Path]:
 
 def main(action: str, file: str, config_files: list[str]) -> None:
     """`action` is export or import, `file` the JSON lines."""
-    from svdlens.labels.llm.ledger import Ledger
+    from svdlens.labels.llm.ledger import Ledger, check_export
 
     for path in ledgers(config_files):
         if action == "export":
             with Ledger(path, read_only=True) as ledger:
                 print(f"{ledger.export(Path(file)):,} replies of {path} are in {file}.")
         else:
+            if not path.exists():
+                check_export(Path(file))  # an empty ledger would pass for one to replay
             with Ledger(path) as ledger:
                 done = ledger.import_(Path(file))
             print(f"{path} has {done.added:,} replies more. {done.present:,} of {file} were there before.")

@@ -166,8 +166,9 @@ def test_a_damaged_page_is_found_before_anything_is_asked(path: Path) -> None:
     assert len(sound) > 5 * size
     for start in range(size, len(sound), size):
         path.write_bytes(sound[:start] + b"\x07" * 16 + sound[start + 16 :])
-        with pytest.raises(SvdlensError, match="is damaged"):
+        with pytest.raises(SvdlensError, match="is damaged") as caught:
             Ledger(path)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.95])

@@ -78,6 +78,15 @@ def downloaded(page) -> tuple[str, bytes]:
     return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
 
 
+def test_two_names_without_a_latin_letter_make_two_files(page):
+    begin(page, "Анна")
+    assert downloaded(page)[0] == "sheet-Анна.csv"
+    page.reload()
+    page.fill("#person", "Jörg ../x")
+    press(page, "Enter")
+    assert downloaded(page)[0] == "sheet-Jörg_x.csv"
+
+
 def test_a_sheet_is_labelled_with_the_keyboard_alone(page, sheet, tmp_path):
     n = len(sheet.ids)
     assert n == 8

@@ -316,6 +316,12 @@ def check_types(values: Mapping[str, Any]) -> None:
             value.encode()  # JSON can have halves of pairs of surrogates
 
 
+def check_export(path: Path) -> None:
+    """Raises SvdlensError for what `import_` would not take, without a ledger."""
+    for number, line in lines_of(path):
+        row_from(line, f"{path}, line {number}")
+
+
 def lines_of(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -368,6 +374,7 @@ WAYS_OUT = (
 
 
 def damaged(path: Path, problem: str) -> str:
+    problem = " ".join(problem.split())  # SQLite's has line breaks
     return f"the ledger {path} is damaged ({problem}); it was left as it is. To repair it, {WAYS_OUT.format(path=path)}"
 
 
