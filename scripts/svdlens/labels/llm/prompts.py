@@ -77,12 +77,10 @@ class Template:
         try:
             tree = environment.parse(text)
             self.template = environment.from_string(text)
-        except jinja2.TemplateSyntaxError as error:
-            raise SvdlensError(
-                f"{where}, line {error.lineno}: {error.message}. Templates are written in Jinja2; correct it."
-            ) from error
         except jinja2.TemplateError as error:
-            raise SvdlensError(f"{where}: {error}. Templates are written in Jinja2; correct it.") from error
+            line = f", line {error.lineno}" if isinstance(error, jinja2.TemplateSyntaxError) else ""
+            said = (error.message or "").rstrip(".")
+            raise SvdlensError(f"{where}{line}: {said}. Templates are written in Jinja2; correct it.") from error
         used = jinja2.meta.find_undeclared_variables(tree)
         known = ", ".join(f"{name} ({what})" for name, what in names.items())
         if unknown := sorted(used - set(names) - set(environment.globals)):
@@ -98,8 +96,9 @@ class Template:
             text = self.template.render(values).strip()
         # A template can be wrong in any way that Python knows: 1 / 0, a text called as a function, an include.
         except Exception as error:
+            said = str(error).rstrip(".")
             raise SvdlensError(
-                f"{self.where}: the prompt cannot be made: {error}. Correct the template, or the examples given to it."
+                f"{self.where}: the prompt cannot be made: {said}. Correct the template, or the examples given to it."
             ) from error
         if not text:
             raise SvdlensError(f"{self.where}: the prompt is empty. Write one, with {{{{ tokens | tojson }}}} in it.")
