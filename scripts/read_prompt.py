@@ -30,7 +30,9 @@ def main(smk):
     seen = run_prompt(model, ids, modules_of(svds))
     columns = prompt_columns(seen, firings(model, seen, svds, setting), labels, texts, first)
     pairs = pair_columns(top_pairs(model, seen, svds.get("qk"), setting, options["pairs"]), seen, labels, texts)
-    ablations = ablate_heads(model, seen, svds.get("ov"), setting, columns, options["heads"], texts, params.tolerance)
+    ablations = ablate_heads(
+        model, seen, svds.get("ov"), setting, columns, options["heads"], texts, params.tolerance, smk.wildcards.model
+    )
     own = {"setting": sorted(params.switches), "prompt": params.prompt, "code": params.code}
     facts = table_facts(files.provenance, **own)
     write_table(Path(smk.output.directions), columns, PROMPTS, facts)
