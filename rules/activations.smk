@@ -93,6 +93,12 @@ def all_labels(wildcards):
     return [paths.LABELS.format(**place._asdict()) for place in own]
 
 
+def prompt_options(wildcards):
+    """What is shown of a prompt, with the heads that are this model's."""
+    heads = [head for head in config["on_prompt"]["heads"] if head.get("model", wildcards.model) == wildcards.model]
+    return config["on_prompt"] | {"heads": heads}
+
+
 rule read_prompt:
     """How strongly each direction fires on a prompt, and the prompt with only some directions of a head, or without them."""
     input:
@@ -121,7 +127,7 @@ rule read_prompt:
         readout=first_readout,
         switches=setting_switches,
         prompt=prompt_text,
-        options=config["on_prompt"],
+        options=prompt_options,
         tolerance=config["cluster_tolerance"],
         labeller=SWEEP.figure_labeller,
         code=code_hash("read_prompt"),

@@ -21,23 +21,23 @@ from svdlens.spec.settings import setting_from_names
 
 def main(smk):
     torch.set_num_threads(1)  # the last bits depend on it
-    files, params, options = smk.input, smk.params, smk.params.options
-    directory = Path(files.provenance).parent
-    model = load_model(directory, smk.wildcards.model)
+    files, params, options, name = smk.input, smk.params, smk.params.options, smk.wildcards.model
+    directory, setting = Path(files.provenance).parent, setting_from_names(smk.wildcards.setting, params.switches)
+    model = load_model(directory, name)
     ids, first = prompt_tokens(params.prompt, model, directory), len(first_token(model))
-    setting = setting_from_names(smk.wildcards.setting, params.switches)
     svds = {matrix: read_sides(path, matrix) for matrix, path in zip(params.matrices, files.svd, strict=True)}
     texts, labels = read_token_texts(Path(files.tokens)), labels_of(files.labels, params.readout)
     seen = run_prompt(model, ids, modules_of(svds))
     columns = prompt_columns(seen, firings(model, seen, svds, setting), labels, texts, first)
     pairs = pair_columns(top_pairs(model, seen, svds.get("qk"), setting, options["pairs"]), seen, labels, texts)
-    ablations = ablate_heads(model, seen, svds.get("ov"), setting, columns, options["heads"], texts, params.tolerance)
+    heads, svd = options["heads"], svds.get("ov")
+    ablations = ablate_heads(model, seen, svd, setting, columns, heads, texts, params.tolerance, name)
     facts = table_facts(files.provenance, setting=sorted(params.switches), prompt=params.prompt, code=params.code)
     write_table(Path(smk.output.directions), columns, PROMPTS, facts)
     write_table(Path(smk.output.pairs), pairs, PROMPT_PAIRS, facts)
     write_table(Path(smk.output.ablations), ablations, ABLATIONS, facts)
     data = picture_data(columns, options["drawn"], first)
-    figure = draw_prompt(data, model=smk.wildcards.model, setting=smk.wildcards.setting, labeller=params.labeller)
+    figure = draw_prompt(data, model=name, setting=smk.wildcards.setting, labeller=params.labeller)
     save_figure(figure, data, *map(Path, smk.output.picture))
 
 

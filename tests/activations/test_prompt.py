@@ -206,13 +206,13 @@ def test_tables_rank_and_draw_what_does_most(tiny: Tiny) -> None:
     strongest = whole.loc[whole["effect"].abs().idxmax()]
     assert set(whole["label"]) == {"plus" if strongest["firing"] > 0 else "minus"}
 
-    [(layer, head, [index])] = chosen_heads(columns, [])
+    [(layer, head, [index])] = chosen_heads(columns, [], "tiny")
     last = {(columns["layer"][i], columns["head"][i], columns["index"][i]): abs(columns["effect"][i][-1]) for i in rows}
     assert last[layer, head, index] == max(last.values())
     values = torch.tensor([3.0, 2.0, 1.99, 0.5, 0.0], dtype=torch.float64)
     assert near_degenerate(values, [0, 2, 3], 0.01) == [2] and near_degenerate(values, [0, 2], 0.001) == []
-    assert chosen_heads(columns, [{"layer": 1, "head": 2, "indices": [0, 3]}]) == [(1, 2, [0, 3])]
-    with pytest.raises(SvdlensError, match=r"layer: 2, head: 0.*layers 0 to 1, heads 0 to 3"):
-        chosen_heads(columns, [{"layer": 2, "head": 0, "indices": [0]}])
+    assert chosen_heads(columns, [{"layer": 1, "head": 2, "indices": [0, 3]}], "tiny") == [(1, 2, [0, 3])]
+    with pytest.raises(SvdlensError, match=r"layer: 2, head: 0} of tiny is not.*layers 0 to 1, heads 0 to 3.*`model`"):
+        chosen_heads(columns, [{"layer": 2, "head": 0, "indices": [0]}], "tiny")
     with pytest.raises(SvdlensError, match=r"no direction 9.*0 to 3"):
-        chosen_heads(columns, [{"layer": 1, "head": 0, "indices": [1, 9]}])
+        chosen_heads(columns, [{"layer": 1, "head": 0, "indices": [1, 9]}], "tiny")

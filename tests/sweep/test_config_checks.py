@@ -116,6 +116,10 @@ OF_ANOTHER_KIND: dict[str, tuple[str, tuple[str, ...]]] = {
         "trace: {queries: {best_list: [fire]}}",
         ("trace.queries: best_list is the name", "Take another name."),
     ),
+    "head of another model": (
+        "on_prompt: {heads: [{model: tinny, layer: 0, head: 0, indices: [0]}]}",
+        ("on_prompt.heads.0.model: 'tinny' is not in the sweep. In it: tiny.", "Did you mean 'tiny'?"),
+    ),
     "vectors": ("trace: {vectors: [pinv_WU]}", ("trace.vectors.0: 'pinv_WU'", "Did you mean 'pinv_W_U'?")),
     "model that is not swept": (
         "trace: {models: [gpt2-small]}",

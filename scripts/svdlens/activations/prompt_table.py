@@ -98,12 +98,12 @@ def pair_columns(pairs: dict[str, list[Any]], seen: Pass, labels: Labels, texts:
 
 
 def chosen_heads(
-    columns: Mapping[str, list[Any]], asked: Sequence[Mapping[str, Any]]
+    columns: Mapping[str, list[Any]], asked: Sequence[Mapping[str, Any]], name: str
 ) -> list[tuple[int, int, list[int]]]:
     """Layer, head and directions to keep or to ablate: those that are asked for, or else the OV direction of the
     largest effect at the last position (of the largest firing, where nothing has an effect).
 
-    Raises SvdlensError for a head or direction that is not there.
+    Raises SvdlensError for a head or direction that is not there; `name` is the model's in the message.
     """
     heads: dict[tuple[int, int], list[int]] = {}
     measure = measured_by(columns)
@@ -117,12 +117,15 @@ def chosen_heads(
     if not asked:
         return [best] if best else []
     for one in asked:
-        where = f"on_prompt.heads: {{layer: {one['layer']}, head: {one['head']}}}"
+        where = f"on_prompt.heads: {{layer: {one['layer']}, head: {one['head']}}} of {name}"
         there = heads.get((one["layer"], one["head"]))
         if there is None:
             layers, numbers = sorted({key[0] for key in heads}), sorted({key[1] for key in heads})
             known = f"layers {layers[0]} to {layers[-1]}, heads {numbers[0]} to {numbers[-1]}" if heads else "none"
-            raise SvdlensError(f"{where} is not among the OV matrices that are decomposed, {known}. Name one of these.")
+            raise SvdlensError(
+                f"{where} is not among the OV matrices that are decomposed, {known}. Name one of these, "
+                "or write the `model` that the head is of."
+            )
         missing = [index for index in one["indices"] if index not in there]
         if missing:
             raise SvdlensError(
@@ -155,16 +158,17 @@ def ablate_heads(
     asked: Sequence[Mapping[str, Any]],
     texts: list[str],
     tolerance: float,
+    name: str,
 ) -> dict[str, list[Any]]:
     """head_ablations of chosen_heads as one table: the most probable token after the prompt, and what becomes of it.
 
     svd: of OV; without it there are no heads. columns: prompt_columns. texts: of all tokens by id. tolerance: of
-    near-degenerate clusters.
+    near-degenerate clusters. name: of the model.
     """
     target = int(seen.targets[-1])
     names = ("layer", "head", "indices", "near_degenerate", "way", "next_token", "log_probability", "best_token")
     made: dict[str, list[Any]] = {name: [] for name in names}
-    for layer, head, indices in chosen_heads(columns, asked):
+    for layer, head, indices in chosen_heads(columns, asked, name):
         assert svd is not None
         vectors = of_head(svd, "right", layer, head)[indices]
         found = head_ablations(model, seen.ids[None], target, setting, layer, head, vectors)

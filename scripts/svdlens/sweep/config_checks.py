@@ -77,7 +77,7 @@ def check_configuration(config: MutableMapping[str, Any], schema: Mapping[str, A
             chosen["readouts"],
         )
     problem = check_labelled(config) or check_asking(config) or check_sheets(config)
-    if problem := problem or check_basis(config) or check_trace(config):
+    if problem := problem or check_basis(config) or check_trace(config) or check_heads(config):
         raise SvdlensError(problem)
     if problem := check_edits(config):
         raise SvdlensError(problem)
@@ -156,6 +156,19 @@ def check_trace(config: Mapping[str, Any]) -> str | None:
             return (
                 f"trace.best_list: {sweep.figure_labeller} labels nothing of {model} in {setting}, and the list is "
                 "chosen by its scores. Write best_list: false, or other trace.models and trace.settings."
+            )
+    return None
+
+
+def check_heads(config: Mapping[str, Any]) -> str | None:
+    """Heads on a prompt of a model that is not in the sweep."""
+    swept = config["sweep"]["models"]
+    for number, head in enumerate(config["on_prompt"]["heads"]):
+        name = head.get("model", swept[0])
+        if name not in swept:
+            return (
+                f"on_prompt.heads.{number}.model: {name!r} is not in the sweep. In it: {', '.join(swept)}."
+                f"{did_you_mean(name, swept)}"
             )
     return None
 
