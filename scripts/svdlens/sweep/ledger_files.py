@@ -22,7 +22,7 @@ def ledgers(config_files: list[str]) -> list[Path]:
 
 def main(action: str, file: str, config_files: list[str]) -> None:
     """`action` is export or import, `file` the JSON lines."""
-    from svdlens.labels.llm.ledger import Ledger, check_export
+    from svdlens.labels.llm.ledger import Ledger, lines_of, row_from
 
     for path in ledgers(config_files):
         if action == "export":
@@ -30,7 +30,8 @@ def main(action: str, file: str, config_files: list[str]) -> None:
                 print(f"{ledger.export(Path(file)):,} replies of {path} are in {file}.")
         else:
             if not path.exists():
-                check_export(Path(file))  # an empty ledger would pass for one to replay
+                for number, line in lines_of(Path(file)):  # an empty ledger would pass for one to replay
+                    row_from(line, f"{file}, line {number}")
             with Ledger(path) as ledger:
                 done = ledger.import_(Path(file))
             print(f"{path} has {done.added:,} replies more. {done.present:,} of {file} were there before.")

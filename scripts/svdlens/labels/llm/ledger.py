@@ -316,12 +316,6 @@ def check_types(values: Mapping[str, Any]) -> None:
             value.encode()  # JSON can have halves of pairs of surrogates
 
 
-def check_export(path: Path) -> None:
-    """Raises SvdlensError for what `import_` would not take, without a ledger."""
-    for number, line in lines_of(path):
-        row_from(line, f"{path}, line {number}")
-
-
 def lines_of(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with path.open(encoding="utf-8-sig") as file:
