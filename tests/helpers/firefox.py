@@ -20,6 +20,7 @@ import pytest
 PREFERENCES = """\
 user_pref("marionette.port", 0);
 user_pref("app.update.enabled", false);
+user_pref("dom.max_script_run_time", 60);
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 """
 # What the page itself complained of: errors of scripts, and what its Content-Security-Policy refused.
