@@ -22,22 +22,25 @@ localrules:
     request_answers,
 
 
+def prompt_path(labeller, key):
+    """A template or the examples, of the configuration or of this project. Their content is a parameter."""
+    own = SWEEP.labeller_config(labeller)
+    if key in own and not Path(own[key]).is_file():
+        stop(f"labellers.{labeller}.{key}: there is no file {own[key]}. Correct the path, or leave the key out.")
+    return local(ancient(own.get(key) or project_path(paths.PROMPT_FILES[key])))
+
+
 def prompt_file(key):
-    """A function for the input: a template or the examples, of the configuration or of this project."""
+    """An input function: prompt_path of the labeller that is asked."""
 
     def path(wildcards):
-        own = SWEEP.labeller_config(wildcards.labeller)
-        if key in own and not Path(own[key]).is_file():
-            stop(
-                f"labellers.{wildcards.labeller}.{key}: there is no file {own[key]}. Correct the path, or leave the key out."
-            )
-        return local(ancient(own.get(key) or project_path(paths.PROMPT_FILES[key])))  # its content is a parameter
+        return prompt_path(wildcards.labeller, key)
 
     return path
 
 
 def prompts_content(wildcards):
-    return {key: content_digest(Path(prompt_file(key)(wildcards))) for key in paths.PROMPT_FILES}
+    return {key: content_digest(Path(prompt_path(wildcards.labeller, key))) for key in paths.PROMPT_FILES}
 
 
 def asked_lists(wildcards):
@@ -63,11 +66,15 @@ def past_attempts(wildcards):
     return attempt(Path(paths.ATTEMPT.format(**wildcards)))
 
 
+def whom_to_ask(labeller):
+    """Whom to ask, and how: the keys of its configuration that replies do not depend on."""
+    own = SWEEP.labeller_config(labeller)
+    return {key: own[key] for key in LABELLERS[labeller].not_results if key in own}
+
+
 def asking_options(wildcards, output):
-    """Whom to ask, and how. Made of `output`, so that Snakemake does not hold it against the last run: replies are the
-    same however they came."""
-    own = SWEEP.labeller_config(wildcards.labeller)
-    return {key: own[key] for key in LABELLERS[wildcards.labeller].not_results if key in own}
+    """Made of `output`, so that Snakemake does not hold it against the last run: replies are the same however they came."""
+    return whom_to_ask(wildcards.labeller)
 
 
 def attempt_file(wildcards):

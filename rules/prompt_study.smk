@@ -5,11 +5,8 @@
 # makes   results/studies/prompts.jsonl: the replies under each condition, from the ledger or the server
 #         results/studies/prompts.{parquet,pdf,png,csv}: false positives, and labels that name an example's topic
 
-
-class STUDIED:
-    """The labeller whose prompts are studied, as the functions of llm.smk want it."""
-
-    labeller = "llm"
+STUDIED = "llm"
+STUDY_ATTEMPT = "results/studies/prompts.attempt"
 
 
 localrules:
@@ -17,47 +14,56 @@ localrules:
 
 
 def studied_tables(wildcards):
-    """The tables of tokens whose controls it labels."""
-    places = [place for place in SWEEP.labelled_places if place.labeller == STUDIED.labeller]
+    """The tables of tokens whose controls the labeller labels."""
+    places = [place for place in SWEEP.labelled_places if place.labeller == STUDIED]
     if not places:
         stop(
-            f"the prompt study asks the labeller {STUDIED.labeller}, which labels nothing in this sweep. Write sweep: {{labellers: "
-            f"[coherence, {STUDIED.labeller}]}}, and matrices that it labels."
+            f"the prompt study asks the labeller {STUDIED}, which labels nothing in this sweep. Write sweep: {{labellers: "
+            f"[coherence, {STUDIED}]}}, and matrices that it labels."
         )
     return list(dict.fromkeys(SWEEP.shared_path(paths.SHARED_TOKENS, place) for place in places))
 
 
+def studied_prompt(key):
+    """An input function: a template of the labeller."""
+
+    def path(wildcards):
+        return prompt_path(STUDIED, key)
+
+    return path
+
+
 def study_parameters(wildcards):
-    return SWEEP.labeller_parameters(STUDIED.labeller)
+    return SWEEP.labeller_parameters(STUDIED)
 
 
 def study_prompts(wildcards):
-    return {name: content_digest(Path(path)) for name, path in study_prompt_files().items()}
+    """The content of the templates and examples. Not made of `input`, which Snakemake would not hold against the last run."""
+    templates = {key: prompt_path(STUDIED, key) for key in ("label_prompt", "verify_prompt")}
+    files = templates | {"examples": project_path(paths.STUDY_EXAMPLES)}
+    return {name: content_digest(Path(path)) for name, path in files.items()}
 
 
-def study_prompt_files():
-    files = {name: prompt_file(name)(STUDIED) for name in ("label_prompt", "verify_prompt")}
-    return files | {"examples": local(ancient(project_path(paths.STUDY_EXAMPLES)))}
+def study_attempts(wildcards):
+    return attempt(Path(STUDY_ATTEMPT))
 
 
-STUDY_ATTEMPT = "results/studies/prompts.attempt"
-STUDY_RUNS = {
-    "tables": studied_tables,
-    "label_prompt": lambda wildcards: study_prompt_files()["label_prompt"],
-    "verify_prompt": lambda wildcards: study_prompt_files()["verify_prompt"],
-    "examples": lambda wildcards: study_prompt_files()["examples"],
-}
-
-
-# Made of `output` where there is one, so that Snakemake does not hold it against the last run.
 def study_options(wildcards, output):
-    return asking_options(STUDIED, output)
+    return whom_to_ask(STUDIED)
+
+
+STUDY_INPUTS = {
+    "tables": studied_tables,
+    "label_prompt": studied_prompt("label_prompt"),
+    "verify_prompt": studied_prompt("verify_prompt"),
+    "examples": local(ancient(project_path(paths.STUDY_EXAMPLES))),
+}
 
 
 rule ask_prompt_study:
     """The replies of a language model about control lists under each condition of the prompt study. Says its cost first."""
     input:
-        **STUDY_RUNS,
+        **STUDY_INPUTS,
     output:
         replies="results/studies/prompts.jsonl",
     log:
@@ -73,7 +79,7 @@ rule ask_prompt_study:
         parameters=study_parameters,
         n_lists=config["prompt_study"]["lists"],
         prompts=study_prompts,
-        attempt=lambda wildcards: attempt(Path(STUDY_ATTEMPT)),
+        attempt=study_attempts,
         attempt_file=STUDY_ATTEMPT,
         options=study_options,
         code=code_hash("ask_prompt_study"),
@@ -84,7 +90,7 @@ rule ask_prompt_study:
 rule tabulate_prompt_study:
     """What the replies of the prompt study say, as a table and a picture."""
     input:
-        **STUDY_RUNS,
+        **STUDY_INPUTS,
         replies="results/studies/prompts.jsonl",
     output:
         table="results/studies/prompts.parquet",

@@ -25,6 +25,8 @@ from svdlens.evaluation.agreement import (
     agreement_of_sweep,
     alone,
     compare,
+    kappa,
+    kappa_interval,
     random_unit,
     read_decisions,
     singular,
@@ -110,6 +112,16 @@ def test_the_interval_of_kappa_is_near_that_of_large_samples():
     assert quietly(first, second, seed=1)["kappa_low"] != record["kappa_low"]
 
 
+@pytest.mark.parametrize("cells", [[5, 0, 3, 0], [0, 4, 0, 4], [2, 6, 0, 0], [1, 0, 1, 0], [7, 0, 0, 3]])
+def test_an_interval_that_looks_certain_is_none(cells):
+    """One of the two says one thing of all rows, or they never differ: every resample has the same kappa."""
+    assert kappa(cells) in (0, 1)
+    assert kappa_interval(cells, 0) == (None, None)
+    changed = [count + 1 for count in cells]
+    low, high = kappa_interval(changed, 0)
+    assert low < kappa(changed) < high
+
+
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=10)
 def test_the_order_of_rows_does_not_matter(random):
@@ -130,7 +142,7 @@ def test_the_other_way_round_says_the_same():
 
 def test_a_labeller_agrees_with_itself():
     record = quietly(labels(1), labels(1))
-    assert (record["kappa"], record["kappa_low"], record["kappa_high"]) == (1, 1, 1)
+    assert (record["kappa"], record["kappa_low"], record["kappa_high"]) == (1, None, None)
     assert (record["only_first"], record["only_second"], record["first_auc"]) == (0, 0, 1)
 
 
@@ -220,7 +232,9 @@ def test_what_cannot_be_said_is_none(case):
         assert record["n"] == 0 and [record[cell] for cell in CELLS] == [0] * 4
         assert nothing == set(record) - {"n_joined", "n", *CELLS, *CONTROL}
     elif case == "one class":
-        assert record["kappa"] == 0 and {"first_auc", "second_log_rank_auc", "second_log_rank_not"} == nothing
+        interval = {"kappa_low", "kappa_high"}
+        assert record["kappa"] == 0
+        assert nothing == interval | {"first_auc", "second_log_rank_auc", "second_log_rank_not"}
     elif case == "both one class":
         assert {"kappa", "kappa_low", "kappa_high", "first_auc", "second_auc"} < nothing
     elif case == "one row":

@@ -53,7 +53,10 @@ def test_kappa_is_over_the_lists_that_both_judged() -> None:
         assert row.n == len(shared) == row.both + row.only_first + row.only_second + row.neither
         assert [row.both, row.only_first, row.only_second, row.neither] == counts.reshape(-1).tolist()
         assert row.kappa == pytest.approx(cohens_kappa(counts).kappa)
-        assert row.kappa_low <= row.kappa <= row.kappa_high
+        if row.kappa == 1:
+            assert np.isnan(row.kappa_low) and np.isnan(row.kappa_high)
+        else:
+            assert row.kappa_low <= row.kappa <= row.kappa_high
     assert TABLE.iloc[4]["kappa"] == 1
 
 

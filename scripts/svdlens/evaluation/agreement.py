@@ -221,7 +221,11 @@ def kappas(cells: np.ndarray) -> np.ndarray:
 
 
 def kappa_interval(cells: list[int], seed: int) -> tuple[float | None, float | None]:
-    """Percentile bootstrap over rows, which are drawn by drawing their counts; None where there is no kappa."""
+    """Percentile bootstrap over rows, which are drawn by drawing their counts.
+
+    None where there is no kappa, and where every resample has the same: one of the two gives one answer throughout, or
+    they never differ. Such rows cannot tell how far off their kappa is.
+    """
     if kappa(cells) is None:
         return None, None
     n = sum(cells)
@@ -230,7 +234,7 @@ def kappa_interval(cells: list[int], seed: int) -> tuple[float | None, float | N
     known = drawn[~np.isnan(drawn)]
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(known, [tail, 1 - tail])
-    return float(low), float(high)
+    return (None, None) if known.min() == known.max() else (float(low), float(high))
 
 
 def area_under_roc(scores: np.ndarray, positive: np.ndarray) -> float | None:

@@ -60,7 +60,8 @@ def draw_agreement(data: pd.DataFrame, *, setting: str, labellers: Sequence[str]
             if np.isnan(kappa[row]):
                 axes.text(0, row, " not defined", va="center", fontsize=7, color="0.3")
                 continue
-            bars = np.maximum([[kappa[row] - low[row]], [high[row] - kappa[row]]], 0)
+            # No bar where there is no interval.
+            bars = np.nan_to_num(np.maximum([[kappa[row] - low[row]], [high[row] - kappa[row]]], 0))
             axes.errorbar([kappa[row]], [row], xerr=bars, ls="", **matrix_style(matrix), ms=4.5, elinewidth=1.1)
         axes.set_xlim(min(-0.25, *drawn["kappa_low"].fillna(0)), 1)
         finish(axes)
