@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from socket import SHUT_RDWR
-from types import TracebackType
 from typing import Any
+
+from local_server import LocalServer
 
 KEY = "sk-test-0a1b2c3d4e5f6a7b8c9d"
 MODEL = "tiny-instruct"
@@ -39,7 +40,7 @@ def topic_answer(body: Body) -> str:
 
 
 @dataclass
-class ChatServer:
+class ChatServer(LocalServer):
     """Use it in a with block; set what it does before or between requests.
 
     `answer(body)`: the content of the reply, or a whole reply (mapping), or raw bytes. `fault(body, attempt)`: the name
@@ -74,36 +75,19 @@ class ChatServer:
 
     def __enter__(self) -> "ChatServer":
         self.lock = threading.Lock()
-        self.closing = threading.Event()
         self.at_once = 0
-        self.server = Server(("127.0.0.1", 0), type("Handler", (Handler,), {"chat": self}))
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        self.serve(type("Handler", (Handler,), {"chat": self}))
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.closing.set()
-        self.server.shutdown()
-        self.server.server_close()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}/v1"
+        return f"{self.origin}/v1"
 
     def chosen_fault(self, body: Body, attempt: int) -> str | int | None:
         if self.fault is not None:
             return self.fault(body, attempt)
         draw = random.Random(f"{self.seed} {attempt} {prompt_of(body)}")
         return draw.choice(self.faults) if draw.random() < self.rate else None
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is none of the server's business."""
 
 
 class Handler(BaseHTTPRequestHandler):

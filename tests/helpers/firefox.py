@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
+# A script that still runs when the next address is opened is else ended, which the console then says of the page.
 PREFERENCES = """\
 user_pref("marionette.port", 0);
 user_pref("app.update.enabled", false);
-user_pref("dom.max_script_run_time", 60);
+user_pref("dom.ipc.cancel_content_js_when_navigating", false);
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 """
 # What the page itself complained of: errors of scripts, and what its Content-Security-Policy refused.

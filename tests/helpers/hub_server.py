@@ -4,17 +4,18 @@ import hashlib
 import json
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from local_server import LocalServer
 
 COMMIT = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
 
 
 @dataclass
-class HubServer:
+class HubServer(LocalServer):
     """The files of `directory` as the repository `repo` at `commit`; use it in a with block.
 
     Set the faults between requests. `requests` has (method, path, Range header) of every request, in order.
@@ -36,22 +37,12 @@ class HubServer:
     page: bytes | None = None  # a login page in place of every answer
 
     def __enter__(self) -> "HubServer":
-        self.closing = threading.Event()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"hub": self}))
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self.serve(type("Handler", (Handler,), {"hub": self}))
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.closing.set()
-        self.server.shutdown()
-        self.server.server_close()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
+        return self.origin
 
     def requested(self, name: str) -> list[str | None]:
         """The Range header of every GET for the content of the file `name`."""
