@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-# A script that still runs when the next address is opened is else ended, which the console then says of the page.
+# A script that still runs when the next address is opened in another process is else ended, and that shows in the console.
 PREFERENCES = """\
 user_pref("marionette.port", 0);
 user_pref("app.update.enabled", false);
-user_pref("dom.ipc.cancel_content_js_when_navigating", false);
+user_pref("dom.abort_script_on_child_shutdown", false);
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 """
 # What the page itself complained of: errors of scripts, and what its Content-Security-Policy refused.
