@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-# A script that still runs when the next address is opened in another process is else ended, and that shows in the console.
+# A script that still runs when the next address is opened in another process is else ended, which the console says.
 PREFERENCES = """\
 user_pref("marionette.port", 0);
 user_pref("app.update.enabled", false);
