@@ -19,10 +19,11 @@ import torch
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT / "scripts"))
 
-from cases import CASES  # noqa: E402
+from cases import CASES, SHAPES  # noqa: E402
 
 from svdlens.artefacts.atomic_files import write_text  # noqa: E402
 from svdlens.errors import did_you_mean  # noqa: E402
+from svdlens.readout.top_tokens import fastest_precision  # noqa: E402
 
 COLUMNS = ["case", "shape", "peer", "ours_s", "peer_s", "ratio", "ours_rss_mb", "peer_rss_mb"]
 
@@ -68,7 +69,10 @@ def machine() -> str:
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.split(": ")[1] for line in lines if line.startswith("model name")), model)
-    return f"{os.cpu_count()} cores of {model}, torch {torch.__version__}"
+    torch.set_num_threads(1)
+    chosen = {name: fastest_precision(size.d_vocab, size.d_model, "cpu") for name, size in SHAPES.items()}
+    routes = ", ".join(f"{chosen[name]} for {name}" for name in chosen)
+    return f"{os.cpu_count()} cores of {model}, torch {torch.__version__}. `readout` searches in {routes}."
 
 
 def main(chosen: list[str]) -> None:

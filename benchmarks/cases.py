@@ -20,7 +20,7 @@ from svdlens.effects.metrics import metric_sum
 from svdlens.effects.slopes import measure_effects
 from svdlens.models.load import count_of, model_type
 from svdlens.readout.readout_matrix import readout_matrix
-from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
+from svdlens.readout.top_tokens import ReadoutMatrix, fastest_precision, top_tokens
 from svdlens.runtime.compute import single_threaded_pool
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED, layers_and_heads
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
@@ -127,21 +127,26 @@ def mlp_leading(shape: str, who: str) -> Work:
 # --- read-out
 
 
-def readout(shape: str, who: str, precision: str = "float32") -> Work:
+def readout(shape: str, who: str, precision: str | None = None) -> Work:
     """1,024 unit directions, both signs, the 50 best tokens of each; the matrix is prepared before."""
     size = SHAPES[shape]
     directions = torch.nn.functional.normalize(random_weights(1024, size.d_model, seed=1))
     W_U = random_weights(size.d_model, size.d_vocab, seed=2)
     if who == "ours":
         matrix = ReadoutMatrix(W_U)
-        matrix.approximation(precision)
+        matrix.approximation(precision or fastest_precision(*matrix.columns.shape, matrix.device))
         return lambda: top_tokens(directions, matrix, TOKENS, THREADS, precision), 1
     return lambda: directions @ W_U, 1
 
 
-def readout_certified(shape: str, who: str) -> Work:
+def readout_bfloat16(shape: str, who: str) -> Work:
     """The same, the candidates found in bfloat16."""
     return readout(shape, who, "bfloat16")
+
+
+def readout_float32(shape: str, who: str) -> Work:
+    """The same, the candidates found in float32."""
+    return readout(shape, who, "float32")
 
 
 # --- examples
@@ -213,7 +218,7 @@ def decompose_model(model: RandomModel, size: Shape, matrix: str, setting: Setti
     return {side: torch.cat(vectors) for side, vectors in sides.items()}
 
 
-def run_settings(model: RandomModel, size: Shape, settings: dict[str, Setting], precision: str | None) -> None:
+def run_settings(model: RandomModel, size: Shape, settings: dict[str, Setting]) -> None:
     """Decompose and read a model in some settings, nothing twice: what the rules of the workflow share is shared."""
     for matrix in MATRICES:
         decomposed: dict[str, dict[str, torch.Tensor]] = {}
@@ -224,15 +229,15 @@ def run_settings(model: RandomModel, size: Shape, settings: dict[str, Setting], 
                 decomposed[key] = decompose_model(model, size, matrix, setting)
             W_U = ReadoutMatrix(readout_matrix(model, replace(setting, vocab_center=False), "W_U"))
             for vectors in decomposed[key].values():
-                top_tokens(vectors, W_U, TOKENS, THREADS, precision)
+                top_tokens(vectors, W_U, TOKENS, THREADS)
 
 
-def whole_model(shape: str, who: str, precision: str = "float32") -> Work:
+def whole_model(shape: str, who: str) -> Work:
     """SVD and read-out of all heads (both sides) and MLP matrices, against the bare multiplications it contains."""
     size = SHAPES[shape]
     if who == "ours":
         model = RandomModel(size)
-        return lambda: run_settings(model, size, {"raw": Setting()}, precision), 1
+        return lambda: run_settings(model, size, {"raw": Setting()}), 1
     W_U = random_weights(size.d_model, size.d_vocab, seed=9)
     directions = random_weights(1024, size.d_model, seed=1)
     rows = DIRECTIONS * (2 * size.n_heads + 2) * size.n_layers
@@ -242,10 +247,6 @@ def whole_model(shape: str, who: str, precision: str = "float32") -> Work:
             directions[: min(1024, rows - at)] @ W_U
 
     return multiply, 1
-
-
-def whole_model_certified(shape: str, who: str) -> Work:
-    return whole_model(shape, who, "bfloat16")
 
 
 def interpreter_rows(shape: str, who: str) -> Work:
@@ -284,7 +285,7 @@ def nine_settings(shape: str, who: str) -> Work:
     size = SHAPES[shape]
     model = RandomModel(size)
     settings = SETTINGS if who == "ours" else {"raw": Setting()}
-    return lambda: run_settings(model, size, settings, None), 1
+    return lambda: run_settings(model, size, settings), 1
 
 
 # --- trace
@@ -378,10 +379,10 @@ CASES = {
     "ov_layer": Case(ov_layer, ("transformer_lens", "dense")),
     "mlp_leading": Case(mlp_leading, ("thin_svd",)),
     "readout": Case(readout, ("fp32_multiply",)),
-    "readout_certified": Case(readout_certified, ("fp32_multiply",)),
+    "readout_bfloat16": Case(readout_bfloat16, ("fp32_multiply",)),
+    "readout_float32": Case(readout_float32, ("fp32_multiply",)),
     "examples": Case(examples, ("forward_pass",), ("smollm2-135m",), **LARGE_CASE),
     "whole_model": Case(whole_model, ("fp32_multiply",), ("gpt2-medium",), **LARGE_CASE),
-    "whole_model_certified": Case(whole_model_certified, ("fp32_multiply",), ("gpt2-medium",), **LARGE_CASE),
     "whole_model_interpreter_rows": Case(interpreter_rows, ("svd_interpreter",), ("gpt2-medium",), **LARGE_CASE),
     "trace": Case(trace, ("cosines",), ("gpt2-large",)),
     "first_order_effects": Case(

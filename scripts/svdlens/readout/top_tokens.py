@@ -21,11 +21,13 @@ from svdlens.runtime.compute import full_precision, single_threaded_pool
 
 logger = logging.getLogger(__name__)
 
-TILE_BYTES = 2**24
-"""Of approximate scores at a time, on a GPU GPU_TILE_BYTES; all of them, for all directions, never exist. On a CPU a
-third of the time went into waiting for memory when there were as many as on a GPU."""
+TILE_BYTES = 2**25
+"""Of approximate scores at a time, for each thread, on a GPU GPU_TILE_BYTES; all of them, for all directions, never
+exist."""
 GPU_TILE_BYTES = 2**27
-COLUMNS_AT_ONCE = 2**12  # where every token is scored in float64
+COLUMNS_AT_ONCE = 2**10
+"""Of a product on a CPU, and where every token is scored in float64. A float32 product with all columns of a read-out
+matrix at once takes up to two fifths longer: less of it stays in the caches."""
 
 
 class Precision(NamedTuple):
@@ -194,7 +196,7 @@ def search(
     k = top[+1].ids.shape[1]
     exact = directions[tile].to(matrix.device)
     low = exact.to(precision.dtype)
-    scores = low @ approximation.columns.T
+    scores = approximate_scores(low, approximation.columns)
     # How far a score may be off, for the token of which that is most.
     error = error_bound(
         matrix.norms.max(),
@@ -229,6 +231,18 @@ def search(
         for sign, ids in candidates.items():
             keep_best(ids, sign * scores_of(columns.take(ids, axis=0), direction), top[sign], row)
     return np.array(undecided, dtype=tile.dtype)
+
+
+def approximate_scores(
+    directions: Float[Tensor, "rows d_model"], columns: Float[Tensor, "d_vocab d_model"]
+) -> Float[Tensor, "rows d_vocab"]:
+    """The product, on a CPU of some columns at a time."""
+    if directions.device.type != "cpu":
+        return directions @ columns.T
+    scores = directions.new_empty(len(directions), len(columns))
+    for some, part in zip(scores.split(COLUMNS_AT_ONCE, dim=1), columns.split(COLUMNS_AT_ONCE), strict=True):
+        some.copy_(directions @ part.T)
+    return scores
 
 
 def largest_of_groups(scores: Float[Tensor, "rows d_vocab"], sign: int, k: int) -> Float[Tensor, "rows groups"]:
