@@ -1,7 +1,8 @@
 # How good labels are, without activations (docs/evaluation.md).
 #
 # needs   results/by_switches/{tokens,labels}/..., results/vocabulary/{model}/...
-# makes   results/vocabulary/{model}/label_embeddings.parquet: an embedding of every label that the model's lists have
+# makes   results/vocabulary/{model}/label_embeddings.parquet: embeddings of what the labels of the model's lists are made
+#         of, where no token has that text
 #         results/by_switches/scores/...: do labels fit the tokens that they were given to, and how often are random
 #         directions labelled
 #         results/by_switches/agreement/...: each labeller beside the frequency of tokens, and beside the later labellers
@@ -31,9 +32,10 @@ def later_labels(wildcards):
 
 
 rule embed_labels:
-    """A sentence embedding of every label that the lists of a model have."""
+    """A sentence embedding of what the labels of a model's lists are made of, where no token has that text."""
     input:
         labels=labels_of_model,
+        tokens="results/vocabulary/{model}/tokens.parquet",
     output:
         embeddings="results/vocabulary/{model}/label_embeddings.parquet",
     log:

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from svdlens.artefacts.table_schemas import SCORES, read_metadata, write_table
-from svdlens.evaluation.scores_table import read_judged_model, score_table
+from svdlens.evaluation.scores_table import distinct_labels, read_judged_model, score_table
 from svdlens.runtime.script import run
 
 
 def main(smk):
     names = ("tokens", "features", "classes", "embeddings", "label_embeddings")
-    judged = read_judged_model({name: Path(smk.input[name]) for name in names})
     labels, lists = Path(smk.input.labels), Path(smk.input.lists)
+    judged = read_judged_model({name: Path(smk.input[name]) for name in names}, distinct_labels([labels]))
     scores = score_table(labels, lists, judged, smk.params.seed)
     constants = {"matrix": smk.wildcards.matrix, "labeller": smk.wildcards.labeller}
     records = [constants | score for score in scores]

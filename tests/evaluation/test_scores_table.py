@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from safetensors import safe_open
 
 import collect_scores
 import embed_labels
@@ -21,6 +22,7 @@ from svdlens.artefacts.table_schemas import (
     read_metadata,
     write_table,
 )
+from svdlens.errors import SvdlensError
 from svdlens.evaluation.scores_table import (
     Judged,
     distinct_labels,
@@ -30,6 +32,7 @@ from svdlens.evaluation.scores_table import (
     score_table,
     scores_of_controls,
     scores_of_rows,
+    texts_to_embed,
 )
 from svdlens.vocabulary.sentence_embedding import SHA256, embed_texts
 from svdlens.vocabulary.word_forms import text_key
@@ -130,14 +133,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     nothing = np.zeros((len(KNOWN.classes.names), MINILM_WIDTH), np.float32)
     files = write_vocabulary(directory, KNOWN, embeddings, nothing)
     files["label_embeddings"] = directory / "label_embeddings.parquet"
-    columns = {"label": list(name_embeddings()), "embedding": list(name_embeddings().values())}
+    columns = {"text": list(name_embeddings()), "embedding": list(name_embeddings().values())}
     write_table(files["label_embeddings"], columns, LABEL_EMBEDDINGS, {"minilm_sha256": SHA256, "code": "0"})
     return files
 
 
+LABELS_IN_PARTS = ["concept 3 / concept 5", f"{KNOWN.texts[7].upper()} / concept 1"]
+LABELS_TO_JUDGE = [*name_embeddings(), text_key("Concept 2"), *LABELS_IN_PARTS]
+
+
 @pytest.fixture(scope="module")
 def judged(model: dict[str, Path]) -> Judged:
-    return read_judged_model(model)
+    return read_judged_model(model, LABELS_TO_JUDGE)
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +281,7 @@ def test_the_scripts_score_each_table_and_collect_them(
     assert list(sources) == sorted(f"m/{setting}/mlp_in.{labeller}.parquet" for _, setting, _, labeller in places)
 
 
-def test_each_label_of_the_sweep_is_embedded_once(tmp_path: Path) -> None:
+def test_what_labels_are_made_of_is_embedded_once_and_tokens_not_again(model: dict[str, Path], tmp_path: Path) -> None:
     row_keys = keys(["read"], ["W_U"])
     row_keys = {name: column[:4] for name, column in row_keys.items()}
     random = label_rows(row_keys, ["tree"] * 4, [[]] * 4, control=["random_unit"] * 4)
@@ -282,13 +289,15 @@ def test_each_label_of_the_sweep_is_embedded_once(tmp_path: Path) -> None:
         write_labels(
             tmp_path / "a.parquet", label_rows(row_keys, ["fire", "frequent", None, "a / b"], [[]] * 4), random
         ),
-        write_labels(tmp_path / "b.parquet", label_rows(row_keys, ["law", "fire", "fire", "=1+1"], [[]] * 4)),
+        write_labels(tmp_path / "b.parquet", label_rows(row_keys, ["law", "fire", "b / Fire", "=1+1"], [[]] * 4)),
     ]
-    assert distinct_labels(files) == ["=1+1", "a / b", "fire", "law"]
+    assert distinct_labels(files) == ["=1+1", "a / b", "b / Fire", "fire", "law"]
+    assert texts_to_embed(distinct_labels(files), KNOWN.texts) == ["=1+1", "a", "b", "fire", "law"]
+    assert texts_to_embed(distinct_labels(files), [" LAW", "A"]) == ["=1+1", "b", "fire"]
     assert distinct_labels([]) == []
     for n, threads in ((2, 1), (2, 2), (0, 1)):
         job = SimpleNamespace(
-            input=SimpleNamespace(labels=list(map(str, files[:n]))),
+            input=SimpleNamespace(labels=list(map(str, files[:n])), tokens=str(model["tokens"])),
             output=SimpleNamespace(embeddings=str(tmp_path / f"{n}_{threads}.parquet")),
             params=SimpleNamespace(code="0"),
             threads=threads,
@@ -297,9 +306,10 @@ def test_each_label_of_the_sweep_is_embedded_once(tmp_path: Path) -> None:
     assert (tmp_path / "2_1.parquet").read_bytes() == (tmp_path / "2_2.parquet").read_bytes()
     table = pq.ParquetFile(tmp_path / "2_1.parquet").read()
     assert table.schema.equals(LABEL_EMBEDDINGS)
-    assert table["label"].to_pylist() == distinct_labels(files)
+    texts = texts_to_embed(distinct_labels(files), KNOWN.texts)
+    assert table["text"].to_pylist() == texts
     embedded = np.array(table["embedding"].to_pylist(), np.float32)
-    assert np.array_equal(embedded, embed_texts(distinct_labels(files), threads=1))
+    assert np.array_equal(embedded, embed_texts(texts, threads=1))
     assert len(pq.ParquetFile(tmp_path / "0_1.parquet").read()) == 0
 
 
@@ -381,9 +391,28 @@ def test_tokens_and_labels_are_centred_on_the_vocabulary(judged: Judged) -> None
     assert judged.judge.fit([text_key("Concept 2")], [[]], np.array([[60, 0]]))[0].round(1).tolist() == [1, 0]
 
 
+def test_a_label_in_parts_has_the_mean_embedding_of_its_parts(model: dict[str, Path], judged: Judged) -> None:
+    with safe_open(model["embeddings"], framework="numpy") as file:
+        embeddings = file.get_tensor("embeddings")
+    names, ids = name_embeddings(), np.array([[0, 40, 95]])
+    for label, parts in {
+        LABELS_IN_PARTS[0]: [names["concept 3"], names["concept 5"]],
+        LABELS_IN_PARTS[1]: [embeddings[7], names["concept 1"]],
+    }.items():
+        expected = np.mean(parts, axis=0) - embeddings.mean(axis=0)
+        fits = judged.judge.fit([label], [[]], ids)[0]
+        assert fits == pytest.approx(judged.vectors[ids[0]] @ expected / np.linalg.norm(expected), abs=1e-5)
+
+
+def test_a_part_without_an_embedding_is_named() -> None:
+    embeddings = np.ones((N_TOKENS, MINILM_WIDTH), np.float32)
+    with pytest.raises(SvdlensError, match="'nowhere' in the label 'nowhere / else' has no embedding"):
+        judged_model(KNOWN.texts, features_of(KNOWN), embeddings, ["nowhere / else"], {})
+
+
 def test_a_sweep_without_labels_has_nothing_to_embed() -> None:
     embeddings = np.random.default_rng(0).standard_normal((N_TOKENS, MINILM_WIDTH)).astype(np.float32)
-    judged = judged_model(KNOWN.texts, features_of(KNOWN), embeddings, {})
+    judged = judged_model(KNOWN.texts, features_of(KNOWN), embeddings, [], {})
     assert judged.judge.fit([], [], np.empty((0, 3), int)).shape == (0, 3)
 
 

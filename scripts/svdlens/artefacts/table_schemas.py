@@ -250,7 +250,7 @@ EDIT_SPECTRUM = pa.schema(
         ("cosine", pa.float64()),
     ]
 )
-LABEL_EMBEDDINGS = pa.schema([("label", pa.string()), ("embedding", pa.list_(pa.float32()))])
+LABEL_EMBEDDINGS = pa.schema([("text", pa.string()), ("embedding", pa.list_(pa.float32()))])
 AGREEMENT = pa.schema(
     [
         ("matrix", CATEGORY),

@@ -1,6 +1,6 @@
 """Rows of the table of scores: the tests of label_tests.py on whole labels tables."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 from safetensors import safe_open
 
+from svdlens.errors import SvdlensError
 from svdlens.evaluation.counted_rows import counted_rows, cut_p
 from svdlens.evaluation.label_tests import false_positives, score_labels
 from svdlens.evaluation.scored_lists import Vocabulary, lists_of_tables
@@ -20,6 +21,7 @@ from svdlens.labels.labeller import NOT_INTERPRETABLE
 from svdlens.models.token_table import read_token_texts
 from svdlens.spec.controls import RANDOM_UNIT
 from svdlens.vocabulary.list_similarity import token_vectors
+from svdlens.vocabulary.sentence_embedding import network_text
 from svdlens.vocabulary.token_features import TokenFeatures, load_features
 
 ROW = ["layer", "head", "index", "side", "sign", "readout"]
@@ -44,17 +46,29 @@ def distinct_labels(paths: Iterable[Path]) -> list[str]:
     return sorted(labels)
 
 
-def read_judged_model(files: Mapping[str, Path]) -> Judged:
-    """judged_model from the files of a model's vocabulary, and from `label_embeddings`, a table of labels."""
-    labels = pq.ParquetFile(files["label_embeddings"]).read()
-    label_embeddings = {
-        label: np.asarray(embedding.values, dtype=np.float32)
-        for label, embedding in zip(labels["label"].to_pylist(), labels["embedding"], strict=True)
+def parts_of(label: str) -> list[str]:
+    """A label of several names ("fire / flame / ash") in parts, which are embedded each by itself."""
+    return label.split(" / ")
+
+
+def texts_to_embed(labels: Iterable[str], token_texts: Iterable[str]) -> list[str]:
+    """What the network sees of the parts of labels, each once, in alphabetical order, without that of tokens: these are
+    embedded already, and most labels of a sweep are made of them."""
+    parts = {network_text(part) for label in labels for part in parts_of(label)}
+    return sorted(parts - set(map(network_text, token_texts)))
+
+
+def read_judged_model(files: Mapping[str, Path], labels: Sequence[str]) -> Judged:
+    """judged_model from the files of a model's vocabulary, and from `label_embeddings`, a table of texts."""
+    table = pq.ParquetFile(files["label_embeddings"]).read()
+    further = {
+        text: np.asarray(embedding.values, dtype=np.float32)
+        for text, embedding in zip(table["text"].to_pylist(), table["embedding"], strict=True)
     }
     with safe_open(files["embeddings"], framework="numpy") as file:
         embeddings = file.get_tensor("embeddings")
     features = load_features(files["features"], files["classes"])
-    return judged_model(read_token_texts(files["tokens"]), features, embeddings, label_embeddings)
+    return judged_model(read_token_texts(files["tokens"]), features, embeddings, labels, further)
 
 
 def score_table(labels_file: Path, lists_file: Path, judged: Judged, seed: int) -> list[dict[str, Any]]:
@@ -72,19 +86,42 @@ def judged_model(
     texts: list[str],
     features: TokenFeatures,
     embeddings: Float[np.ndarray, "d_vocab d"],
-    label_embeddings: Mapping[str, Float[np.ndarray, " d"]],
+    labels: Sequence[str],
+    further: Mapping[str, Float[np.ndarray, " d"]],
 ) -> Judged:
-    """For the model whose tokens have these texts, features and embeddings; labels are embedded by the same network.
+    """For the model whose tokens have these texts, features and embeddings, and for these distinct labels.
 
-    Tokens and labels are centred on the mean of the vocabulary. Classes judge labels that are their names, embeddings
-    all others.
+    A label has the mean embedding of its parts (parts_of): that of a token with this text, or that of the text in
+    `further`, by the same network. Tokens and labels are centred on the mean of the vocabulary. Classes judge labels
+    that are their names, embeddings all others. Raises SvdlensError for a part without an embedding.
     """
     mean = embeddings.mean(axis=0)
     vectors = token_vectors(embeddings, mean, np.ones(len(texts)))
-    stacked = np.array(list(label_embeddings.values()), np.float32).reshape(len(label_embeddings), embeddings.shape[1])
-    label_vectors = dict(zip(label_embeddings, token_vectors(stacked, mean, np.ones(len(stacked))), strict=True))
+    of_labels = mean_embeddings_of_parts(labels, texts, embeddings, further)
+    label_vectors = dict(zip(labels, token_vectors(of_labels, mean, np.ones(len(labels))), strict=True))
     judge = ClassJudge(features.classes, EmbeddingJudge(vectors, label_vectors, texts))
     return Judged(Vocabulary(texts, features.classes.groups, features.log_ranks), vectors, judge)
+
+
+def mean_embeddings_of_parts(
+    labels: Sequence[str],
+    texts: Sequence[str],
+    embeddings: Float[np.ndarray, "d_vocab d"],
+    further: Mapping[str, Float[np.ndarray, " d"]],
+) -> Float[np.ndarray, "labels d"]:
+    """See judged_model; float32."""
+    row_of_text = {network_text(text): row for row, text in enumerate([*texts, *further])}
+    all_embeddings = np.concatenate([embeddings, *(vector[None] for vector in further.values())])
+    means = np.empty((len(labels), embeddings.shape[1]), np.float32)
+    for number, label in enumerate(labels):
+        try:
+            rows = [row_of_text[network_text(part)] for part in parts_of(label)]
+        except KeyError as error:
+            raise SvdlensError(
+                f"{error} in the label {label!r} has no embedding. Embed every label that is to be scored."
+            ) from None
+        means[number] = all_embeddings[rows].mean(axis=0)
+    return means
 
 
 def rows_to_score(labels: pd.DataFrame, lists_file: Path, texts: list[str]) -> pd.DataFrame:

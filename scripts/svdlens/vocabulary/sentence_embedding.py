@@ -40,8 +40,13 @@ def minilm_directory() -> Path:
     return directory
 
 
+def network_text(text: str) -> str:
+    """What the network sees of a text: it knows no capitals, and spaces around a text do not count."""
+    return text.strip().lower()
+
+
 def embed_texts(texts: list[str], threads: int) -> Float[np.ndarray, "n 384"]:
-    """Mean-pooled embeddings of unit length, float32. Surrounding spaces and case do not count.
+    """Mean-pooled embeddings of unit length, float32, of what the network sees of the texts.
 
     Same bytes for any `threads`. Raises SvdlensError as minilm_directory does.
     """
@@ -52,8 +57,7 @@ def embed_texts(texts: list[str], threads: int) -> Float[np.ndarray, "n 384"]:
     directory = minilm_directory()
     tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
     network = AutoModel.from_pretrained(directory, trust_remote_code=False, use_safetensors=True).eval()
-    # The network knows no capitals, so case variants are one text.
-    distinct = sorted({text.strip().lower() for text in texts})
+    distinct = sorted(set(map(network_text, texts)))
     ids = tokenizer(distinct, truncation=True, max_length=64)["input_ids"]
 
     # Texts of one length together: nothing is padded, and no arithmetic is spent on padding.
@@ -71,7 +75,7 @@ def embed_texts(texts: list[str], threads: int) -> Float[np.ndarray, "n 384"]:
     with single_threaded_pool(threads) as pool:
         list(progress(pool.map(embed, batches), "embedding the vocabulary", total=len(batches)))
     row_of_text = {text: row for row, text in enumerate(distinct)}
-    return embedded[[row_of_text[text.strip().lower()] for text in texts]]
+    return embedded[[row_of_text[network_text(text)] for text in texts]]
 
 
 def embed_vocabulary(
