@@ -11,6 +11,7 @@ from scipy.stats import mannwhitneyu
 from statsmodels.stats.proportion import proportion_confint
 
 from svdlens.errors import SvdlensError
+from svdlens.evaluation import label_tests
 from svdlens.evaluation.label_tests import (
     INTRUDER_LENGTH,
     false_positives,
@@ -23,7 +24,14 @@ from svdlens.evaluation.label_tests import (
     score_labels,
     surfaces_of,
 )
-from svdlens.evaluation.scored_lists import LabelledLists, Vocabulary, lists_of_tables, prepare, shuffled_labels
+from svdlens.evaluation.scored_lists import (
+    LabelledLists,
+    Vocabulary,
+    lists_of_tables,
+    prepare,
+    shuffled_labels,
+    with_fewer_labels,
+)
 from svdlens.evaluation.token_label_fit import EmbeddingJudge, named_in
 from svdlens.vocabulary.word_forms import text_key
 
@@ -153,6 +161,27 @@ def test_shuffled_labels_stay_in_their_layer():
     scores = score_labels(lists, VOCABULARY, JUDGE, EMBEDDINGS, seed=0)
     assert [score._replace(shuffled=None) for score in scores] == list(three_tests(lists, JUDGE))
     assert all(score.shuffled < score.low for score in scores)
+
+
+@given(st.integers(0, 40), st.randoms(use_true_random=False))
+@settings(max_examples=10)
+def test_of_many_labels_so_many_are_scored_whatever_the_order_of_the_rows(most, random):
+    lists = planted_lists()
+    order = list(range(len(lists.ids)))
+    random.shuffle(order)
+    fewer, again = (with_fewer_labels(one, most, 0) for one in (lists, reordered(lists, np.array(order))))
+    kept = [row for row, label in enumerate(fewer.labels) if label is not None]
+    assert len(kept) == min(most, LAYERS * CLUSTERS)
+    assert np.array_equal(np.unique(fewer.ids, axis=0), np.unique(lists.ids, axis=0))
+    given_labels = {tuple(ids): lists.labels[row] for row, ids in enumerate(lists.ids.tolist())}
+    assert all(given_labels[tuple(fewer.ids[row])] == fewer.labels[row] for row in kept)
+    assert (fewer.labels, fewer.evidence) == (again.labels, again.evidence)
+    assert not any(evidence for label, evidence in zip(fewer.labels, fewer.evidence, strict=True) if label is None)
+
+
+def test_no_more_labels_are_scored_than_are_to_be(monkeypatch):
+    monkeypatch.setattr(label_tests, "MOST_LABELS", 10)
+    assert [score.n for score in score_labels(planted_lists(), VOCABULARY, JUDGE, EMBEDDINGS, seed=0)] == [10] * 3
 
 
 @given(st.integers(0, 2**32 - 1))

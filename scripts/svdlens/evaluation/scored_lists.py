@@ -84,6 +84,19 @@ def shuffled_labels(lists: LabelledLists, seed: int) -> LabelledLists:
     )
 
 
+def with_fewer_labels(lists: LabelledLists, most: int, seed: int) -> LabelledLists:
+    """Of more labels than `most`, so many, drawn at random whatever the order of the lists; the others become None."""
+    lists = in_own_order(lists)
+    labelled = [row for row, label in enumerate(lists.labels) if label is not None]
+    if len(labelled) <= most:
+        return lists
+    chosen = set(np.random.default_rng(seed).choice(labelled, most, replace=False).tolist())
+    labels = [label if row in chosen else None for row, label in enumerate(lists.labels)]
+    return lists._replace(
+        labels=labels, evidence=[lists.evidence[row] if row in chosen else [] for row in range(len(labels))]
+    )
+
+
 def in_own_order(lists: LabelledLists) -> LabelledLists:
     """The same lists by layer, tokens, direction and label. Raises SvdlensError for columns of different lengths."""
     lengths = {name: len(column) for name, column in lists._asdict().items()}
