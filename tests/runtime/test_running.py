@@ -76,7 +76,7 @@ def cleared(place: Path) -> bool:
     left = [(place / name).exists() for name in (".snakemake/locks", "results/a/.x.partial.k2j3h4.parquet")]
     assert len(set(left)) == 1
     assert own.exists()
-    assert left[0] or os.listdir(place / RUNS) == ["own"]
+    assert left[0] or list((place / RUNS).iterdir()) == [own]
     return not left[0]
 
 
@@ -103,7 +103,7 @@ def test_a_run_that_ends_by_itself_leaves_no_file(how: str, place: Path) -> None
         env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
         stderr=subprocess.DEVNULL,
     )
-    assert os.listdir(place / RUNS) == []
+    assert not list((place / RUNS).iterdir())
     assert (place / ".snakemake/locks").exists()  # these locks are nobody's that it knows
 
 

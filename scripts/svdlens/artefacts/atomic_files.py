@@ -20,7 +20,7 @@ WRITE_FAILURES = {
     errno.EPERM: "you may not write there. Change its permissions, or put results/ elsewhere",
 }
 RUN = "SVDLENS_RUN"
-"""Environment variable of a job: the file of the run that started it (runtime/running.py), gone when that run is over."""
+"""Environment variable of a job: the file of the run that started it (runtime/running.py), gone when that is over."""
 
 
 @contextmanager
