@@ -15,6 +15,7 @@ if Path(sys.executable).exists():
 
 from svdlens.errors import SvdlensError
 from svdlens.labels.registry import LABELLERS
+from svdlens.runtime.running import confirm_run, start_run
 from svdlens.spec.controls import CONTROLS
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED
 from svdlens.spec.settings import LIST_SWITCHES
@@ -122,6 +123,8 @@ def check_paths_on_cluster():
 
 
 check_results_is_no_file()
+if workflow.is_main_process and not workflow.output_settings.dryrun:
+    start_run(Path())
 
 
 wildcard_constraints:
@@ -138,6 +141,7 @@ wildcard_constraints:
 
 
 onstart:
+    confirm_run()
     check_results_directory()
     if workflow.non_local_exec:
         check_paths_on_cluster()

@@ -1,8 +1,8 @@
 """Tiers of tests; how many ran with the reference data and how many were skipped for want of it; profile of hypothesis.
 
 Tiers by marker: `workflow` starts Snakemake, `browser` needs Chromium or Firefox, `slow` takes more than a few seconds
-for another reason. All others are the unit tier, `make test-unit`. Across tiers, `cuda` is skipped where there is no
-CUDA device.
+for another reason. All others are the unit tier, `make test-unit`. `long` runs only by that name, `make test-long`.
+Across tiers, `cuda` is skipped where there is no CUDA device.
 """
 
 import os
@@ -22,7 +22,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("svdlens")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    if "long" not in config.option.markexpr:
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
     for item in items:
         runs = "workflow_fixtures" in getattr(item.module, "pytest_plugins", [])
         if item.path.parent.name == "workflow" or (runs and "tiny" in item.fixturenames):

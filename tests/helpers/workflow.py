@@ -189,14 +189,23 @@ def hidden_files(directory: Path) -> list[Path]:
     return [path for path in directory.rglob(".*") if path.is_file()]
 
 
+def mount(directory: Path, options: str) -> bool:
+    """A small file system in memory at `directory`. False where mounting is not allowed."""
+    directory.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)]
+    return shutil.which("mount") is not None and subprocess.run(command, capture_output=True).returncode == 0
+
+
+def unmount(directory: Path) -> None:
+    subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
 @contextlib.contextmanager
 def mounted(directory: Path, options: str) -> Iterator[None]:
-    """A small file system in memory at `directory`. Skips the test where mounting is not allowed."""
-    directory.mkdir(exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode != 0:
+    """`mount`. Skips the test where that is not allowed."""
+    if not mount(directory, options):
         pytest.skip("mounting a file system is not allowed here; it needs root")
     try:
         yield
     finally:
-        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+        unmount(directory)

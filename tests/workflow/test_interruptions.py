@@ -1,48 +1,157 @@
 """Runs that are killed and disks that fill up: what is finished stays, and the next run goes on to the same bytes."""
 
+import contextlib
 import os
+import random
+import re
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from workflow import Workflow, copy_run, environment, messages, mounted
+import psutil
+import pytest
+
+from workflow import (
+    JOB,
+    Job,
+    Run,
+    Workflow,
+    copy_run,
+    environment,
+    messages,
+    mount,
+    mounted,
+    new_workflow,
+    unmount,
+)
 
 pytest_plugins = ["workflow_fixtures"]
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(finished: Workflow, tiny: Workflow) -> None:
-    # As when a machine goes down: no process has time to tidy up. Killed once the first SVD is there and others are
-    # on their way.
-    command = tiny.command("--cores", "2", "tokens")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, env=environment(), start_new_session=True, **quiet)
-    deadline = time.monotonic() + 300
-    while not list(tiny.results.glob("svd/**/[!.]*.safetensors")):
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+JOBS_AT_A_TIME = 2
 
-    # Whatever has its final name is whole.
-    wanted, left = finished.artefacts(), tiny.artefacts()
-    whole = {name: content for name, content in left.items() if not Path(name).name.startswith(".")}
-    assert whole == {name: wanted[name] for name in whole}
 
-    # Snakemake's lock is still there, and it says how to take it away.
-    locked = tiny.run("tokens")
-    assert locked.status != 0
-    assert "--unlock" in locked.printed
-    tiny.finish("tokens", "--unlock")
-    resumed = tiny.finish("tokens")
-    assert "fetch_model" not in resumed.rules
-    after = {name: content for name, content in tiny.artefacts().items() if not Path(name).name.startswith(".")}
-    stages = ("models/", "svd/", "vocabulary/tiny/tokens.", "by_switches/tokens/", "tokens/", "controls/")
-    expected = {name for name in wanted if name.startswith(stages)}
-    assert after.keys() == expected
-    assert [name for name in after if after[name] != wanted[name]] == []
+class Interrupted:
+    """A run that is started and then disturbed."""
+
+    def __init__(self, workflow: Workflow) -> None:
+        self.workflow, self.log = workflow, workflow.directory / "printed"
+        with self.log.open("w") as log:
+            self.process = psutil.Popen(
+                workflow.command("--cores", str(JOBS_AT_A_TIME)),
+                env=environment(),
+                start_new_session=True,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def printed(self) -> str:
+        return self.log.read_text("utf-8")
+
+    def wait_for(self, happened: Callable[[], object]) -> bool:
+        """Whether it happens before the run ends."""
+        deadline = time.monotonic() + 300
+        while self.process.poll() is None and not happened():
+            assert time.monotonic() < deadline, self.printed()
+            time.sleep(0.02)
+        return self.process.poll() is None
+
+    def jobs(self) -> list[psutil.Process]:
+        """Processes of jobs, not the shells that wait for them."""
+        started = self.process.children(recursive=True) if self.process.is_running() else []
+        return [job for job in started if "/scripts/tmp" in " ".join(command_of(job))]
+
+    def disturb(self, how: str, moment: random.Random) -> None:
+        if how == "kill a job":  # what the kernel does when memory runs out
+            if self.wait_for(self.jobs) and (jobs := self.jobs()):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    moment.choice(jobs).kill()
+        elif how == "kill Snakemake":
+            os.kill(self.process.pid, signal.SIGKILL)
+        elif how == "kill everything":  # as when a machine goes down: no process has time to tidy up
+            os.killpg(self.process.pid, signal.SIGKILL)
+        else:
+            filler = self.workflow.directory / "filler"
+            fill(filler)
+            self.process.wait(300)
+            filler.unlink()
+        self.process.wait(300)
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def fill(path: Path) -> None:
+    """To the last byte."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+# Twenty moments in the tier `long`.
+@pytest.mark.parametrize("sequence", [0, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 2, 3, 4))])
+def test_a_run_that_is_disturbed_five_times_ends_with_the_same_bytes(
+    sequence: int, finished: Workflow, project: Path, tmp_path: Path
+) -> None:
+    """And nothing that is finished is done again, and every call is the same: nobody unlocks anything."""
+    seed = os.environ.get("SVDLENS_SEED") or f"{time.time_ns()}"
+    print(f"SVDLENS_SEED={seed}, sequence {sequence}")
+    moment = random.Random(f"{seed} {sequence}")
+    hows = ["kill a job", "kill Snakemake", "kill everything", "fill the disk", "kill Snakemake"]
+    moment.shuffle(hows)
+    wanted = finished.artefacts()
+    done: dict[str, str] = {}
+    with contextlib.ExitStack() as stack:
+        if mount(tmp_path / "run", "size=100m"):
+            stack.callback(unmount, tmp_path / "run")
+        else:
+            hows = ["kill a job" if how == "fill the disk" else how for how in hows]
+        workflow = new_workflow(project, tmp_path)
+        for how in [*hows, None]:
+            after, delay = moment.randint(0, 12), moment.uniform(0, 1.5)
+            run = Interrupted(workflow)
+            if how is not None:
+                print(f"{how}, {delay:.2f} s after job {after} of this run has started")
+                if run.wait_for(lambda run=run, after=after: len(JOB.findall(run.printed())) >= after):
+                    time.sleep(delay)
+                if run.process.poll() is None:
+                    run.disturb(how, moment)
+                else:  # it was done before the moment came
+                    assert run.process.returncode == 0, run.printed()
+                if how == "kill Snakemake":  # its jobs go on, and some come to their end
+                    time.sleep(moment.uniform(0, 3))
+                else:
+                    whole = {name: content for name, content in workflow.artefacts().items() if is_result(name)}
+                    assert whole == {name: wanted[name] for name in whole}, "what has its final name is whole"
+            else:
+                if run.wait_for(lambda run=run: JOB.findall(run.printed())):
+                    beside = workflow.run()
+                    assert "--unlock" in beside.printed or run.process.poll() is not None, beside.printed
+                assert run.process.wait(600) == 0, run.printed()
+            jobs = Run(0, run.printed()).jobs
+            again = [job.rule for job in jobs for path in job.paths("output") if path in done]
+            assert not again, f"{again} were finished before {how}\n{run.printed()}"
+            numbers = set(re.findall(r"^Finished jobid: (\d+) ", run.printed(), re.MULTILINE))
+            print(f"{len(jobs)} jobs started, {len(numbers)} finished")
+            done |= {path: job.rule for job in jobs if number_of(job) in numbers for path in job.paths("output")}
+        assert set(workflow.artefacts()) == set(wanted)
+        assert [name for name, content in workflow.artefacts().items() if content != wanted[name]] == []
+        assert workflow.finish("--dry-run").jobs == []
+
+
+def is_result(name: str) -> bool:
+    return not Path(name).name.startswith(".") and ".partial" not in Path(name).parts
+
+
+def number_of(job: Job) -> str:
+    return re.search(r"jobid: (\d+)", job.description)[1]
 
 
 def test_a_disk_that_fills_late_keeps_what_is_finished(finished: Workflow, tmp_path: Path) -> None:

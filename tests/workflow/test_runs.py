@@ -261,7 +261,8 @@ def test_models_of_other_architectures_join_a_sweep_whatever_their_names(finishe
         make_tiny(model["architecture"], workflow.directory / name)
     tables = {"2024": [{"matrix": "mlp_out", "layer": 0}], "1e5": [{"matrix": "qk", "layer": 0, "head": 1}]}
     models = {name: model | {"path": name, "token_tables": tables[name]} for name, model in OTHERS.items()}
-    run = workflow.finish(config={"models": models, "sweep": {"models": ["tiny", *OTHERS]}})
+    config = {"models": models, "sweep": {"models": ["tiny", *OTHERS]}}
+    run = workflow.finish(config=config)
     # What was there is not done again.
     per_model = {"fetch_model", "extract_weights", "decode_tokens", "classify_tokens", "embed_tokens", "embed_labels"}
     per_model.add("check_token_tables")
@@ -293,6 +294,12 @@ def test_models_of_other_architectures_join_a_sweep_whatever_their_names(finishe
     for directory in ("spectra", "tokens", "controls", "labels"):
         whole = pd.read_parquet(workflow.results / directory)
         assert set(whole["model"].astype(str)) == {"tiny", "2024", "1e5"}
+
+    # What a change of one repeats is of this one, or of all together.
+    make_tiny_gpt2(workflow.directory / "source", seed=1)
+    run = workflow.finish("--dry-run", config=config)
+    once -= {"list_paper_figures", "list_files"}
+    assert run.counts == dict.fromkeys(per_model, 1) | dict.fromkeys(MANY, 3) | dict.fromkeys(once, 1)
 
 
 def run_script(name: str, finished: Workflow, output: dict[str, Path], **inputs: Path) -> None:

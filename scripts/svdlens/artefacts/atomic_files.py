@@ -19,27 +19,31 @@ WRITE_FAILURES = {
     errno.EACCES: "you may not write there. Change its permissions, or put results/ elsewhere",
     errno.EPERM: "you may not write there. Change its permissions, or put results/ elsewhere",
 }
+RUN = "SVDLENS_RUN"
+"""Environment variable of a job: the file of the run that started it (runtime/running.py), gone when that is over."""
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not.
 
-    Raises SvdlensError when the disk is full, read-only or closed to the user; nothing half-written stays.
+    Raises SvdlensError when the disk is full, read-only or closed to the user, and in a job that has outlived its run;
+    nothing half-written stays.
     """
     path = Path(path)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # A name of its own for each writer, so that two jobs cannot write into one file. The suffix stays,
-        # because writers of figures go by it.
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        # because writers of figures go by it. What a killed job leaves is known by the name (runtime/running.py).
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.partial.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner can read
+        check_run()
         temporary.replace(path)
     except BaseException as error:
         if temporary is not None:
@@ -48,6 +52,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
         if reason:
             raise SvdlensError(f"cannot write {path}: {reason}; then run again, what is finished is kept.") from error
         raise
+
+
+def check_run() -> None:
+    """Raise SvdlensError in a job that has outlived its run of Snakemake, before it puts anything in its place: it may
+    be of another configuration, and the results there of a new run."""
+    if run_is_over():
+        raise SvdlensError("the run that started this job was killed, and another has begun; nothing was written.")
+
+
+def run_is_over() -> bool:
+    """Whether this process is a job of a run that was killed and has been followed by another."""
+    run = Path(os.environ.get(RUN, ""))
+    # Where its directory is not there either, this machine does not see such files, and nothing is known.
+    return RUN in os.environ and run.parent.is_dir() and not run.exists()
 
 
 def write_failure(error: BaseException) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from svdlens.artefacts.atomic_files import check_run
 from svdlens.edit.updates import Update, active, updates_by_module
 from svdlens.errors import SvdlensError
 from svdlens.models.load import module_of, weight_of
@@ -44,7 +45,7 @@ def save_model(model: nn.Module, source: Path, target: Path) -> None:
     """Write the model and the tokenizer of `source`, the directory that it was loaded from, as a directory `target`
     that is there whole or not at all.
 
-    Raises OSError if it cannot be written.
+    Raises OSError if it cannot be written, and SvdlensError in a job that has outlived its run.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     # Always of the same name, so that what a killed job has left does not stay.
@@ -57,6 +58,7 @@ def save_model(model: nn.Module, source: Path, target: Path) -> None:
             shutil.copyfile(source / name, made / name)
         for file in made.iterdir():
             file.chmod(0o666 & ~umask())  # safetensors makes files that only their owner can read
+        check_run()
         made.rename(target)
     finally:
         shutil.rmtree(made, ignore_errors=True)

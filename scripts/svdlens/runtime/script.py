@@ -12,8 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from svdlens.artefacts.atomic_files import write_failure
+from svdlens.artefacts.atomic_files import run_is_over, write_failure
 from svdlens.errors import SvdlensError
+from svdlens.runtime.running import end_with_run
 
 USER_IS_OFFLINE = "HF_HUB_OFFLINE" in os.environ
 """Whether that is the user's own wish; `run` sets it for nearly every job."""
@@ -44,6 +45,8 @@ def run(main: Callable[[Any], None], smk: Any, *, pandas: bool = True, network: 
     try:
         main(smk)
     except SvdlensError as error:
+        if run_is_over():
+            end_with_run()
         fail(log, str(error))
     except OSError as error:
         reason = write_failure(error)
