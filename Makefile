@@ -2,6 +2,7 @@
 # make sweep-bundled  the same for the models that need no download, in all nine settings
 # make report         results/report.zip, a document of what `make run` has made; of another sweep with SWEEP=FILE
 # make verify         whether the models of results/, and all files that the sweep (SWEEP=FILE) names, are what they were
+# make compare        whether two results directories say the same: A=DIR B=DIR (TOLERANCE=1e-5; 0 for every bit)
 # make clean-stale    which files of the data sets in results/ are not of the sweep (SWEEP=FILE); DELETE=yes deletes them
 # make label-cost     requests, tokens and cost of the labels by a language model of a sweep (SWEEP=FILE); asks for nothing
 # make ledger-export  the replies of that model so far as JSON lines, FILE (results/llm_ledger.jsonl)
@@ -42,7 +43,7 @@ FILE ?= results/llm_ledger.jsonl
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled report verify clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock
+.PHONY: run sweep-bundled report verify compare clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
 # A network that is not there is no reason to show nothing. Beside the download there is something to do for another core.
@@ -60,6 +61,9 @@ report: .venv/installed
 
 verify: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.verify "$(SWEEP)"
+
+compare: .venv/installed
+	@PYTHONPATH=scripts $(BIN)/python -m svdlens.comparison.directories "$(A)" "$(B)" $(TOLERANCE)
 
 clean-stale: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.stale "$(SWEEP)" $(if $(DELETE),--delete)
