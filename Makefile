@@ -3,6 +3,7 @@
 # make report         results/report.zip, a document of what `make run` has made; of another sweep with SWEEP=FILE
 # make verify         whether the models of results/, and all files that the sweep (SWEEP=FILE) names, are what they were
 # make compare        whether two results directories say the same: A=DIR B=DIR (TOLERANCE=1e-5; 0 for every bit)
+# make publish        a finished sweep (SWEEP=FILE) as results/publish/svdlens-NAME.zip; LICENSE=, NAME=, DATE=YYYY-MM-DD
 # make clean-stale    which files of the data sets in results/ are not of the sweep (SWEEP=FILE); DELETE=yes deletes them
 # make label-cost     requests, tokens and cost of the labels by a language model of a sweep (SWEEP=FILE); asks for nothing
 # make ledger-export  the replies of that model so far as JSON lines, FILE (results/llm_ledger.jsonl)
@@ -36,14 +37,14 @@ LOOK := echo; cat results/tables/findings.md; echo; \
 	echo "Figures    results/figures/*.png, and results/figures/MODEL/SETTING/*.png"; \
 	echo "Report     make report SWEEP=$$sweep"; \
 	echo "More       .venv/bin/snakemake --cores all TARGET --configfile $$sweep   (targets: README.md)"
-# Of `make report`, `make verify`, `make clean-stale` and `make label-sheet`: the sweep that `make run` could make.
+# Of `make report`, `make verify`, `make publish`, `make clean-stale` and `make label-sheet`: the sweep that `make run` could make.
 SWEEP ?= profiles/demo/$(if $(wildcard results/models/smollm2-135m/provenance.json),sweep,bundled).yaml
 # Of `make ledger-export` and `make ledger-import`: the JSON lines.
 FILE ?= results/llm_ledger.jsonl
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled report verify compare clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock
+.PHONY: run sweep-bundled report verify compare publish clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
 # A network that is not there is no reason to show nothing. Beside the download there is something to do for another core.
@@ -64,6 +65,9 @@ verify: .venv/installed
 
 compare: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.comparison.directories "$(A)" "$(B)" $(TOLERANCE)
+
+publish: .venv/installed
+	@PYTHONPATH=scripts $(BIN)/python -m svdlens.publication.archive "$(SWEEP)" "$(LICENSE)" "$(NAME)" "$(DATE)"
 
 clean-stale: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.stale "$(SWEEP)" $(if $(DELETE),--delete)

@@ -37,7 +37,13 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
         "tokens": [["a", "b"]] * 4,
         "scores": [[2.0, 1.0]] * 4,
     }
-    labels = {"labeller": ["coherence"] * 4, "score": [1.0] * 4, "label": ["fire"] * 4}
+    labels = {
+        "labeller": ["coherence"] * 4,
+        "score": [1.0] * 4,
+        "p_value": [0.25] * 4,
+        "q_value": [0.25] * 4,
+        "label": ["fire"] * 4,
+    }
     share = {"model": ["tiny"], "setting": ["raw"], "matrix": ["mlp_in"], "kind": ["all"], "fraction": [0.5]}
     write_table(first / f"spectra/{PLACE}/mlp_in.parquet", nothing(SPECTRA, 4) | keys | spectrum, SPECTRA, {})
     write_table(first / f"tokens/{PLACE}/mlp_in.parquet", nothing(TOKENS, 4) | rows | lists, TOKENS, {})
@@ -106,6 +112,8 @@ NOT_THE_SAME: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda b: change(b / TOKENS_FILE, "tokens", 0, ["a"]),
         "tokens is of length 2 and 1",
     ),
+    "q-values": (lambda b: change(b / LABELS_FILE, "q_value", 0, 0.3), "q_value is 0.25 and 0.3"),
+    "p-values": (lambda b: change(b / LABELS_FILE, "p_value", 0, 0.26), "p_value is 0.25 and 0.26"),
     "labels with no list that differs": (
         lambda b: change(b / LABELS_FILE, "score", 0, 1.5),
         f"{LABELS_FILE}: matrix mlp_in, layer 0, index 0",
@@ -146,6 +154,7 @@ THE_SAME: dict[str, Callable[[Path], None]] = {
     "the list of a near-degenerate direction": lambda b: change(b / TOKENS_FILE, "token_ids", 2, [7, 8]),
     "a vector of a near-degenerate cluster": lambda b: turn(b / SVD, "left", 1, 0.5),
     "the sign of a vector": lambda b: turn(b / SVD, "right", 0, np.pi),
+    "a p-value, by one list of the null": lambda b: change(b / LABELS_FILE, "p_value", 0, 0.25 + 1 / 2001),
     "a figure in its last digits": lambda b: (b / "figures/spectra.csv").write_text("value\n0.2500001\n"),
     "the order of rows": lambda b: pq.write_table(
         pq.read_table(b / TOKENS_FILE, partitioning=None).take([3, 1, 0, 2]), b / TOKENS_FILE
