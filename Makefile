@@ -12,6 +12,7 @@
 # make test-unit      those that are quick: no Snakemake, no browser (a minute and a half)
 # make test-workflow  those that start Snakemake
 # make test-browser   those that need Chromium or Firefox
+# make test-environment  whether requirements.lock is all that is needed, in clean environments (minutes; PYTHONS="python3.11 ...")
 # make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
 # make bench-cuda     tests and times on a CUDA device (four minutes; needs one, and PYTHON with a CUDA build of torch)
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
@@ -41,10 +42,12 @@ LOOK := echo; cat results/tables/findings.md; echo; \
 SWEEP ?= profiles/demo/$(if $(wildcard results/models/smollm2-135m/provenance.json),sweep,bundled).yaml
 # Of `make ledger-export` and `make ledger-import`: the JSON lines.
 FILE ?= results/llm_ledger.jsonl
+# Of `make test-environment`.
+PYTHONS ?= python3.11 python3.12 python3.13
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled report verify compare publish clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock
+.PHONY: run sweep-bundled report verify compare publish clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser test-environment bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
 # A network that is not there is no reason to show nothing. Beside the download there is something to do for another core.
@@ -96,6 +99,10 @@ test-workflow: .venv/installed
 
 test-browser: .venv/installed
 	$(PYTEST) -m browser
+
+# Not of .venv, which may have more than the lock asks for.
+test-environment:
+	@$(PYTHON) tests/clean_environment.py $(PYTHONS)
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/bench.py
