@@ -2,6 +2,8 @@
 # make sweep-bundled  the same for the models that need no download, in all nine settings
 # make report         results/report.zip, a document of what `make run` has made; of another sweep with SWEEP=FILE
 # make verify         whether the models of results/, and all files that the sweep (SWEEP=FILE) names, are what they were
+# make compare        whether two results directories say the same: A=DIR B=DIR (TOLERANCE=1e-5; 0 for every bit)
+# make publish        a finished sweep (SWEEP=FILE) as results/publish/svdlens-NAME.zip; LICENSE=, NAME=, DATE=YYYY-MM-DD
 # make clean-stale    which files of the data sets in results/ are not of the sweep (SWEEP=FILE); DELETE=yes deletes them
 # make label-cost     requests, tokens and cost of the labels by a language model of a sweep (SWEEP=FILE); asks for nothing
 # make ledger-export  the replies of that model so far as JSON lines, FILE (results/llm_ledger.jsonl)
@@ -11,6 +13,7 @@
 # make test-workflow  those that start Snakemake
 # make test-browser   those that need Chromium or Firefox
 # make test-long      a sweep that is killed at twenty moments, each time gone on with (six minutes)
+# make test-environment  whether requirements.lock is all that is needed, in clean environments (minutes; PYTHONS="python3.11 ...")
 # make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
 # make bench-cuda     tests and times on a CUDA device (four minutes; needs one, and PYTHON with a CUDA build of torch)
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
@@ -36,14 +39,16 @@ LOOK := echo; cat results/tables/findings.md; echo; \
 	echo "Figures    results/figures/*.png, and results/figures/MODEL/SETTING/*.png"; \
 	echo "Report     make report SWEEP=$$sweep"; \
 	echo "More       .venv/bin/snakemake --cores all TARGET --configfile $$sweep   (targets: README.md)"
-# Of `make report`, `make verify`, `make clean-stale` and `make label-sheet`: the sweep that `make run` could make.
+# Of `make report`, `make verify`, `make publish`, `make clean-stale` and `make label-sheet`: the sweep that `make run` could make.
 SWEEP ?= profiles/demo/$(if $(wildcard results/models/smollm2-135m/provenance.json),sweep,bundled).yaml
 # Of `make ledger-export` and `make ledger-import`: the JSON lines.
 FILE ?= results/llm_ledger.jsonl
+# Of `make test-environment`.
+PYTHONS ?= python3.11 python3.12 python3.13
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled report verify clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser test-long bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock
+.PHONY: run sweep-bundled report verify clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser test-long bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock compare publish test-environment
 .DELETE_ON_ERROR:
 
 # A network that is not there is no reason to show nothing. Beside the download there is something to do for another core.
@@ -61,6 +66,12 @@ report: .venv/installed
 
 verify: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.verify "$(SWEEP)"
+
+compare: .venv/installed
+	@PYTHONPATH=scripts $(BIN)/python -m svdlens.comparison.directories "$(A)" "$(B)" $(TOLERANCE)
+
+publish: .venv/installed
+	@PYTHONPATH=scripts $(BIN)/python -m svdlens.publication.archive "$(SWEEP)" "$(LICENSE)" "$(NAME)" "$(DATE)"
 
 clean-stale: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.stale "$(SWEEP)" $(if $(DELETE),--delete)
@@ -92,6 +103,10 @@ test-browser: .venv/installed
 
 test-long: .venv/installed
 	$(PYTEST) --dist worksteal -m long
+
+# Not of .venv, which may have more than the lock asks for.
+test-environment:
+	@$(PYTHON) tests/clean_environment.py $(PYTHONS)
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/bench.py

@@ -13,6 +13,7 @@ ROOMS = [
     *("spec", "artefacts", "runtime", "models", "weights", "svd", "readout", "edit", "vocabulary", "labels"),
     "activations",
     *("sweep", "evaluation", "trace", "effects", "figures", "explorer", "export", "report"),
+    *("comparison", "publication"),
 ]
 # What the Snakefile imports, in every cluster job.
 LIGHT = [

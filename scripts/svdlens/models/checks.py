@@ -24,6 +24,8 @@ from svdlens.models.safetensors_files import (
 from svdlens.models.tokenizer_files import load_tokenizer, tokenizer_files
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, find_architecture
 
+CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""What the hub's cache calls the files that it links to."""
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 # Mixtures of experts by model_type (besides those with "moe" in it) and by the keys of config.json that count them.
@@ -83,6 +85,7 @@ def check_model_directory(directory: Path, name: str, architecture: str = DEFAUL
     if not directory.is_dir():
         raise SvdlensError(f"{where}: no such directory. Correct models.{name}.")
     check_file_names((path.name for path in directory.iterdir() if path.is_file()), where)
+    check_links(directory, where)
     config = read_json(directory / "config.json", where)
     check_no_code(directory, config, where)
     check_model_type(config, name, architecture, where)
@@ -95,6 +98,22 @@ def check_model_directory(directory: Path, name: str, architecture: str = DEFAUL
     for tensor_name, tensor in weights.items():
         check_finite(tensor_name, tensor, where)
     return padding_rows
+
+
+def check_links(directory: Path, where: str) -> None:
+    """Raises SvdlensError for a link out of the directory, unless to a file of the same name or of the hub's cache.
+
+    What is linked to is read and copied: a directory that somebody packed could ask for any file of whoever unpacks it.
+    """
+    names = {path.name for path in directory.iterdir()}
+    for name in model_file_names(names, [name for name in names if name.endswith(".safetensors")]):
+        target = (directory / name).resolve()
+        if target.parent == directory.resolve() or target.name == name or CHECKSUM.fullmatch(target.name):
+            continue
+        raise SvdlensError(
+            f"{where}: {name} is a link to {target}, another file than its name says, outside of the directory. If "
+            f"it is meant, put a copy in its place."
+        )
 
 
 def check_no_code(directory: Path, config: dict[str, Any], where: str) -> None:

@@ -4,14 +4,11 @@ In every function `where` begins the messages of errors; it says which model it 
 """
 
 import hashlib
-import re
 from pathlib import Path
 
 from svdlens.artefacts.atomic_files import sha256_of
 from svdlens.errors import SvdlensError
-from svdlens.models.checks import check_file_names
-
-CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+from svdlens.models.checks import CHECKSUM, check_file_names
 
 
 def is_offline() -> bool:

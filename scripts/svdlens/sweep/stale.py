@@ -65,9 +65,13 @@ def stale_beside(sweep: Sweep) -> list[str]:
     files = data_set_files(sweep)
     if not LIST.exists():
         return []
+    return stale_files(path for _, path in files) if listed_files() == files else []
+
+
+def listed_files() -> list[tuple[str, str]]:
+    """Data set and path of every file of the sweep that results/tables is of, as results/tables/files.csv has them."""
     with LIST.open(encoding="utf-8", newline="") as file:
-        listed = [(row["data_set"], row["path"]) for row in csv.DictReader(file)]
-    return stale_files(path for _, path in files) if listed == files else []
+        return [(row["data_set"], row["path"]) for row in csv.DictReader(file)]
 
 
 def warning(stale: list[str]) -> str:
