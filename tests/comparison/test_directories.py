@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import save_file as save_torch
 
 from svdlens.artefacts.sweep_tables import concatenate_tables
 from svdlens.artefacts.table_schemas import FRACTIONS, LABELS, SPECTRA, TOKENS, write_table
@@ -226,6 +228,27 @@ def test_what_cannot_be_compared_is_said_in_one_sentence(two: tuple[Path, Path],
             main([first, second])
         assert "\n" not in str(error.value)
     table.write_bytes(whole)
+    spectra = two[1] / SPECTRA_FILE
+    whole = spectra.read_bytes()
+    pq.write_table(pq.read_table(spectra, partitioning=None).drop_columns(["cluster"]), spectra)
+    with pytest.raises(SvdlensError, match=r"mlp_in.parquet is no table of spectra: it has no column cluster"):
+        main([first, second])
+    spectra.write_bytes(whole)
     (two[1] / SVD).write_bytes(b"\xff" * 40)
     with pytest.raises(SvdlensError, match=r"mlp_in.safetensors is no safetensors file: "):
         main([first, second])
+
+
+def test_arrays_of_any_form_are_compared(two: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """Types that numpy lacks, and files of vectors and values that are no SVD."""
+    bfloat16 = torch.arange(6, dtype=torch.bfloat16)
+    for results in two:
+        (results / "edits/best/model").mkdir(parents=True)
+        save_torch({"weight": bfloat16}, results / "edits/best/model/model.safetensors")
+        save_file({"left": np.ones((2, 3, 4)), "values": np.ones(2)}, results / "svd/odd.safetensors")
+    assert compared(two, capsys)[0] == 0
+    save_torch({"weight": bfloat16 + 1}, two[1] / "edits/best/model/model.safetensors")
+    status, printed = compared(two, capsys)
+    assert status == 1 and "edits/best/model/model.safetensors: sha256 is " in printed
+    save_file({"left": np.arange(24.0).reshape(2, 3, 4), "values": np.ones(2)}, two[1] / "svd/odd.safetensors")
+    assert "svd/odd.safetensors: left[0, 0] is vectors of 4 numbers" in compared(two, capsys)[1]

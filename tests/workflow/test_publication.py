@@ -123,7 +123,7 @@ def test_what_is_not_published(run: Path, monkeypatch: pytest.MonkeyPatch) -> No
     content = page.read_bytes()
     for added, message in {
         "hf_" + "a1" * 17: "report/method.html has what looks like an access token",
-        "made in /home/someone/sweeps": "report/method.html names a place on a machine, /home/someone",
+        "made in /scratch/someone/sweeps": "report/method.html names a place on a machine, /scratch/someone",
     }.items():
         page.write_bytes(content + added.encode())
         refused(message)

@@ -74,6 +74,9 @@ def spectra_of(files: dict[str, Path]) -> pd.DataFrame:
         if name == "tables/spectra.parquet" or (name.startswith("spectra/") and name.endswith(".parquet")):
             table = read_table(path)
             keys = keys_of(table, place_of(Path(name)))
+            lacking = {*DIRECTION, "cluster", "sign_margin"} - {*keys.columns, *table.column_names}
+            if lacking:
+                raise SvdlensError(f"{path} is no table of spectra: it has no column {min(lacking)}. Make it again.")
             tables.append(keys.assign(**{key: table.column(key).to_pandas() for key in ("cluster", "sign_margin")}))
     if not tables:
         return pd.DataFrame(columns=[*DIRECTION, "cluster", "sign_margin"])
@@ -107,7 +110,10 @@ class Comparison:
         if suffix == ".parquet":
             return self.compare_tables(path, paths)
         if suffix == ".safetensors":
-            found = compare_arrays(path, paths, self.tolerance, self.exact)
+            try:
+                found = compare_arrays(path, paths, self.tolerance, self.exact)
+            except TypeError:  # numpy has no bfloat16
+                found = compare_bytes(path, paths)
         elif suffix in TEXTS:
             found = compare_texts(path, paths, self.tolerance)
         else:

@@ -61,7 +61,8 @@ def loose_vectors(
     """Which vectors of an SVD file their matrix does not determine. A varimax basis rests on all of a subspace."""
     if array in VECTORS and "values" in files[0]:
         loose = [undetermined_vectors(file["values"], CROWDING)[..., : shape[-1]] for file in files]
-        return np.asarray(loose[0] | loose[1])
+        if all(each.shape == shape for each in loose):
+            return np.asarray(loose[0] | loose[1])
     return np.full(shape, name.parts[0] in ("varimax", "stability"))
 
 

@@ -50,7 +50,7 @@ def read_table(path: Path) -> pa.Table:
     try:
         table = pq.ParquetFile(path).read().combine_chunks()
         version = read_metadata(path).get("schema_version")
-    except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError) as error:
+    except (pa.ArrowInvalid, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SvdlensError(f"{path} is no table of svdlens: {reason}. Make it again, or delete it.") from error
     if version != SCHEMA_VERSION:
