@@ -10,6 +10,7 @@
 # make test-unit      those that are quick: no Snakemake, no browser (a minute and a half)
 # make test-workflow  those that start Snakemake
 # make test-browser   those that need Chromium or Firefox
+# make test-cluster   a sweep on a Slurm of one node that it starts, and jobs of it that fail (five minutes; needs Slurm)
 # make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
 # make bench-cuda     tests and times on a CUDA device (four minutes; needs one, and PYTHON with a CUDA build of torch)
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
@@ -42,7 +43,7 @@ FILE ?= results/llm_ledger.jsonl
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled report verify clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock
+.PHONY: run sweep-bundled report verify clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser test-cluster bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock
 .DELETE_ON_ERROR:
 
 # A network that is not there is no reason to show nothing. Beside the download there is something to do for another core.
@@ -88,6 +89,11 @@ test-workflow: .venv/installed
 
 test-browser: .venv/installed
 	$(PYTEST) -m browser
+
+# Installs Debian's Slurm where it may.
+test-cluster: .venv/installed
+	sh tests/cluster/install_slurm.sh
+	SVDLENS_CLUSTER=1 $(BIN)/python -m pytest -rs tests/cluster
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/bench.py
