@@ -14,6 +14,7 @@
 # make test-browser   those that need Chromium or Firefox
 # make test-long      a sweep that is killed at twenty moments, each time gone on with (six minutes)
 # make test-environment  whether requirements.lock is all that is needed, in clean environments (minutes; PYTHONS="python3.11 ...")
+# make test-cluster   a sweep on a Slurm of one node that it starts, and jobs of it that fail (five minutes; needs Slurm)
 # make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
 # make bench-cuda     tests and times on a CUDA device (four minutes; needs one, and PYTHON with a CUDA build of torch)
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
@@ -48,7 +49,7 @@ PYTHONS ?= python3.11 python3.12 python3.13
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
 MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
 
-.PHONY: run sweep-bundled report verify clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser test-long bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock compare publish test-environment
+.PHONY: run sweep-bundled report verify clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser test-long bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock compare publish test-environment test-cluster
 .DELETE_ON_ERROR:
 
 # A network that is not there is no reason to show nothing. Beside the download there is something to do for another core.
@@ -107,6 +108,11 @@ test-long: .venv/installed
 # Not of .venv, which may have more than the lock asks for.
 test-environment:
 	@$(PYTHON) tests/clean_environment.py $(PYTHONS)
+
+# Installs Debian's Slurm where it may.
+test-cluster: .venv/installed
+	sh tests/cluster/install_slurm.sh
+	SVDLENS_CLUSTER=1 $(BIN)/python -m pytest -rs tests/cluster
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/bench.py

@@ -73,8 +73,8 @@ rule find_examples:
         "../environment.yml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=memory(4000, times_input=2, times_model=3),
+        runtime=minutes(120, per_model_gb=60),
     params:
         matrices=model_matrices,
         readout=first_readout,
@@ -120,8 +120,8 @@ rule read_prompt:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(4000, times_input=2, times_model=3),
+        runtime=minutes(60, per_model_gb=20),
     params:
         matrices=model_matrices,
         readout=first_readout,

@@ -25,6 +25,7 @@ from svdlens.sweep.code_hash import CodeHashes
 from svdlens.sweep.command_line import read_numbers
 from svdlens.sweep.config_checks import check_configuration, load_schema, take_copies
 from svdlens.sweep.config_files import check_keys, file_of, read_config_files
+from svdlens.sweep.job_resources import memory, minutes
 from svdlens.sweep.named_files import content_digest, expand_home
 from svdlens.sweep.plan import LabelledPlace, Place, Sweep
 

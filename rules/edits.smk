@@ -161,8 +161,8 @@ rule choose_directions:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=3000,
-        runtime=10,
+        mem_mb=memory(3000, times_input=10),
+        runtime=minutes(10),
     params:
         edit=edit_parameters("setting", "directions", "groups"),
         matrices=edit_matrices,
@@ -196,8 +196,8 @@ rule measure_edit:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=memory(3000, times_input=2, times_model=4),
+        runtime=minutes(60, per_model_gb=60),
     params:
         edit=edit_parameters("model", "setting", "eps", "path", "prompts"),
         switches=edit_switches,
@@ -228,8 +228,8 @@ rule save_edited_model:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=30,
+        mem_mb=memory(3000, times_input=2, times_model=4),
+        runtime=minutes(30, per_model_gb=10),
     params:
         edit=edit_parameters("model", "setting", "eps"),
         switches=edit_switches,

@@ -94,8 +94,8 @@ rule measure_effects:
         "../environment.yml"
     threads: 2
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=memory(4000, times_input=2, times_model=4),
+        runtime=minutes(60, per_model_gb=60),
     params:
         text=effect_text,
         text_content=effect_text_content,
@@ -124,8 +124,8 @@ rule write_cards:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=memory(3000, times_input=5),
+        runtime=minutes(20),
     params:
         labeller=SWEEP.figure_labeller,
         criteria=SWEEP.criteria(SWEEP.figure_labeller),

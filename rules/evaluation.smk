@@ -46,8 +46,8 @@ rule embed_labels:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000, times_input=5),
+        runtime=minutes(60, per_gb=600),
     params:
         code=code_hash("embed_labels"),
     script:
@@ -74,8 +74,8 @@ rule score_labels:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(3000, times_input=5),
+        runtime=minutes(60, per_gb=600),
     params:
         seed=config["seed"],
         code=code_hash("score_labels"),
@@ -97,8 +97,8 @@ rule compare_labellers:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(3000, times_input=10),
+        runtime=minutes(30),
     params:
         others=later_labellers,
         seed=config["seed"],

@@ -39,8 +39,8 @@ rule build_explorer:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(3000, times_input=5),
+        runtime=minutes(30, per_gb=60),
     params:
         places=SWEEP.places,
         labelled=LABELLED,

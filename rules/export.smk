@@ -63,8 +63,8 @@ rule export_directions:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=memory(3000, times_input=5),
+        runtime=minutes(10),
     params:
         exported=exported,
         directions=config["exports"]["directions"],

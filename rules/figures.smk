@@ -97,8 +97,8 @@ for figure in FIGURES:
         conda:
             "../environment.yml"
         resources:
-            mem_mb=FIGURES[figure].mem_mb,
-            runtime=FIGURES[figure].runtime,
+            mem_mb=memory(FIGURES[figure].mem_mb, times_input=5),
+            runtime=minutes(FIGURES[figure].runtime),
         params:
             **figure_options(SWEEP, figure),
             figure=figure,

@@ -61,8 +61,8 @@ rule label_directions:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=memory(3000, times_input=10),
+        runtime=minutes(60, per_gb=300),
     params:
         parameters=labeller_parameters,
         source=answers_source,
@@ -86,8 +86,8 @@ rule view_labels:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=memory(3000, times_input=10),
+        runtime=minutes(20),
     params:
         switches=setting_switches,
         code=code_hash("view_labels"),

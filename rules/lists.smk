@@ -55,8 +55,8 @@ rule label_lists:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(3000, times_input=10),
+        runtime=minutes(30, per_gb=300),
     params:
         labeller=LIST_LABELLER,
         tokenizer=TOKENIZER,

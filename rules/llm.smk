@@ -137,8 +137,8 @@ rule parse_answers:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory(2000, times_input=10),
+        runtime=minutes(20),
     params:
         parameters=labeller_parameters,
         choice=asked_rows,

@@ -54,8 +54,8 @@ rule make_label_sheet:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=memory(3000, times_input=10),
+        runtime=minutes(20),
     params:
         places=SWEEP.sheet_sources,
         choice=SWEEP.labelled_rows("manual"),
@@ -83,8 +83,8 @@ rule read_label_sheets:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=memory(3000, times_input=10),
+        runtime=minutes(20),
     params:
         people=list(SHEETS),
         content=[content_digest(Path(path)) for path in SHEETS.values()],

@@ -83,8 +83,8 @@ rule extract_weights:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=16000,
-        runtime=60,
+        mem_mb=memory(2000, times_model=2.5),
+        runtime=minutes(30, per_model_gb=20),
     params:
         source=model_source,
         code=code_hash("extract_weights"),
@@ -108,8 +108,8 @@ rule process_weights:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=16000,
-        runtime=30,
+        mem_mb=memory(2000, times_input=3),
+        runtime=minutes(30, per_gb=10),
     params:
         switches=setting_switches,
         code=code_hash("process_weights"),

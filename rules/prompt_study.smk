@@ -104,8 +104,8 @@ rule tabulate_prompt_study:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory(2000, times_input=10),
+        runtime=minutes(20),
     params:
         parameters=study_parameters,
         n_lists=config["prompt_study"]["lists"],

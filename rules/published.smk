@@ -61,8 +61,8 @@ rule list_published:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     params:
         source=published_source,
         code=code_hash("list_published"),

@@ -31,8 +31,8 @@ rule rotate_directions:
         "../environment.yml"
     threads: 2
     resources:
-        mem_mb=6000,
-        runtime=480,
+        mem_mb=memory(2000, times_input=3),
+        runtime=minutes(480),
     params:
         readout=first_readout,
         n_random=config["random_directions"],
@@ -61,8 +61,8 @@ rule project_directions:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=memory(2000, times_input=3),
+        runtime=minutes(60, per_gb=120),
         gpu=0,
     params:
         readouts=model_readouts,
@@ -89,8 +89,8 @@ rule view_tokens:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=6000,
-        runtime=20,
+        mem_mb=memory(3000, times_input=10),
+        runtime=minutes(20),
     params:
         switches=setting_switches,
         controls=SWEEP.controls,

@@ -51,8 +51,8 @@ rule list_paper_figures:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=memory(1000),
+        runtime=minutes(5),
     params:
         rows=[row._asdict() for row in paper_figures(SWEEP)],
         code=code_hash("list_paper_figures"),
@@ -78,8 +78,8 @@ rule make_report_pages:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=5,
+        mem_mb=memory(2000, times_input=10),
+        runtime=minutes(5),
     params:
         config=swept_configuration(SWEEP),
         missing=not_made(SWEEP),

@@ -40,8 +40,8 @@ rule decompose_matrices:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=memory(2000, times_input=1.5),
+        runtime=minutes(60, per_gb=60),
         gpu=0,
     params:
         directions=config["directions"],
@@ -66,8 +66,8 @@ rule measure_stability:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=memory(2000, times_input=1.5),
+        runtime=minutes(60, per_gb=60),
         gpu=0,
     params:
         directions=config["directions"],
@@ -93,8 +93,8 @@ rule tabulate_spectra:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=memory(2000, times_input=1.5),
+        runtime=minutes(20),
     params:
         cluster_tolerance=config["cluster_tolerance"],
         switches=setting_switches,

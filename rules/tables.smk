@@ -27,8 +27,8 @@ rule list_files:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=memory(1000),
+        runtime=minutes(5),
     params:
         files=data_set_files(SWEEP),
         code=code_hash("list_files"),
@@ -49,8 +49,8 @@ rule collect_spectra:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=memory(2000, times_input=10),
+        runtime=minutes(30),
     params:
         places=SWEEP.places,
         code=code_hash("collect_spectra"),
@@ -71,8 +71,8 @@ rule collect_tokens:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=memory(2000, times_input=10),
+        runtime=minutes(30, per_gb=60),
     params:
         places=SWEEP.places,
         code=code_hash("collect_tokens"),
@@ -93,8 +93,8 @@ rule collect_labels:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=memory(2000, times_input=10),
+        runtime=minutes(30, per_gb=60),
     params:
         places=LABELLED,
         code=code_hash("collect_labels"),
@@ -115,8 +115,8 @@ rule collect_control_labels:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=memory(2000, times_input=10),
+        runtime=minutes(30, per_gb=60),
     params:
         places=LABELLED_WITH_CONTROLS,
         code=code_hash("collect_control_labels"),
@@ -137,8 +137,8 @@ rule collect_fractions:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=memory(2000, times_input=10),
+        runtime=minutes(30, per_gb=600),
     params:
         places=LABELLED,
         criteria={labeller: SWEEP.criteria(labeller) for labeller in SWEEP.labellers},
@@ -160,8 +160,8 @@ rule collect_scores:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=memory(2000, times_input=10),
+        runtime=minutes(30),
     params:
         places=LABELLED,
         code=code_hash("collect_scores"),
@@ -182,8 +182,8 @@ rule collect_agreement:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=memory(2000, times_input=10),
+        runtime=minutes(30),
     params:
         places=LABELLED,
         code=code_hash("collect_agreement"),
@@ -204,8 +204,8 @@ rule list_findings:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=5,
+        mem_mb=memory(2000),
+        runtime=minutes(5),
     params:
         labeller=SWEEP.figure_labeller,
         criterion=SWEEP.criteria(SWEEP.figure_labeller)[0],

@@ -67,8 +67,8 @@ rule tokenize_queries:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory(2000),
+        runtime=minutes(10),
     params:
         queries=SWEEP.queries,
         code=code_hash("tokenize_queries"),
@@ -98,8 +98,8 @@ rule trace_queries:
         "../environment.yml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(2000, times_input=4),
+        runtime=minutes(60),
     params:
         best_list=SWEEP.best_list,
         vectors=trace_vectors,

@@ -77,8 +77,8 @@ rule decode_tokens:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory(2000),
+        runtime=minutes(10),
     params:
         source=vocabulary_model,
         code=code_hash("decode_tokens"),
@@ -104,8 +104,8 @@ rule classify_tokens:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=memory(2000, times_input=4),
+        runtime=minutes(20),
     params:
         source=vocabulary_model,
         token_counts=vocabulary_counts_content,
@@ -131,8 +131,8 @@ rule embed_tokens:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(60),
     params:
         code=code_hash("embed_tokens"),
     script:
