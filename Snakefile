@@ -29,6 +29,7 @@ include: "rules/explorer.smk"
 include: "rules/export.smk"
 include: "rules/effects.smk"
 include: "rules/prompt_study.smk"
+include: "rules/benchmarks.smk"
 include: "rules/targets.smk"
 
 
