@@ -44,7 +44,9 @@ from svdlens.sweep.benchmark_files import benchmark_files  # noqa: E402
 CONFIGURATION = yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))
 CORES = len(os.sched_getaffinity(0))
 LOOK_EVERY, WALK_EVERY, SAY_EVERY = 1.0, 5.0, 60.0  # seconds: at processes, at files, on the terminal
-BYTES_OF_LIST = 2300  # of a list in one setting, in all files; measured on gpt2-small
+BYTES_OF_LIST, BYTES_SHARED = 1500, 2800  # of a list: in each setting, and in files that settings share
+SHARED = 4  # of nine settings, as many have no SVD or list of another, on average over the kinds of matrices
+BYTES_OF_VOCABULARY = 2200  # of a token; this and the numbers above were measured on gpt2-small
 OF_SCRIPT = re.compile(r"\.snakemake/scripts/\w+\.(\w+)\.py$")
 GIB = 2**30
 
@@ -109,12 +111,18 @@ def directions_of(shape: ModelShape) -> int:
     return shape.n_layers * (2 * shape.n_heads * min(DIRECTIONS, shape.d_head) + 2 * min(DIRECTIONS, shape.d_model))
 
 
+def bytes_needed(shape: ModelShape, n_settings: int) -> int:
+    """Of a model, its copy in results/models, its raw weights in float32, with the embedding twice, vocabulary and
+    lists. An estimate, rather too large."""
+    weights = 12 * shape.n_parameters + 4 * shape.d_vocab * shape.d_model
+    a_list = BYTES_OF_LIST * n_settings + BYTES_SHARED * min(SHARED, n_settings)
+    return weights + BYTES_OF_VOCABULARY * shape.d_vocab + a_list * lists_of(shape)
+
+
 def lacking_space(directory: Path, models: Sequence[str], n_settings: int) -> str | None:
-    """What to say where the disk has no room for the sweep: the models, their copies in results/models, their raw
-    weights in float32, and a list for each direction, sign and setting. What is there already counts as room."""
-    weights = sum(12 * MODELS[name].n_parameters for name in models)
-    lists = sum(BYTES_OF_LIST * n_settings * lists_of(MODELS[name]) for name in models)
-    needed, free = weights + lists, shutil.disk_usage(directory).free + disk_use(directory)
+    """What to say where the disk has no room for the sweep. What is there already counts as room."""
+    needed = sum(bytes_needed(MODELS[name], n_settings) for name in models)
+    free = shutil.disk_usage(directory).free + disk_use(directory)
     print(f"{needed / GIB:.1f} GiB of disk needed, of {free / GIB:.1f} GiB for {directory}", flush=True)
     if needed < free:
         return None
