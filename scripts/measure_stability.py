@@ -1,4 +1,4 @@
-"""Rule measure_stability: what noise on the weights, and float32 arithmetic, do to each vector; or its parts, joined."""
+"""Rule measure_stability: what noise on weights, and float32 arithmetic, do to each vector; or its parts, joined."""
 
 import json
 from pathlib import Path
