@@ -16,6 +16,7 @@
 # make test-environment  whether requirements.lock is all that is needed, in clean environments (minutes; PYTHONS="python3.11 ...")
 # make test-cluster   a sweep on a Slurm of one node that it starts, and jobs of it that fail (five minutes; needs Slurm)
 # make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
+# make full-size    the sweep of the paper over models of full size, random weights: where time, memory and disk go (half an hour; MODELS, DIRECTORY)
 # make bench-cuda     tests and times on a CUDA device (four minutes; needs one, and PYTHON with a CUDA build of torch)
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
 # make readouts       which read-out makes which side readable (half an hour; downloads SmolLM2, 93 MB)
@@ -47,9 +48,12 @@ FILE ?= results/llm_ledger.jsonl
 # Of `make test-environment`.
 PYTHONS ?= python3.11 python3.12 python3.13
 READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(table).parquet)
-MODELS := wordnet-2layer wordnet-4layer wordnet-6layer
+BUNDLED := wordnet-2layer wordnet-4layer wordnet-6layer
+# Of `make full-size`: what is built and swept, and where it goes, up to 30 GB.
+MODELS ?= gpt2-small gpt2-medium gpt2-large
+DIRECTORY ?= results/full_size
 
-.PHONY: run sweep-bundled report verify clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser test-long bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock compare publish test-environment test-cluster
+.PHONY: run sweep-bundled report verify clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser test-long bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock compare publish test-environment test-cluster full-size
 .DELETE_ON_ERROR:
 
 # A network that is not there is no reason to show nothing. Beside the download there is something to do for another core.
@@ -117,6 +121,9 @@ test-cluster: .venv/installed
 bench: .venv/installed
 	$(BIN)/python benchmarks/bench.py
 
+full-size: .venv/installed
+	$(BIN)/python benchmarks/full_size.py --models $(MODELS) --directory "$(DIRECTORY)"
+
 # Not of .venv: requirements.lock asks for torch without CUDA.
 bench-cuda:
 	$(PYTHON) benchmarks/gpu.py
@@ -157,7 +164,7 @@ node_modules/.package-lock.json: package-lock.json
 	@touch $@
 
 models: .venv/installed
-	for model in $(MODELS); do $(BIN)/python resources/training/train_models.py --model $$model || exit 1; done
+	for model in $(BUNDLED); do $(BIN)/python resources/training/train_models.py --model $$model || exit 1; done
 	$(BIN)/python resources/training/measure_models.py
 
 .venv/installed: requirements.lock

@@ -24,6 +24,7 @@ sys.path.insert(0, str(PROJECT / "scripts"))
 
 from svdlens.artefacts import activation_schemas  # noqa: E402
 from svdlens.artefacts import table_schemas as schemas  # noqa: E402
+from svdlens.evaluation.job_costs import BENCHMARKS  # noqa: E402
 from svdlens.figures.registry import FIGURES  # noqa: E402
 from svdlens.labels.registry import LABELLERS  # noqa: E402
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT  # noqa: E402
@@ -53,6 +54,7 @@ COLUMNS_OF: dict[str, pa.Schema] = {
     "fractions": schemas.FRACTIONS,
     "scores": schemas.SCORES,
     "agreement": schemas.AGREEMENT,
+    "benchmarks": BENCHMARKS,
     "trace": schemas.TRACE,
     "trace matrices": schemas.TRACE_MATRICES,
     "examples": activation_schemas.EXAMPLES,

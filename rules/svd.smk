@@ -26,10 +26,17 @@ def setting_stability(wildcards):
     return [SWEEP.svd_path(paths.STABILITY, setting_place(wildcards))] if config["stability"] else []
 
 
+def parts(pattern):
+    """The files of all parts; none where one job does the whole."""
+    n = config["svd_parts"]
+    return expand(pattern, part=range(1, n + 1), parts=n, allow_missing=True) if n > 1 else []
+
+
 rule decompose_matrices:
     """Singular values and vectors of all matrices of one kind. On a GPU: --set-resources decompose_matrices:gpu=1"""
     input:
         weights=matrix_weights,
+        parts=parts(paths.SVD_PART),
     output:
         svd=paths.SVD,
     log:
@@ -56,6 +63,7 @@ rule measure_stability:
     input:
         weights=matrix_weights,
         steps="results/weights/{model}/steps.safetensors",
+        parts=parts(paths.STABILITY_PART),
     output:
         stability=paths.STABILITY,
     log:

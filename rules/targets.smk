@@ -46,6 +46,10 @@ TARGETS = {
     ),
     "effects": ("What scaling each direction does to what the model predicts on a text.", effect_files),
     "cards": ("What each OV direction reads and writes, side by side.", card_files),
+    "benchmarks": (
+        "What the jobs so far cost, as a table and a figure.",
+        ["results/tables/benchmarks.parquet", *figure_paths(SWEEP, ["benchmarks"])],
+    ),
     "explorer": ("The page to look around in.", "results/explorer/index.html"),
 }
 

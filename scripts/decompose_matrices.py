@@ -1,4 +1,4 @@
-"""Rule decompose_matrices: singular values and vectors of every matrix of one kind in a model."""
+"""Rule decompose_matrices: singular values and vectors of every matrix of one kind in a model, or of its parts."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from svdlens.runtime.script import run
 from svdlens.spec.settings import PATH_SWITCHES, Setting
 from svdlens.svd.layer_by_layer import Task, chosen_numbers, number_arrays
 from svdlens.svd.model_svd import decompose_layers
+from svdlens.svd.parts import join_parts
 from svdlens.weights.weight_files import WeightFile, save_tensors
 
 
@@ -19,9 +20,11 @@ def main(smk):
         setting=Setting(**{switch: smk.wildcards[switch] == "on" for switch in PATH_SWITCHES}),
         directions=None if smk.params.directions == "all" else smk.params.directions,
     )
-    device = device_for(smk.resources.get("gpu", 0))
-    arrays = decompose_layers(weights, task, layers, smk.threads, device) | number_arrays(smk.params.numbers)
-    save_tensors(Path(smk.output.svd), arrays, {"matrix": task.matrix})
+    if smk.input.parts:
+        arrays = join_parts(smk.input.parts)
+    else:
+        arrays = decompose_layers(weights, task, layers, smk.threads, device_for(smk.resources.get("gpu", 0)))
+    save_tensors(Path(smk.output.svd), arrays | number_arrays(smk.params.numbers), {"matrix": task.matrix})
 
 
 if __name__ == "__main__":

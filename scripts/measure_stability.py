@@ -1,4 +1,4 @@
-"""Rule measure_stability: what noise on the weights, and float32 arithmetic, do to each singular vector."""
+"""Rule measure_stability: what noise on weights, and float32 arithmetic, do to each vector; or its parts, joined."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ from svdlens.runtime.script import run
 from svdlens.spec.settings import PATH_SWITCHES, Setting
 from svdlens.svd.layer_by_layer import Task, chosen_numbers
 from svdlens.svd.model_stability import measure_layers
+from svdlens.svd.parts import join_parts
 from svdlens.svd.weight_noise import WeightNoise
 from svdlens.weights.weight_files import WeightFile, save_tensors
 
@@ -22,8 +23,10 @@ def main(smk):
         directions=None if params.directions == "all" else params.directions,
     )
     noise = WeightNoise(params.weight_noise, weights, WeightFile(Path(smk.input.steps)))
-    device = device_for(smk.resources.get("gpu", 0))
-    arrays = measure_layers(noise, task, layers, smk.threads, device)
+    if smk.input.parts:
+        arrays = join_parts(smk.input.parts)
+    else:
+        arrays = measure_layers(noise, task, layers, smk.threads, device_for(smk.resources.get("gpu", 0)))
     # One entry: several would come in any order, and the file would have other bytes each time.
     save_tensors(Path(smk.output.stability), arrays, {"noise": json.dumps(noise.said(task, layers))})
 

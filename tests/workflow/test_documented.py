@@ -39,7 +39,7 @@ def parsed(command: str) -> Namespace:
 
 
 EDITS = {"edits", "edited_model"}
-ON_REQUEST = EDITS | {"label_lists", "trace", "effects", "cards", "examples", "on_prompt", "prompt_study"}
+ON_REQUEST = EDITS | {"label_lists", "trace", "effects", "cards", "examples", "on_prompt", "prompt_study", "benchmarks"}
 TARGETS = set(re.findall(r"^\| `(\w+)` \|", (PROJECT / "README.md").read_text("utf-8"), re.MULTILINE))
 
 
@@ -69,7 +69,7 @@ def make_dry_run(*arguments: str) -> str:
 
 
 def test_every_make_target_is_one() -> None:
-    words = {word for command in commands("make", *DOCUMENTS) for word in command.split()[1:]}
+    words = {word for command in commands("make", *DOCUMENTS) for word in shlex.split(command)[1:]}
     make_dry_run(*words - {"lint"})  # which starts another make, and that does its work in a dry run, too
 
 

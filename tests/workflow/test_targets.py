@@ -42,6 +42,7 @@ TARGETS = {
     "figures": TABLES - NOT_DRAWN | PLOTS,
     "effects": LISTS | {"view_tokens", "measure_effects"},
     "cards": LABELLED | {"view_tokens", "view_labels", "write_cards"},
+    "benchmarks": {"tabulate_benchmarks", "plot_benchmarks"},
     "explorer": SPECTRA | FRACTIONS | {"view_tokens", "view_labels", "build_explorer"},
     "all": TABLES | PLOTS | {"list_paper_figures", "make_report_pages", "build_explorer"},
     "published_figures": PUBLISHED - {"list_published"},

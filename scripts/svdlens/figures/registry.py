@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from svdlens.spec.controls import ROTATED
 from svdlens.sweep import paths
 
-SPECTRA, LABELS, CONTROL_LABELS, FRACTIONS, AGREEMENT = (
-    f"results/tables/{table}.parquet" for table in ("spectra", "labels", "control_labels", "fractions", "agreement")
+SPECTRA, LABELS, CONTROL_LABELS, FRACTIONS, AGREEMENT, BENCHMARKS = (
+    f"results/tables/{table}.parquet"
+    for table in ("spectra", "labels", "control_labels", "fractions", "agreement", "benchmarks")
 )
 LABELLED = ("places", "layers", "labeller", "criterion", "n_controls")
 """The options of every figure of labels."""
@@ -321,6 +322,14 @@ FIGURES = {
             inputs={"agreement": AGREEMENT},
             options=("labellers",),
             compares="labellers",
+        ),
+        FigureEntry(
+            name="benchmarks",
+            shows="where the time goes: seconds of all jobs of each rule, and the memory of the largest; on request",
+            category="Cost",
+            scope="sweep",
+            inputs={"benchmarks": BENCHMARKS},
+            on_request=True,
         ),
     )
 }

@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.abc import Loader
@@ -18,6 +19,8 @@ from svdlens.runtime.running import end_with_run
 
 USER_IS_OFFLINE = "HF_HUB_OFFLINE" in os.environ
 """Whether that is the user's own wish; `run` sets it for nearly every job."""
+START_UP = "start-up: %.2f s of processor time"
+"""What each log says first: what Python and the imports of a script took, before its work."""
 
 
 def run(main: Callable[[Any], None], smk: Any, *, pandas: bool = True, network: bool = False) -> None:
@@ -40,6 +43,7 @@ def run(main: Callable[[Any], None], smk: Any, *, pandas: bool = True, network: 
     log = str(smk.log) or os.devnull
     logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.captureWarnings(True)
+    logging.getLogger(__name__).info(START_UP, time.process_time())
     if not pandas:
         sys.meta_path.insert(0, WithoutPandas())
     try:

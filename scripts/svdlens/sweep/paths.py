@@ -10,6 +10,9 @@ WEIGHTS = "results/weights/{model}/{group}.safetensors"
 SVD_SWITCHES = "read_gain={read_gain}/read_center={read_center}/write_center={write_center}"
 SVD = f"results/svd/model={{model}}/{SVD_SWITCHES}/{{matrix}}.safetensors"
 STABILITY = f"results/stability/model={{model}}/{SVD_SWITCHES}/{{matrix}}.safetensors"
+# Of some of the layers, where svd_parts asks for several jobs.
+PART = f"model={{model}}/{SVD_SWITCHES}/{{matrix}}.{{part}}_of_{{parts}}.safetensors"
+SVD_PART, STABILITY_PART = f"results/svd_parts/{PART}", f"results/stability_parts/{PART}"
 
 LIST_SWITCHES = f"{SVD_SWITCHES}/unembed_gain={{unembed_gain}}/unembed_center={{unembed_center}}"
 VARIMAX = f"results/varimax/model={{model}}/{LIST_SWITCHES}/{{matrix}}.safetensors"

@@ -1,0 +1,63 @@
+# Decompositions cut into several jobs by layer, where the configuration asks for it (svd_parts): for models of which one job
+# would take longer than a queue allows. decompose_matrices and measure_stability join them to the same bytes.
+#
+# needs   results/weights/{model}/{attention,mlp,steps}.safetensors
+# makes   results/svd_parts/...: singular values and vectors of some of the layers
+#         results/stability_parts/...: the stability of theirs
+
+
+wildcard_constraints:
+    part=r"\d+",
+    parts=r"\d+",
+
+
+rule decompose_part:
+    """Singular values and vectors of some of the layers. On a GPU: --set-resources decompose_part:gpu=1"""
+    input:
+        weights=matrix_weights,
+    output:
+        svd=temp(paths.SVD_PART),
+    log:
+        "results/logs/decompose_part/{model}/{read_gain}_{read_center}_{write_center}_{matrix}_{part}_of_{parts}.log",
+    benchmark:
+        "results/benchmarks/decompose_part/{model}/{read_gain}_{read_center}_{write_center}_{matrix}_{part}_of_{parts}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=120,
+        gpu=0,
+    params:
+        directions=config["directions"],
+        numbers=matrix_numbers,
+        code=code_hash("decompose_part"),
+    script:
+        "../scripts/decompose_part.py"
+
+
+rule measure_part:
+    """What noise on the weights, and float32 arithmetic, do to the singular vectors of some of the layers."""
+    input:
+        weights=matrix_weights,
+        steps="results/weights/{model}/steps.safetensors",
+    output:
+        stability=temp(paths.STABILITY_PART),
+    log:
+        "results/logs/measure_part/{model}/{read_gain}_{read_center}_{write_center}_{matrix}_{part}_of_{parts}.log",
+    benchmark:
+        "results/benchmarks/measure_part/{model}/{read_gain}_{read_center}_{write_center}_{matrix}_{part}_of_{parts}.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=120,
+        gpu=0,
+    params:
+        directions=config["directions"],
+        numbers=matrix_numbers,
+        weight_noise=config["weight_noise"],
+        code=code_hash("measure_part"),
+    script:
+        "../scripts/measure_part.py"
