@@ -28,8 +28,8 @@ rule tabulate_benchmarks:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory(2000),
+        runtime=minutes(10),
     params:
         dates=benchmark_dates,
         without=OF_THESE,

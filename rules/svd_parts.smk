@@ -25,8 +25,8 @@ rule decompose_part:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=memory(2000, times_input=1.5),
+        runtime=minutes(60, per_gb=60),
         gpu=0,
     params:
         directions=config["directions"],
@@ -51,8 +51,8 @@ rule measure_part:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=memory(2000, times_input=1.5),
+        runtime=minutes(60, per_gb=60),
         gpu=0,
     params:
         directions=config["directions"],
