@@ -1,7 +1,7 @@
 # make run            the whole pipeline on a small language model, and on models that need no download
 # make sweep-bundled  the same for the models that need no download, in all nine settings
 # make report         results/report.zip, a document of what `make run` has made; of another sweep with SWEEP=FILE
-# make verify         whether the models of results/, and all files that the sweep (SWEEP=FILE) names, are what they were
+# make verify         whether everything in results/, and all files that the sweep (SWEEP=FILE) names, are what they were
 # make clean-stale    which files of the data sets in results/ are not of the sweep (SWEEP=FILE); DELETE=yes deletes them
 # make label-cost     requests, tokens and cost of the labels by a language model of a sweep (SWEEP=FILE); asks for nothing
 # make ledger-export  the replies of that model so far as JSON lines, FILE (results/llm_ledger.jsonl)

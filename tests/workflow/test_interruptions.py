@@ -60,3 +60,24 @@ def test_a_disk_that_fills_late_keeps_what_is_finished(finished: Workflow, tmp_p
         filler.unlink()
         assert workflow.artefacts() == before  # no less, and no halves beside it
         assert workflow.finish("spectra", config=wider).counts == {"tabulate_spectra": 3}
+
+
+def check_by_coreutils(results: Path) -> subprocess.CompletedProcess[str]:
+    """The command of docs/artefacts.md."""
+    command = "find checksums -name '*.sha256' ! -path 'checksums/weights/*' -exec cat {} + | sha256sum --check --strict --quiet"
+    return subprocess.run(command, shell=True, cwd=results, capture_output=True, text=True)
+
+
+def test_damaged_intermediates_are_found_and_only_they_and_what_follows_are_made_again(
+    finished: Workflow, tmp_path: Path
+) -> None:
+    wanted = finished.artefacts()
+    assert (done := check_by_coreutils(finished.results)).returncode == 0, done.stdout + done.stderr
+    recorded = {
+        line.split("  ", 1)[1] for path in finished.results.glob("checksums/**/*.sha256") for line in open(path)
+    }
+    fetched = {name for name in wanted if name.startswith("models/") and not name.endswith("provenance.json")}
+    assert {name.strip() for name in recorded if not name.startswith("weights/")} == wanted.keys() - fetched
+    print(sorted(((len(c), n) for n, c in wanted.items()), reverse=True)[:40])
+    print(list((finished.results / "weights").rglob("*")))
+    assert 0
