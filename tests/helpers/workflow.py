@@ -50,7 +50,7 @@ AFTER_LISTS = {"view_tokens", "collect_tokens", "plot_token_table", "label_direc
 AFTER_SPECTRA = {"collect_spectra", "plot_spectra", "build_explorer"}
 AFTER_SVD = {"tabulate_spectra", "project_directions"} | AFTER_SPECTRA | AFTER_LISTS
 AFTER_WEIGHTS = {"decompose_matrices", "measure_stability"} | AFTER_SVD
-NO_RESULTS = ("logs", "benchmarks", "checksums", "damaged", "weights")
+NO_RESULTS = ("logs", "benchmarks", "checksums", "weights")
 JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", re.MULTILINE)
 
 

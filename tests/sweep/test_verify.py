@@ -119,7 +119,7 @@ def test_verify_reads_everything_that_was_made(
         path.write_text(f"what was made as {path}")
     write_records([*made[:2], "results/explorer/data", *made[4:]])
     # No results, a file of a job that was killed, and two that nobody has made.
-    others = ("logs/a.log", "damaged/a.parquet", "tables/.labels.x.parquet", "llm_ledger.sqlite", "tables/mine.txt")
+    others = ("logs/a.log", "tables/.labels.x.parquet", "llm_ledger.sqlite", "tables/mine.txt")
     for path in (tmp_path / "results" / name for name in others):
         path.parent.mkdir(exist_ok=True)
         path.touch()

@@ -5,7 +5,9 @@ relative to results/: one line for a file, one for each file of a directory. So 
 is of, and is written anew with it.
 """
 
-import shutil
+import json
+import os
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,7 +16,6 @@ from svdlens.errors import SvdlensError
 
 RESULTS = Path("results")
 RECORDS = RESULTS / "checksums"
-DAMAGED = RESULTS / "damaged"
 FILLED_IN = RESULTS / "manual/sheet.csv"
 """An output that people fill in: it has no record."""
 
@@ -43,8 +44,9 @@ def write_records(outputs: Iterable[str]) -> None:
 
 
 def files_of(path: Path) -> list[Path]:
-    """A file, or the files of a directory, sorted."""
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    """A file, or the files of a directory, sorted; there Snakemake keeps one of its own, hidden."""
+    found = path.rglob("[!.]*") if path.is_dir() else [path]
+    return sorted(file for file in found if not file.is_dir())
 
 
 def sha256_line(sha256: str, name: str) -> str:
@@ -80,37 +82,41 @@ def difference(path: Path, expected: str) -> str | None:
 def check_inputs(inputs: Iterable[str]) -> None:
     """Before a job: every input that has a record must be what was made.
 
-    One that is not is moved to results/damaged, so that the next run makes it anew. Raises SvdlensError that says so.
+    Raises SvdlensError that names each that is not, after they have been marked to be made anew.
     """
     found = [sentence for path in map(Path, inputs) if path.is_relative_to(RESULTS) for sentence in damage_of(path)]
     if found:
         raise SvdlensError(
-            f"{' '.join(found)} What has been made is not for editing: the configuration is. Run again: just this, and "
-            "what follows from it, is made anew."
+            f"{' '.join(found)} Run again: this is made anew, and what follows from it. (Results are not for editing, and "
+            "a change by hand is lost then. What can be changed is in the configuration.)"
         )
 
 
-def damage_of(path: Path) -> Iterator[str]:
-    """A sentence about an input that is not what was made, after it has been moved away."""
-    record, aside = record_of(path), DAMAGED / path.relative_to(RESULTS)
-    if not record.exists():
+def damage_of(path: Path) -> list[str]:
+    """A sentence about each file of an input that is not what was made; the input is marked to be made anew."""
+    record = record_of(path)
+    recorded = read_record(record) if record.exists() else {}
+    wrong = {file: said for file, sha256 in recorded.items() if (said := difference(file, sha256))}
+    if wrong:
+        mark_to_be_made_anew(path)
+    return [f"{file} is damaged or edited: it {said}." for file, said in wrong.items()]
+
+
+def mark_to_be_made_anew(path: Path) -> None:
+    """Leave word for the next run of Snakemake as it does itself of the outputs of a job that was killed.
+
+    To delete the file would not do: of files that are gone Snakemake makes only those that it is asked for, or that a
+    job needs which runs for another reason.
+    """
+    marks = Path(".snakemake/incomplete")
+    if not marks.is_dir():  # no job of Snakemake
         return
-    wrong = [(file, said) for file, sha256 in read_record(record).items() if (said := difference(file, sha256))]
-    for file, said in wrong:
-        yield f"{file} is damaged or edited: it {said}."
-    if wrong and path.exists():  # else another job has moved it
-        remove(aside)
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(path, aside)
-        yield f"It is now {aside}."
-
-
-def remove(path: Path) -> None:
-    """A file or a directory that may be there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    name = urlsafe_b64encode(str(path).encode()).decode()
+    longest = os.pathconf(marks, "PC_NAME_MAX") - 1
+    *directories, last = [name[start : start + longest] for start in range(0, len(name), longest)]
+    mark = marks.joinpath(*(f"@{part}" for part in directories), last)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(json.dumps({"external_jobid": None}), encoding="utf-8")
 
 
 def all_records() -> list[Path]:

@@ -21,7 +21,7 @@ from svdlens.sweep.config_files import configuration
 from svdlens.sweep.named_files import expand_home, model_place, tokenizer_name
 
 PROJECT = Path(__file__).parents[3]
-NO_RESULTS = ("checksums", "damaged", "logs", "benchmarks")
+NO_RESULTS = ("checksums", "logs", "benchmarks")
 """Directories of results/ whose files are no results."""
 
 
