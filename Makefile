@@ -1,7 +1,7 @@
 # make run            the whole pipeline on a small language model, and on models that need no download
 # make sweep-bundled  the same for the models that need no download, in all nine settings
 # make report         results/report.zip, a document of what `make run` has made; of another sweep with SWEEP=FILE
-# make verify         whether the models of results/, and all files that the sweep (SWEEP=FILE) names, are what they were
+# make verify         whether everything in results/, and all files that the sweep (SWEEP=FILE) names, are what they were
 # make compare        whether two results directories say the same: A=DIR B=DIR (TOLERANCE=1e-5; 0 for every bit)
 # make publish        a finished sweep (SWEEP=FILE) as results/publish/svdlens-NAME.zip; LICENSE=, NAME=, DATE=YYYY-MM-DD
 # make clean-stale    which files of the data sets in results/ are not of the sweep (SWEEP=FILE); DELETE=yes deletes them

@@ -36,6 +36,7 @@ rule embed_labels:
     input:
         labels=labels_of_model,
         tokens="results/vocabulary/{model}/tokens.parquet",
+        provenance=paths.PROVENANCE,
     output:
         embeddings="results/vocabulary/{model}/label_embeddings.parquet",
     log:

@@ -37,6 +37,7 @@ rule decompose_matrices:
     input:
         weights=matrix_weights,
         parts=parts(paths.SVD_PART),
+        provenance=paths.PROVENANCE,
     output:
         svd=paths.SVD,
     log:
@@ -64,6 +65,7 @@ rule measure_stability:
         weights=matrix_weights,
         steps="results/weights/{model}/steps.safetensors",
         parts=parts(paths.STABILITY_PART),
+        provenance=paths.PROVENANCE,
     output:
         stability=paths.STABILITY,
     log:

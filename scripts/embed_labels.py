@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from svdlens.artefacts.provenance import table_facts
 from svdlens.artefacts.table_schemas import LABEL_EMBEDDINGS, write_table
 from svdlens.evaluation.scores_table import distinct_labels, texts_to_embed
 from svdlens.models.token_table import read_token_texts
@@ -14,7 +15,7 @@ def main(smk):
     texts = texts_to_embed(labels, read_token_texts(Path(smk.input.tokens)))
     embeddings = embed_texts(texts, smk.threads) if texts else []
     columns = {"text": texts, "embedding": list(embeddings)}
-    facts = {"minilm_sha256": SHA256, "code": smk.params.code}
+    facts = table_facts(smk.input.provenance, minilm_sha256=SHA256, code=smk.params.code)
     write_table(Path(smk.output.embeddings), columns, LABEL_EMBEDDINGS, facts)
 
 

@@ -295,9 +295,11 @@ def test_what_labels_are_made_of_is_embedded_once_and_tokens_not_again(model: di
     assert texts_to_embed(distinct_labels(files), KNOWN.texts) == ["=1+1", "a", "b", "fire", "law"]
     assert texts_to_embed(distinct_labels(files), [" LAW", "A"]) == ["=1+1", "b", "fire"]
     assert distinct_labels([]) == []
+    provenance = tmp_path / "provenance.json"
+    provenance.write_text(json.dumps({"model": "m", "revision": "1", "rotary": False, "files": {}}), encoding="utf-8")
     for n, threads in ((2, 1), (2, 2), (0, 1)):
         job = SimpleNamespace(
-            input=SimpleNamespace(labels=list(map(str, files[:n])), tokens=str(model["tokens"])),
+            input=SimpleNamespace(labels=list(map(str, files[:n])), tokens=str(model["tokens"]), provenance=provenance),
             output=SimpleNamespace(embeddings=str(tmp_path / f"{n}_{threads}.parquet")),
             params=SimpleNamespace(code="0"),
             threads=threads,

@@ -50,6 +50,7 @@ AFTER_LISTS = {"view_tokens", "collect_tokens", "plot_token_table", "label_direc
 AFTER_SPECTRA = {"collect_spectra", "plot_spectra", "build_explorer"}
 AFTER_SVD = {"tabulate_spectra", "project_directions"} | AFTER_SPECTRA | AFTER_LISTS
 AFTER_WEIGHTS = {"decompose_matrices", "measure_stability"} | AFTER_SVD
+NO_RESULTS = ("logs", "benchmarks", "checksums", "weights")
 JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", re.MULTILINE)
 
 
@@ -125,11 +126,11 @@ class Workflow:
         return self.directory / "results"
 
     def artefacts(self) -> dict[str, bytes]:
-        """Path and content of every file that is a result; logs, benchmarks and temporary weights are none."""
+        """Path and content of every file that is a result; logs, benchmarks, checksums and temporary weights are none."""
         return {
             str(path.relative_to(self.results)): path.read_bytes()
             for path in sorted(self.results.rglob("*"))
-            if path.is_file() and path.relative_to(self.results).parts[0] not in ("logs", "benchmarks", "weights")
+            if path.is_file() and path.relative_to(self.results).parts[0] not in NO_RESULTS
         }
 
 

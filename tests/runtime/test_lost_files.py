@@ -32,7 +32,7 @@ from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.runtime.script import run
 
 directory, source = Path(sys.argv[1]), json.loads(sys.argv[2])
-run(lambda job: restore_lost_files(directory, "fetch_model", source), Space(log=sys.argv[3]))
+run(lambda job: restore_lost_files(directory, "fetch_model", source), Space(log=sys.argv[3], input=[], output=[]))
 """
 
 
@@ -66,8 +66,20 @@ def from_package(place: Path) -> dict[str, Any]:
     return {"package": "has_a_model"}
 
 
-@pytest.mark.parametrize("make", [from_path, from_package])
-def test_what_is_lost_comes_back_from_where_it_came(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def cut_short(path: Path) -> None:
+    os.truncate(path, 100)
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(("make", "damage"), [(from_path, cut_short), (from_package, flip_a_bit)])
+def test_what_is_lost_comes_back_from_where_it_came(
+    make: Any, damage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(tmp_path / "packages")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "packages"))
     source = make(tmp_path)
@@ -77,7 +89,7 @@ def test_what_is_lost_comes_back_from_where_it_came(make: Any, tmp_path: Path, m
     (directory.parent / ".tiny.restored/tiny").mkdir(parents=True)
     for name in before.keys() - {"provenance.json", "model.safetensors"}:
         (directory / name).unlink()
-    os.truncate(directory / "model.safetensors", 100)
+    damage(directory / "model.safetensors")
     restore_lost_files(directory, "fetch_model", source)
     assert_restored(directory, before, date)
 
@@ -108,7 +120,7 @@ def test_two_jobs_download_just_what_is_lost_and_that_once(tmp_path: Path) -> No
             0,
             0,
         ]
-        assert sum(f"tokenizer.json of {directory} is gone or cut short" in text for text in said) == 1
+        assert sum(f"tokenizer.json of {directory} is gone or damaged" in text for text in said) == 1
 
         # A node without a network, a repository that is gone.
         hub.status = 404
@@ -116,7 +128,7 @@ def test_two_jobs_download_just_what_is_lost_and_that_once(tmp_path: Path) -> No
         job = start(hub, directory, tmp_path / "three")
         message = job.communicate(timeout=60)[1].strip().splitlines()[-1]
     assert job.returncode == 1
-    assert f"tokenizer.json of {directory} is gone or cut short, and this job could not fetch that" in message
+    assert f"tokenizer.json of {directory} is gone or damaged, and this job could not fetch that" in message
     assert "again: model 'tiny' (someone/tiny at" in message
     assert "no such repository (status 404). Correct models.tiny.repo. Run again" in message
     # Snakemake makes anew what is not there.

@@ -40,7 +40,7 @@ def main(smk):
         raise OSError(errno.ENOENT, "No such file or directory", "results/b.txt")
 
 wildcards = {"model": "mine", "matrix": "ov"}
-job = SimpleNamespace(log=sys.argv[1], what=sys.argv[2], input=[], rule="a_rule", wildcards=wildcards)
+job = SimpleNamespace(log=sys.argv[1], what=sys.argv[2], input=[], output=[], rule="a_rule", wildcards=wildcards)
 run(main, job)
 """
 
@@ -96,7 +96,7 @@ def main(smk):
     numbers = pa.array([1.0, float("nan")], pa.float64(), from_pandas=True)
     print(numbers.null_count, pa.array(numbers.to_numpy(zero_copy_only=False)).null_count, "pandas" in sys.modules)
 
-run(main, SimpleNamespace(log="", input=[], rule="a_rule", wildcards={}), pandas=sys.argv[1] == "pandas")
+run(main, SimpleNamespace(log="", input=[], output=[], rule="a_rule", wildcards={}), pandas=sys.argv[1] == "pandas")
 """
 
 
@@ -131,7 +131,7 @@ def main(smk):
         load_file(path) if path.endswith("safetensors") else pq.ParquetFile(path).read()
 
 log, *inputs = sys.argv[1:]
-run(main, SimpleNamespace(log=log, input=inputs, rule="a_rule", wildcards={"model": "mine", "matrix": "ov"}))
+run(main, SimpleNamespace(log=log, input=inputs, output=[], rule="a_rule", wildcards={"model": "mine", "matrix": "ov"}))
 """
 
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from configurations import config_with
+from svdlens.runtime.checksums import all_records, record_of, write_records
 from svdlens.sweep.plan import Sweep
 from svdlens.sweep.stale import LIST, data_set_files, main, stale_beside, stale_files
 
@@ -44,6 +45,7 @@ def test_what_another_configuration_made_is_listed_and_on_request_deleted(
     first, second = ([path for _, path in data_set_files(sweep)] for sweep in (FIRST, SECOND))
     assert set(second) < set(first)
     make([*first, *FOREIGN])
+    write_records([*first, *FOREIGN[:1]])
     assert stale_files(first) == []
     main(["second.yaml"])
     listed = capsys.readouterr().out.splitlines()[:-1]
@@ -52,8 +54,9 @@ def test_what_another_configuration_made_is_listed_and_on_request_deleted(
     assert len(first) == 2 * 3 * 6 and len(listed) == 3 * 6 + 3 * 2
     assert all(map(Path.exists, map(Path, [*first, *FOREIGN])))
     main(["second.yaml", "--delete"])
-    left = {str(path) for path in Path().rglob("*") if path.is_file()}
+    left = {str(path) for path in Path().rglob("*") if path.is_file() and path.suffix != ".sha256"}
     assert left == {*second, *FOREIGN, "second.yaml"}
+    assert set(all_records()) == {record_of(Path(path)) for path in [*second, FOREIGN[0]]}
     assert not Path("results/tokens/model=wordnet-2layer/setting=fold").exists()
 
 

@@ -10,6 +10,7 @@ from svdlens.artefacts.atomic_files import sha256_of
 from svdlens.artefacts.table_schemas import CLASSES, write_table
 from svdlens.errors import SvdlensError
 from svdlens.models.fetch import fetch_from_directory
+from svdlens.runtime.checksums import write_records
 from svdlens.sweep.named_files import tokenizer_name
 from svdlens.sweep.verify import main
 from svdlens.vocabulary.token_features import save_features
@@ -99,3 +100,46 @@ def test_verify_reads_every_file_that_a_configuration_names(tmp_path: Path, monk
     counts.unlink()
     with pytest.raises(SvdlensError, match=f"{counts} is gone"):
         main(["mine.yaml"])
+
+
+def test_verify_reads_everything_that_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fetch_from_directory(make_tiny_gpt2(tmp_path / "source"), Path("results/models/mine"), {}, "mine", "path")
+    made = [
+        f"results/{path}"
+        for path in (
+            *("tables/labels.parquet", "svd/model=mine/a b.safetensors", "explorer/data/a.js", "explorer/data/b/c.js"),
+            *("weights/mine/steps.safetensors", "weights/mine/raw.safetensors", "models/mine/provenance.json"),
+        )
+    ]
+    for path in map(Path, made[:-1]):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"what was made as {path}")
+    write_records([*made[:2], "results/explorer/data", *made[4:]])
+    # No results, a file of a job that was killed, and two that nobody has made.
+    others = ("logs/a.log", "tables/.labels.x.parquet", "llm_ledger.sqlite", "tables/mine.txt")
+    for path in (tmp_path / "results" / name for name in others):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    Path("mine.yaml").write_text(yaml.safe_dump({"models": {"mine": {"path": "source"}}}))
+    main(["mine.yaml"])
+    said = capsys.readouterr().out
+    assert said.startswith("7 results with a checksum.\n2 without: ")
+    Path(made[4]).unlink()
+    main(["mine.yaml"])
+    assert "6 results with a checksum." in capsys.readouterr().out
+
+    flip_a_bit(Path(made[0]), 7)
+    Path(made[1]).write_bytes(Path(made[1]).read_bytes()[:-1])
+    for path in (made[3], made[5]):
+        Path(path).unlink()
+    with pytest.raises(SvdlensError) as error:
+        main(["mine.yaml"])
+    *found, way_out = str(error.value).splitlines()
+    assert {line.removeprefix("results/").partition(" has ")[0].partition(" is ")[0] for line in found} == {
+        path.removeprefix("results/") for path in (*made[:2], made[3], made[5])
+    }
+    assert [line for line in found if line.endswith("is gone")] == [f"{made[3]} is gone", f"{made[5]} is gone"]
+    assert "Delete these files and ask for them" in way_out

@@ -143,7 +143,7 @@ def test_what_a_model_has_lost_is_fetched_again_where_it_is_needed(tiny: Workflo
     run = tiny.finish("--notemp", *made)
     assert run.counts == {"decode_tokens": 1, "check_token_tables": 1, "extract_weights": 1}
     [message] = messages(run)
-    assert "tokenizer_config.json of results/models/tiny are gone or cut short, and fetched again" in message
+    assert "tokenizer_config.json of results/models/tiny are gone or damaged, and fetched again" in message
     assert tiny.artefacts() == before
 
 

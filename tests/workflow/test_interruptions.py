@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from workflow import (
+    AFTER_SVD,
     JOB,
     Job,
     Run,
@@ -169,3 +170,48 @@ def test_a_disk_that_fills_late_keeps_what_is_finished(finished: Workflow, tmp_p
         filler.unlink()
         assert workflow.artefacts() == before  # no less, and no halves beside it
         assert workflow.finish("spectra", config=wider).counts == {"tabulate_spectra": 3}
+
+
+def check_by_coreutils(results: Path) -> subprocess.CompletedProcess[str]:
+    """The command of docs/artefacts.md."""
+    records = "find checksums -name '*.sha256' ! -path 'checksums/weights/*' -exec cat {} +"
+    command = f"{records} | sha256sum --check --strict --quiet"
+    return subprocess.run(command, shell=True, cwd=results, capture_output=True, text=True)
+
+
+def test_damaged_intermediates_are_found_and_only_they_and_what_follows_are_made_again(
+    finished: Workflow, tmp_path: Path
+) -> None:
+    """A run names them; the next one makes them anew, although what follows from them is there and was made when they
+    were sound."""
+    workflow, wanted = copy_run(finished, tmp_path), finished.artefacts()
+    assert (done := check_by_coreutils(workflow.results)).returncode == 0, done.stdout + done.stderr
+    records = [path.read_text("utf-8") for path in workflow.results.glob("checksums/**/*.sha256")]
+    recorded = {line.split("  ", 1)[1] for record in records for line in record.splitlines()}
+    made = {name for name in wanted if not name.startswith("models/") and not Path(name).name.startswith(".")}
+    assert {name for name in recorded if not name.startswith("weights/")} == made | {"models/tiny/provenance.json"}
+
+    # One is cut short. In the other one bit is another.
+    [svd] = workflow.results.glob("svd/**/mlp_in.safetensors")
+    [lists] = workflow.results.glob("by_switches/tokens/**/ov.parquet")
+    svd.write_bytes(svd.read_bytes()[:-10])
+    content = bytearray(lists.read_bytes())
+    content[len(content) // 2] ^= 1
+    lists.write_bytes(content)
+    stopped = workflow.run("--keep-going")
+    assert stopped.status != 0
+    said = {message.split(" is damaged or edited: it has ")[0] for message in messages(stopped)}
+    assert said == {str(path.relative_to(workflow.directory)) for path in (svd, lists)}
+    assert all("Run again" in message for message in messages(stopped))
+
+    again = workflow.finish()
+    assert again.rules == {"decompose_matrices"} | AFTER_SVD
+    of_one, of_two = (
+        ("decompose_matrices", "tabulate_spectra"),
+        ("project_directions", "label_directions", "view_labels"),
+    )
+    assert {again.counts[rule] for rule in of_one} == {1} and {again.counts[rule] for rule in of_two} == {2}
+    after = workflow.artefacts()
+    assert [name for name in after.keys() | wanted.keys() if after.get(name) != wanted.get(name)] == []
+    assert check_by_coreutils(workflow.results).returncode == 0
+    assert not workflow.finish("--dry-run").jobs

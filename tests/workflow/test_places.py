@@ -124,5 +124,5 @@ def test_results_may_lie_in_remote_storage(tiny: Workflow, finished: Workflow) -
     run = tiny.finish(*storage, "weights")
     assert run.counts == {"extract_weights": 1, "process_weights": 1}
     [message] = messages(run)
-    assert "are gone or cut short, and fetched again" in message
+    assert "are gone or damaged, and fetched again" in message
     assert remote.artefacts() == local

@@ -15,6 +15,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from svdlens.artefacts.atomic_files import sha256_of
 from svdlens.errors import SvdlensError
 from svdlens.runtime.script import USER_IS_OFFLINE
 
@@ -29,7 +30,7 @@ from svdlens.runtime.script import run
 script, name, source, provenance, log = json.loads(sys.argv[1])
 names, files = Space(model=name), Space(provenance=provenance)
 job = Space(rule=script, wildcards=names, params=Space(source=source), input=[], output=files, log=log)
-run(importlib.import_module(script).main, job, network=True)
+run(importlib.import_module(script).main, job, network=True, checksums=False)
 """
 
 
@@ -55,9 +56,9 @@ def restore_lost_files(directory: Path, script: str, source: Mapping[str, Any]) 
 
 
 def lost_files(directory: Path) -> list[str]:
-    """The names of files that are not there as provenance.json says, or not with that size."""
-    paths = {directory / name: recorded["size"] for name, recorded in read_files(directory).items()}
-    return [path.name for path, size in paths.items() if not path.is_file() or path.stat().st_size != size]
+    """The names of files that are not there as provenance.json says, or not with that content."""
+    paths = {directory / name: recorded["sha256"] for name, recorded in read_files(directory).items()}
+    return [path.name for path, sha256 in paths.items() if not path.is_file() or sha256_of(path) != sha256]
 
 
 def read_files(directory: Path) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def read_files(directory: Path) -> dict[str, Any]:
 
 def restore(directory: Path, lost: Sequence[str], staging: Path, script: str, source: Mapping[str, Any]) -> None:
     """Fetch into `staging`, which is made and removed, and move the `lost` files into `directory`."""
-    said = f"{', '.join(lost)} of {directory} {'is' if len(lost) == 1 else 'are'} gone or cut short"
+    said = f"{', '.join(lost)} of {directory} {'is' if len(lost) == 1 else 'are'} gone or damaged"
     print(f"\nsvdlens: {said}, and fetched again.\n", file=sys.stderr)
     log.warning("%s, and fetched again.", said)
     shutil.rmtree(staging, ignore_errors=True)  # of a job that was killed

@@ -15,6 +15,7 @@ from typing import Any
 
 from svdlens.artefacts.atomic_files import run_is_over, write_failure
 from svdlens.errors import SvdlensError
+from svdlens.runtime.checksums import check_inputs, remove_records, write_records
 from svdlens.runtime.running import end_with_run
 
 USER_IS_OFFLINE = "HF_HUB_OFFLINE" in os.environ
@@ -23,13 +24,18 @@ START_UP = "start-up: %.2f s of processor time"
 """What each log says first: what Python and the imports of a script took, before its work."""
 
 
-def run(main: Callable[[Any], None], smk: Any, *, pandas: bool = True, network: bool = False) -> None:
+def run(
+    main: Callable[[Any], None], smk: Any, *, pandas: bool = True, network: bool = False, checksums: bool = True
+) -> None:
     """Run `main(smk)` as a job of the workflow. `smk` has the attributes of Snakemake's script object.
 
     `pandas`: whether the job uses it. pyarrow imports it before it makes its first array, and in many a job that takes
     longer than all the rest.
 
     `network`: whether the job may use it, where HF_HUB_OFFLINE of the user allows that.
+
+    `checksums`: whether inputs are checked against those that were kept when they were made, and those of the outputs
+    are kept (runtime/checksums.py).
 
     What the libraries log goes to smk.log. A SvdlensError becomes one message on the terminal and in the log and
     exit status 1, and so does an input file that is damaged; anything else is a defect of svdlens and keeps its
@@ -47,7 +53,12 @@ def run(main: Callable[[Any], None], smk: Any, *, pandas: bool = True, network: 
     if not pandas:
         sys.meta_path.insert(0, WithoutPandas())
     try:
+        if checksums:
+            check_inputs(smk.input)
+            remove_records(smk.output)
         main(smk)
+        if checksums:
+            write_records(smk.output)
     except SvdlensError as error:
         if run_is_over():
             end_with_run()

@@ -6,6 +6,8 @@ belongs to one setting is under model=.../setting=....
 
 PROVENANCE = "results/models/{model}/provenance.json"
 WEIGHTS = "results/weights/{model}/{group}.safetensors"
+TEMPORARY_WEIGHTS = ("attention", "mlp", "unembed", "gains", "steps")
+"""The groups of them, which are deleted when no job needs them any more."""
 
 SVD_SWITCHES = "read_gain={read_gain}/read_center={read_center}/write_center={write_center}"
 SVD = f"results/svd/model={{model}}/{SVD_SWITCHES}/{{matrix}}.safetensors"

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from svdlens.errors import SvdlensError
+from svdlens.runtime.checksums import all_records, read_record
 from svdlens.sweep import paths
 from svdlens.sweep.config_files import configuration
 from svdlens.sweep.plan import Sweep
@@ -74,6 +75,11 @@ def listed_files() -> list[tuple[str, str]]:
         return [(row["data_set"], row["path"]) for row in csv.DictReader(file)]
 
 
+def stale_records() -> list[Path]:
+    """The checksums below the working directory of which no file is there any more, sorted."""
+    return [record for record in all_records() if not any(map(Path.exists, read_record(record)))]
+
+
 def warning(stale: list[str]) -> str:
     """What to say about these files."""
     count, data_set = "1 file is" if len(stale) == 1 else f"{len(stale)} files are", Path(stale[0]).parents[2]
@@ -86,20 +92,29 @@ def warning(stale: list[str]) -> str:
 
 def main(arguments: list[str]) -> None:
     """List the files below the working directory that are not of the sweep of these configuration files (over
-    config.yaml of the project); with `--delete`, delete them, and the directories that are empty then."""
+    config.yaml of the project); with `--delete`, delete them, the directories that are empty then, and the checksums of
+    files that are gone."""
     delete, files = "--delete" in arguments, [argument for argument in arguments if argument != "--delete"]
     sweep = Sweep(configuration(map(Path, files), PROJECT))
     stale = stale_files(path for _, path in data_set_files(sweep))
     for path in map(Path, stale):
         print(path)
         if delete:
-            path.unlink()
-            for directory in (path.parent, path.parent.parent):
-                if not any(directory.iterdir()):
-                    directory.rmdir()
+            delete_file(path)
+    if delete:
+        for record in stale_records():
+            delete_file(record)
     of = f"of other configurations than {' and '.join(files) or 'config.yaml'}"
     what = "deleted" if delete else "`make clean-stale DELETE=yes SWEEP=...` deletes them"
     print(f"{len(stale)} {'file' if len(stale) == 1 else 'files'} {of}" + (f"; {what}" if stale else ""))
+
+
+def delete_file(path: Path) -> None:
+    """And its directory and the one above that, where they are empty then."""
+    path.unlink()
+    for directory in (path.parent, path.parent.parent):
+        if not any(directory.iterdir()):
+            directory.rmdir()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""`make verify`: whether fetched files, and all files on this machine that a configuration names, are what they were.
+"""`make verify`: whether what was made, what was fetched, and all files that a configuration names are what they were.
 
-That is what provenance.json says, and the metadata of the tables that were made of counts of tokens and of lists from
-elsewhere. Every file is read as a whole, where a run looks only at parts of a large one (sweep/named_files.py).
+What they were: of results, their records (runtime/checksums.py); of the others, what provenance.json says, and the
+metadata of the tables that were made of counts of tokens and of lists from elsewhere. Every file is read as a whole,
+where a run looks only at parts of a large one (sweep/named_files.py).
 """
 
 import glob
@@ -14,10 +15,58 @@ from typing import Any
 from svdlens.artefacts.atomic_files import sha256_of
 from svdlens.errors import SvdlensError
 from svdlens.labels.published.local_files import local_files
+from svdlens.runtime.checksums import all_records, difference, read_record
+from svdlens.sweep import paths
 from svdlens.sweep.config_files import configuration
 from svdlens.sweep.named_files import expand_home, model_place, tokenizer_name
 
 PROJECT = Path(__file__).parents[3]
+NO_RESULTS = ("checksums", "logs", "benchmarks")
+"""Directories of results/ whose files are no results."""
+PARTS = ("svd_parts", "stability_parts")
+"""Those of files that are deleted once they are joined."""
+
+
+def differences_of_made() -> tuple[list[str], int, int]:
+    """Of results/ in the working directory: a sentence about each file that is another than was made, or is gone; how
+    many have a record and are there; how many have none, fetched files aside.
+
+    Files that are deleted when no job needs them any more may be gone.
+    """
+    found, recorded = [], set[Path]()
+    for record in all_records():
+        try:
+            for path, sha256 in read_record(record).items():
+                recorded.add(path)
+                if (path.exists() or not is_temporary(path)) and (said := difference(path, sha256)):
+                    found.append(f"{path} {said}")
+        except SvdlensError as error:
+            found.append(str(error))
+    present = set(result_files())
+    return found, len(present & recorded), len(present - recorded - fetched_files())
+
+
+def is_temporary(path: Path) -> bool:
+    if path.parts[1] in PARTS:
+        return True
+    return path.stem in paths.TEMPORARY_WEIGHTS and path.match(paths.WEIGHTS.format(model="*", group="*"))
+
+
+def result_files() -> Iterator[Path]:
+    """Every file below results/ but hidden ones, which are a job's that was killed, and what is no result."""
+    for path in Path("results").rglob("*"):
+        parts = path.relative_to("results").parts
+        if parts[0] not in NO_RESULTS and not any(part.startswith(".") for part in parts) and path.is_file():
+            yield path
+
+
+def fetched_files() -> set[Path]:
+    """The files that a provenance.json knows."""
+    found = set()
+    for provenance in Path("results").glob("*/*/provenance.json"):
+        names = json.loads(provenance.read_text(encoding="utf-8"))["files"]
+        found |= {provenance.with_name(name) for name in names}
+    return found
 
 
 def differences(results: Path, config: Mapping[str, Any], bundled: Path) -> Iterator[str]:
@@ -78,14 +127,27 @@ def main(config_files: list[str]) -> None:
     """For the results in the working directory, and config.yaml of the project with `config_files` over it."""
     config = configuration(map(Path, config_files), PROJECT)
     expand_home(config)
-    found = list(differences(Path("results"), config, PROJECT / "resources/models"))
-    if found:
-        way_out = (
+    made, n_recorded, n_unrecorded = differences_of_made()
+    named = list(differences(Path("results"), config, PROJECT / "resources/models"))
+    if made:
+        made.append(
+            "Delete these files and ask for them by their paths (snakemake --cores all PATH --configfile SWEEP): they "
+            "are made anew, and the next whole run makes what follows from them."
+        )
+    if named:
+        named.append(
             "Delete provenance.json beside it, and the next run fetches the model (the answers) anew; of counts, lists "
             "and tokenizers, delete the table that was made of them."
         )
-        raise SvdlensError("\n".join([*found, way_out]))
-    print("Every fetched file, and every file on this machine that the configuration names, is what it was.")
+    print(f"{n_recorded} results with a checksum.")
+    if n_unrecorded:
+        print(f"{n_unrecorded} without: of an earlier version of svdlens, or files that no job has made.")
+    if made or named:
+        raise SvdlensError("\n".join([*made, *named]))
+    print(
+        "What has a checksum is what was made. Every fetched file, and every file on this machine that the "
+        "configuration names, is what it was."
+    )
 
 
 if __name__ == "__main__":
