@@ -34,6 +34,7 @@ rule embed_labels:
     """A sentence embedding of every label that the lists of a model have."""
     input:
         labels=labels_of_model,
+        provenance=paths.PROVENANCE,
     output:
         embeddings="results/vocabulary/{model}/label_embeddings.parquet",
     log:

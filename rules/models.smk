@@ -98,6 +98,7 @@ rule process_weights:
         attention="results/weights/{model}/attention.safetensors",
         mlp="results/weights/{model}/mlp.safetensors",
         unembed="results/weights/{model}/unembed.safetensors",
+        provenance=paths.PROVENANCE,
     output:
         weights="results/weights/{model}/{setting}.safetensors",
     log:

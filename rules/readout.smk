@@ -21,6 +21,7 @@ rule rotate_directions:
         svd=paths.SVD,
         gains="results/weights/{model}/gains.safetensors",
         unembed="results/weights/{model}/unembed.safetensors",
+        provenance=paths.PROVENANCE,
     output:
         varimax=paths.VARIMAX,
     log:

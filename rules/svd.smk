@@ -30,6 +30,7 @@ rule decompose_matrices:
     """Singular values and vectors of all matrices of one kind. On a GPU: --set-resources decompose_matrices:gpu=1"""
     input:
         weights=matrix_weights,
+        provenance=paths.PROVENANCE,
     output:
         svd=paths.SVD,
     log:
@@ -56,6 +57,7 @@ rule measure_stability:
     input:
         weights=matrix_weights,
         steps="results/weights/{model}/steps.safetensors",
+        provenance=paths.PROVENANCE,
     output:
         stability=paths.STABILITY,
     log:

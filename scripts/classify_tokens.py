@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from svdlens.artefacts.provenance import table_facts
 from svdlens.models.token_table import read_token_texts
 from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.runtime.script import run
@@ -13,7 +14,9 @@ from svdlens.vocabulary.wordnet import load_lexicon
 
 def main(smk):
     directory = Path(smk.input.source[0]).parent
+    facts = {"code": smk.params.code}
     if smk.params.source:
+        facts = table_facts(smk.input.source[0], **facts)
         restore_lost_files(directory, "fetch_model", smk.params.source)
     texts = read_token_texts(Path(smk.input.tokens))
     # Each is a list of one file, or of none: then the model's own counts, or what stands in for them.
@@ -21,7 +24,7 @@ def main(smk):
     ranks, token_frequency = log_ranks(directory, len(texts), counts, weights)
     classes = classify_tokens(texts, load_lexicon(Path(smk.input.words).parent), ranks)
     features = TokenFeatures(classes, ranks, token_frequency)
-    save_features(Path(smk.output.features), Path(smk.output.classes), features, counts)
+    save_features(Path(smk.output.features), Path(smk.output.classes), features, counts, facts)
 
 
 if __name__ == "__main__":

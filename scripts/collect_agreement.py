@@ -17,7 +17,8 @@ def main(smk):
         f"{model}/{setting}/{path.name}": read_metadata(path)
         for path, (model, setting, *_) in zip(files, places, strict=True)
     }
-    write_table(Path(smk.output.agreement), {name: table[name] for name in schema.names}, schema, {"sources": facts})
+    columns = {name: table[name] for name in schema.names}
+    write_table(Path(smk.output.agreement), columns, schema, {"sources": facts, "code": smk.params.code})
 
 
 if __name__ == "__main__":

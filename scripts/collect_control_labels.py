@@ -14,7 +14,9 @@ def main(smk):
         (Path(path), {"model": model, "setting": setting})
         for path, (model, setting, *_) in zip(smk.input.labels, smk.params.places, strict=True)
     ]
-    concatenate_tables(sources, Path(smk.output.control_labels), CONTROL_LABELS, pc.field("control").is_valid())
+    concatenate_tables(
+        sources, Path(smk.output.control_labels), CONTROL_LABELS, pc.field("control").is_valid(), code=smk.params.code
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,10 @@ def main(smk):
         for path, (model, setting, *_) in zip(files, places, strict=True)
     }
     write_table(
-        Path(smk.output.fractions), {name: table[name] for name in FRACTIONS.names}, FRACTIONS, {"sources": facts}
+        Path(smk.output.fractions),
+        {name: table[name] for name in FRACTIONS.names},
+        FRACTIONS,
+        {"sources": facts, "code": smk.params.code},
     )
 
 

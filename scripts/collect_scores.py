@@ -12,7 +12,7 @@ def main(smk):
         (Path(path), {"model": model, "setting": setting})
         for path, (model, setting, *_) in zip(smk.input.scores, smk.params.places, strict=True)
     ]
-    concatenate_tables(sources, Path(smk.output.scores), SCORES)
+    concatenate_tables(sources, Path(smk.output.scores), SCORES, code=smk.params.code)
 
 
 if __name__ == "__main__":

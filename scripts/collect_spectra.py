@@ -12,7 +12,7 @@ def main(smk):
         (Path(path), {"model": model, "setting": setting})
         for path, (model, setting, *_) in zip(smk.input.spectra, smk.params.places, strict=True)
     ]
-    concatenate_tables(sources, Path(smk.output.spectra), SPECTRA)
+    concatenate_tables(sources, Path(smk.output.spectra), SPECTRA, code=smk.params.code)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ def main(smk):
         (Path(path), {"model": model, "setting": setting})
         for path, (model, setting, *_) in zip(smk.input.tokens, smk.params.places, strict=True)
     ]
-    concatenate_tables(sources, Path(smk.output.tokens), TOKENS)
+    concatenate_tables(sources, Path(smk.output.tokens), TOKENS, code=smk.params.code)
 
 
 if __name__ == "__main__":

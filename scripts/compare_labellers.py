@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from svdlens.artefacts.provenance import facts_of_source
 from svdlens.artefacts.table_schemas import AGREEMENT, read_metadata, write_table
 from svdlens.evaluation.agreement import compare, read_decisions
 from svdlens.runtime.script import run
@@ -15,7 +16,8 @@ def main(smk):
     records = [constants | record for record in compare(labels, others, smk.params.seed)]
     columns = {name: [record[name] for record in records] for name in AGREEMENT.names}
     sources = {name: read_metadata(path) for name, path in files.items()}
-    facts = {"labels": read_metadata(smk.input.labels), "others": sources, "code": smk.params.code}
+    source = read_metadata(smk.input.labels)
+    facts = facts_of_source(source) | {"labels": source, "others": sources, "code": smk.params.code}
     write_table(Path(smk.output.agreement), columns, AGREEMENT, facts)
 
 

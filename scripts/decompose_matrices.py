@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from svdlens.artefacts.provenance import table_facts
 from svdlens.runtime.compute import device_for
 from svdlens.runtime.script import run
 from svdlens.spec.settings import PATH_SWITCHES, Setting
@@ -21,7 +22,9 @@ def main(smk):
     )
     device = device_for(smk.resources.get("gpu", 0))
     arrays = decompose_layers(weights, task, layers, smk.threads, device) | number_arrays(smk.params.numbers)
-    save_tensors(Path(smk.output.svd), arrays, {"matrix": task.matrix})
+    switches = sorted(name for name in PATH_SWITCHES if smk.wildcards[name] == "on")
+    facts = table_facts(smk.input.provenance, matrix, setting=switches, code=smk.params.code)
+    save_tensors(Path(smk.output.svd), arrays, facts)
 
 
 if __name__ == "__main__":

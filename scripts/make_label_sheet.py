@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from svdlens.artefacts.atomic_files import write_text
-from svdlens.artefacts.table_schemas import SHEET_KEY, write_table
+from svdlens.artefacts.table_schemas import SHEET_KEY, read_metadata, write_table
 from svdlens.labels.label_table import Choice
 from svdlens.labels.manual.lists import read_lists
 from svdlens.labels.manual.sampling import Source, draw_sheet
@@ -26,7 +26,12 @@ def main(smk):
         sheet_page(sheet, {Path(path).name: Path(path).read_text("utf-8") for path in smk.input.static}),
     )
     columns = {name: [row[name] for row in sheet.key] for name in SHEET_KEY.names}
-    write_table(Path(smk.output.key), columns, SHEET_KEY, {"tokens": params.tokens, "code": params.code})
+    facts = {
+        f"{model}/{setting}/{Path(path).name}": read_metadata(path)
+        for path, (model, setting, *_) in zip(smk.input.lists, params.places, strict=True)
+    }
+    facts = {"tokens": params.tokens, "sources": facts, "code": params.code}
+    write_table(Path(smk.output.key), columns, SHEET_KEY, facts)
     n, hours = len(sheet.ids), len(sheet.ids) / LISTS_AN_HOUR
     print(
         f"svdlens: {n} lists, about {hours:.1f} hours for a person: {smk.output.page}, {smk.output.csv}",

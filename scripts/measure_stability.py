@@ -1,8 +1,8 @@
 """Rule measure_stability: what noise on the weights, and float32 arithmetic, do to each singular vector."""
 
-import json
 from pathlib import Path
 
+from svdlens.artefacts.provenance import table_facts
 from svdlens.runtime.compute import device_for
 from svdlens.runtime.script import run
 from svdlens.spec.settings import PATH_SWITCHES, Setting
@@ -24,8 +24,9 @@ def main(smk):
     noise = WeightNoise(params.weight_noise, weights, WeightFile(Path(smk.input.steps)))
     device = device_for(smk.resources.get("gpu", 0))
     arrays = measure_layers(noise, task, layers, smk.threads, device)
-    # One entry: several would come in any order, and the file would have other bytes each time.
-    save_tensors(Path(smk.output.stability), arrays, {"noise": json.dumps(noise.said(task, layers))})
+    facts = {"setting": sorted(name for name in PATH_SWITCHES if smk.wildcards[name] == "on"), "code": params.code}
+    facts = table_facts(smk.input.provenance, matrix, **facts, noise=noise.said(task, layers))
+    save_tensors(Path(smk.output.stability), arrays, facts)
 
 
 if __name__ == "__main__":

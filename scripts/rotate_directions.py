@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from svdlens.artefacts.provenance import table_facts
 from svdlens.readout.control_directions import seeded
 from svdlens.readout.projection import residual_vectors, stored_vectors
 from svdlens.readout.readout_matrix import reading_gains, readout_matrix
@@ -21,24 +22,23 @@ from svdlens.weights.weight_files import WeightFile, save_tensors
 def main(smk):
     torch.set_num_threads(1)  # of this thread; the others have one each
     matrix, readout = smk.wildcards.matrix, smk.params.readout
-    setting = Setting(**{name: smk.wildcards[name] == "on" for name in LIST_SWITCHES})
-    svd = load_file(smk.input.svd)
-    gains = reading_gains(WeightFile(Path(smk.input.gains)), matrix)
+    switches = sorted(name for name in LIST_SWITCHES if smk.wildcards[name] == "on")
+    setting = Setting(**dict.fromkeys(switches, True))
+    svd, gains = load_file(smk.input.svd), reading_gains(WeightFile(Path(smk.input.gains)), matrix)
     unembed = ReadoutMatrix(readout_matrix(WeightFile(Path(smk.input.unembed)), setting, readout))
-    as_read = residual_vectors(svd, matrix, readout, setting, gains)
-    values = svd["values"].flatten(0, -2)
+    as_read, values = residual_vectors(svd, matrix, readout, setting, gains), svd["values"].flatten(0, -2)
     vectors = varimax_vectors(stored_vectors(svd, matrix), as_read, values, unembed, smk.threads)
     arrays = {
         side.array: vectors[name].float().reshape(svd[side.array].shape)
         for name, side in MATRIX_KINDS[matrix].sides.items()
     }
-    generator = seeded(smk.params.seed, matrix, RANDOM_VARIMAX)
     # Subspaces of as many dimensions as the largest of a matrix has; of a matrix of zeros that is none.
     live = ~null_space(values.numpy())[:, : svd[MATRIX_KINDS[matrix].sign_array].shape[-2]]
-    k = max(1, int(live.sum(axis=1).max()))
+    k, generator = max(1, int(live.sum(axis=1).max())), seeded(smk.params.seed, matrix, RANDOM_VARIMAX)
     arrays["random"] = random_varimax_directions(smk.params.n_random, k, unembed, generator, smk.threads).float()
     arrays |= {name: svd[name] for name in stored_numbers(svd)}
-    save_tensors(Path(smk.output.varimax), arrays, {"matrix": matrix})
+    facts = table_facts(smk.input.provenance, matrix, setting=switches, code=smk.params.code)
+    save_tensors(Path(smk.output.varimax), arrays, facts)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from svdlens.artefacts.provenance import facts_of_source
 from svdlens.artefacts.table_schemas import SCORES, read_metadata, write_table
 from svdlens.evaluation.scores_table import read_judged_model, score_table
 from svdlens.runtime.script import run
@@ -15,7 +16,8 @@ def main(smk):
     constants = {"matrix": smk.wildcards.matrix, "labeller": smk.wildcards.labeller}
     records = [constants | score for score in scores]
     columns = {name: [record[name] for record in records] for name in SCORES.names}
-    facts = read_metadata(smk.input.label_embeddings) | {"labels": read_metadata(labels), "code": smk.params.code}
+    facts = facts_of_source(read_metadata(labels)) | {"labels": read_metadata(labels), "code": smk.params.code}
+    facts["minilm_sha256"] = read_metadata(smk.input.label_embeddings)["minilm_sha256"]
     write_table(Path(smk.output.scores), columns, SCORES, facts)
 
 

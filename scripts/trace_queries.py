@@ -33,7 +33,7 @@ def main(smk):
     traced = trace_queries(queries, vectors, ranks, directions, lists, threads=smk.threads, **params.options)
     facts["split"] = {name: tokens.split for name, tokens in queries.items() if tokens.split}
     again = find_again(directions, vectors, lists, params.options["seed"])
-    facts = table_facts(files.provenance, **facts, **again, rounds=traced.rounds)
+    facts = table_facts(files.provenance, **facts, setting=sorted(params.switches), **again, rounds=traced.rounds)
     write_table(Path(smk.output.directions), dict(with_lists(traced.rows, lists, labels).items()), TRACE, facts)
     write_table(Path(smk.output.matrices), dict(traced.matrices.items()), TRACE_MATRICES, facts)
 

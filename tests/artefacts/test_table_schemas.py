@@ -146,10 +146,12 @@ def test_hive_columns_come_from_the_path_alone(tmp_path: Path) -> None:
 def test_metadata_come_back(tmp_path: Path) -> None:
     write_table(tmp_path / "a.parquet", spectra_rows(0), SPECTRA, FACTS | {"setting": {"read_gain": True}})
     facts = read_metadata(tmp_path / "a.parquet")
+    packages = facts.pop("packages")
     assert facts == {**FACTS, "setting": {"read_gain": True}, "schema_version": SCHEMA_VERSION}
+    assert packages["pyarrow"] == pa.__version__ and packages["numpy"] == np.__version__
     raw = pq.read_schema(tmp_path / "a.parquet").metadata
     assert list(raw) == [b"svdlens"]
-    assert json.loads(raw[b"svdlens"]) == facts
+    assert json.loads(raw[b"svdlens"]) == facts | {"packages": packages}
 
 
 def test_token_lists_are_in_order(tmp_path: Path) -> None:
@@ -257,8 +259,8 @@ def test_of_some_sources_only_some_rows_are_taken(tmp_path: Path) -> None:
         write_table(tmp_path / f"{number}.parquet", spectra_rows(number, matrix), SPECTRA, {"seed": number})
         sources.append((tmp_path / f"{number}.parquet", {"model": "m", "setting": f"s{number}"}))
     whole, wanted = tmp_path / "whole.parquet", tmp_path / "wanted.parquet"
-    concatenate_tables(sources, whole, SPECTRA)
-    concatenate_tables(sources, wanted, SPECTRA, pc.field("head").is_valid() & (pc.field("layer") < 6))
+    concatenate_tables(sources, whole, SPECTRA, code="a hash")
+    concatenate_tables(sources, wanted, SPECTRA, pc.field("head").is_valid() & (pc.field("layer") < 6), code="a hash")
     expected = [row for row in read(whole).to_pylist() if row["head"] is not None and row["layer"] < 6]
     assert read(wanted).to_pylist() == expected and 0 < len(expected) < 60
     assert {row["setting"] for row in expected} == {"s0", "s2"}
@@ -275,7 +277,7 @@ def test_concatenation_equals_that_of_pandas(tmp_path: Path) -> None:
         write_table(path, spectra_rows(number, matrix), SPECTRA, {"seed": number})
         sources.append((path, {"model": model, "setting": setting}))
         frames.append(read(path).to_pandas().assign(model=model, setting=setting))
-    concatenate_tables(iter(sources), tmp_path / "whole.parquet", SPECTRA)
+    concatenate_tables(iter(sources), tmp_path / "whole.parquet", SPECTRA, code="a hash")
     whole = read(tmp_path / "whole.parquet")
     assert whole.column_names == ["model", "setting", *SPECTRA.names]
     assert [whole.schema.field(name).type for name in ("model", "setting", "matrix")] == [CATEGORY] * 3
@@ -296,7 +298,7 @@ def test_concatenation_equals_that_of_pandas(tmp_path: Path) -> None:
         "a/raw/ov.parquet": 3,
     }
     first = (tmp_path / "whole.parquet").read_bytes()
-    concatenate_tables(sources, tmp_path / "whole.parquet", SPECTRA)
+    concatenate_tables(sources, tmp_path / "whole.parquet", SPECTRA, code="a hash")
     assert (tmp_path / "whole.parquet").read_bytes() == first
 
 
@@ -305,7 +307,7 @@ def test_lists_survive_concatenation(tmp_path: Path) -> None:
     for model in ("a", "b"):
         write_table(tmp_path / model / "ov.parquet", token_rows()["columns"], TOKENS, FACTS)
         sources.append((tmp_path / model / "ov.parquet", {"model": model, "setting": "raw"}))
-    concatenate_tables(sources, tmp_path / "whole.parquet", TOKENS)
+    concatenate_tables(sources, tmp_path / "whole.parquet", TOKENS, code="a hash")
     part = read(sources[0][0]).to_pylist()
     expected = [{"model": model, "setting": "raw", **row} for model in ("a", "b") for row in part]
     assert read(tmp_path / "whole.parquet").to_pylist() == expected
@@ -319,5 +321,5 @@ def test_a_part_of_another_schema_is_refused_and_nothing_is_written(tmp_path: Pa
         write_table(tmp_path / "a.parquet", rows, schema, {})
         sources = [(tmp_path / "a.parquet", {"model": "a", "setting": "raw"})]
         with pytest.raises(ValueError, match="names"):
-            concatenate_tables(sources, tmp_path / "whole.parquet", wanted)
+            concatenate_tables(sources, tmp_path / "whole.parquet", wanted, code="a hash")
         assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]

@@ -286,9 +286,11 @@ def test_each_label_of_the_sweep_is_embedded_once(tmp_path: Path) -> None:
     ]
     assert distinct_labels(files) == ["=1+1", "a / b", "fire", "law"]
     assert distinct_labels([]) == []
+    provenance = tmp_path / "provenance.json"
+    provenance.write_text(json.dumps({"model": "m", "revision": "1", "rotary": False, "files": {}}), encoding="utf-8")
     for n, threads in ((2, 1), (2, 2), (0, 1)):
         job = SimpleNamespace(
-            input=SimpleNamespace(labels=list(map(str, files[:n]))),
+            input=SimpleNamespace(labels=list(map(str, files[:n])), provenance=provenance),
             output=SimpleNamespace(embeddings=str(tmp_path / f"{n}_{threads}.parquet")),
             params=SimpleNamespace(code="0"),
             threads=threads,

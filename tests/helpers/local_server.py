@@ -15,8 +15,8 @@ class Server(ThreadingHTTPServer):
 
 
 class LocalServer:
-    """What servers of tests have in common. Their __enter__ calls serve(). `closing`: set as soon as the block ends, for
-    handlers that wait."""
+    """What servers of tests have in common. Their __enter__ calls serve(). `closing`: set as soon as the block ends,
+    for handlers that wait."""
 
     server: Server
     closing: threading.Event

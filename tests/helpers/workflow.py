@@ -126,7 +126,7 @@ class Workflow:
         return self.directory / "results"
 
     def artefacts(self) -> dict[str, bytes]:
-        """Path and content of every file that is a result; logs, benchmarks, checksums and temporary weights are none."""
+        """Path and content of every file that is a result; what is in NO_RESULTS is none."""
         return {
             str(path.relative_to(self.results)): path.read_bytes()
             for path in sorted(self.results.rglob("*"))

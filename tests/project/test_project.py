@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from svdlens.artefacts.version import VERSION
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -55,6 +57,7 @@ def test_the_citation_is_of_this_version():
     citation = yaml.safe_load((PROJECT / "CITATION.cff").read_text("utf-8"))
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
     assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+    assert project["version"] == VERSION
     entry = (PROJECT / "docs/tasks.md").read_text("utf-8").split("```bibtex\n")[1].split("```")[0]
     cited, reference = entry.split("@misc")
     assert f"title = {{{citation['title']}}}" in cited

@@ -71,9 +71,11 @@ def svd_of(results: Path, matrix: str, setting: Setting) -> Path:
     if not path.exists():
         job = SimpleNamespace(
             wildcards=Files(key | {"model": "mine", "matrix": matrix}),
-            input=SimpleNamespace(weights=results / f"{MATRICES[matrix]}.safetensors"),
+            input=SimpleNamespace(
+                weights=results / f"{MATRICES[matrix]}.safetensors", provenance=results / "provenance.json"
+            ),
             output=SimpleNamespace(svd=path),
-            params=SimpleNamespace(directions=DIRECTIONS, numbers={}),
+            params=SimpleNamespace(directions=DIRECTIONS, numbers={}, code="0f"),
             resources={},
             threads=1,
         )
@@ -91,9 +93,10 @@ def varimax_of(results: Path, matrix: str, setting: Setting, readouts: list[str]
                 unembed=results / "unembed.safetensors",
                 gains=results / f"{MATRICES[matrix]}.safetensors",
                 svd=svd_of(results, matrix, setting),
+                provenance=results / "provenance.json",
             ),
             output=SimpleNamespace(varimax=path),
-            params=SimpleNamespace(readout=readouts[0], n_random=N_RANDOM, seed=SEED),
+            params=SimpleNamespace(readout=readouts[0], n_random=N_RANDOM, seed=SEED, code="0f"),
             threads=threads,
         )
         importlib.import_module("rotate_directions").main(job)

@@ -221,7 +221,7 @@ def test_counts_of_the_catalogue_are_taken_in_place_of_the_models_own(tmp_path: 
             token_counts=token_counts,
             weights=[],
         )
-        job = SimpleNamespace(input=given, output=made, params=SimpleNamespace(source={}))
+        job = SimpleNamespace(input=given, output=made, params=SimpleNamespace(source={}, code="0f"))
         importlib.import_module("classify_tokens").main(job)
         features.append(load_features(made.features, made.classes))
         # `make verify` compares it.

@@ -64,7 +64,8 @@ def test_a_disk_that_fills_late_keeps_what_is_finished(finished: Workflow, tmp_p
 
 def check_by_coreutils(results: Path) -> subprocess.CompletedProcess[str]:
     """The command of docs/artefacts.md."""
-    command = "find checksums -name '*.sha256' ! -path 'checksums/weights/*' -exec cat {} + | sha256sum --check --strict --quiet"
+    records = "find checksums -name '*.sha256' ! -path 'checksums/weights/*' -exec cat {} +"
+    command = f"{records} | sha256sum --check --strict --quiet"
     return subprocess.run(command, shell=True, cwd=results, capture_output=True, text=True)
 
 

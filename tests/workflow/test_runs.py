@@ -359,11 +359,11 @@ def test_labels_of_the_labellers_own_network_say_so(finished: Workflow, tmp_path
     # Embeddings that claim to come from the tiny model.
     weights = hashlib.sha256((finished.directory / "source/model.safetensors").read_bytes()).hexdigest()
     file = finished.results / "vocabulary/tiny/embeddings.safetensors"
-    embeddings, facts_of_embeddings = load_file(file), json.loads(safe_open(file, "numpy").metadata()["facts"])
+    embeddings, facts_of_embeddings = load_file(file), json.loads(safe_open(file, "numpy").metadata()["svdlens"])
     labels = tmp_path / "labels.parquet"
     for network in (weights, "0" * 64):
         facts = facts_of_embeddings | {"minilm_sha256": network}
-        save_file(embeddings, tmp_path / "embeddings.safetensors", {"facts": json.dumps(facts)})
+        save_file(embeddings, tmp_path / "embeddings.safetensors", {"svdlens": json.dumps(facts)})
         files = {"embeddings": tmp_path / "embeddings.safetensors"}
         run_script("label_directions", finished, {"labels": labels}, **files)
         assert read_metadata(labels)["labeller_network"] == (network == weights)

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import platform
 import re
 import socket
+from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from safetensors import safe_open
 
+from svdlens.artefacts.version import VERSION
+from svdlens.vocabulary.sentence_embedding import SHA256
 from workflow import DEFAULT_CONTROLS, Workflow, read_table
 
 pytest_plugins = ["workflow_fixtures"]
@@ -267,22 +272,49 @@ def test_labels_are_scored_and_stand_beside_the_frequency_of_tokens(finished: Wo
 def test_metadata_tell_the_origin_and_nothing_of_the_machine(finished: Workflow) -> None:
     source = finished.directory / "source/model.safetensors"
     weights = {"model.safetensors": hashlib.sha256(source.read_bytes()).hexdigest()}
-    for path in sorted(finished.results.rglob("*.parquet")):
-        facts = json.loads(pq.read_metadata(path).metadata[b"svdlens"])
-        assert facts["schema_version"] == 5
-        stage = path.relative_to(finished.results).parts[0]
-        if stage == "vocabulary":  # of tokens, whatever the weights are
+    stages = set()
+    for path in sorted([*finished.results.rglob("*.parquet"), *finished.results.rglob("*.safetensors")]):
+        stage, suffix = path.relative_to(finished.results).parts[0], path.suffix
+        if stage == "models":  # as it was fetched
             continue
-        sources = facts["sources"] if stage == "tables" else {path.name: facts}
-        assert len(sources) == (3 if stage == "tables" else 1)
-        for source in sources.values():
-            assert re.fullmatch(r"[0-9a-f]{16}", source["code"])
-            # Scores and agreement say which labels they are of.
-            origin = source.get("labels", source)
-            assert (origin["model"], origin["revision"], origin["setting"]) == ("tiny", None, [])
-            assert origin["weights_sha256"] == weights
-            if stage == "spectra":
-                assert set(origin["noise"].values()) == {"normal, 0.01 standard deviations"}
+        stages.add(stage)
+        if suffix == ".parquet":
+            facts = json.loads(pq.read_metadata(path).metadata[b"svdlens"])
+            assert facts["schema_version"] == 5
+        else:
+            facts = json.loads(safe_open(path, "numpy").metadata()["svdlens"])
+        sources = facts["sources"] if stage == "tables" else {}
+        assert len(sources) == (3 if stage == "tables" else 0)
+        for made in (facts, *sources.values()):
+            assert re.fullmatch(r"[0-9a-f]{16}", made["code"])
+            versions = {name: made["packages"][name] for name in ("numpy", "pyarrow", "python", "svdlens", "torch")}
+            assert versions == {
+                "numpy": np.__version__,
+                "pyarrow": pa.__version__,
+                "python": platform.python_version(),
+                "svdlens": VERSION,
+                "torch": version("torch"),
+            }
+        if path.name == "embeddings.safetensors":  # of tokens, whatever the model is
+            assert facts["minilm_sha256"] == SHA256
+            continue
+        for made in sources.values() or [facts]:
+            assert (made["model"], made["revision"], made["weights_sha256"]) == ("tiny", None, weights)
+            if stage not in ("vocabulary", "weights"):  # for all settings
+                assert made["setting"] == []
+            if stage in ("spectra", "stability"):
+                assert set(made["noise"].values()) == {"normal, 0.01 standard deviations"}
+    assert stages >= {
+        "by_switches",
+        "controls",
+        "labels",
+        "spectra",
+        "stability",
+        "svd",
+        "tables",
+        "tokens",
+        "vocabulary",
+    }
 
     texts = {name: content for name, content in finished.artefacts().items() if name.endswith((".csv", ".json"))}
     texts |= {

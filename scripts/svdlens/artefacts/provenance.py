@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
 
-from svdlens.artefacts.table_schemas import read_metadata
+from svdlens.artefacts.metadata import KEY
 
 ROTARY_QK = "W_Q W_K^T is the content term at relative position 0: position embeddings are rotary"
 
@@ -23,6 +24,18 @@ def table_facts(provenance: Path, matrix: str | None = None, **facts: object) ->
     return {"model": model["model"], "revision": model["revision"], "weights_sha256": weights, **facts}
 
 
+def facts_of_source(metadata: dict[str, object]) -> dict[str, object]:
+    """Of the metadata of one table, those facts that hold of what is made of it, too: model, weights and setting."""
+    return {name: metadata[name] for name in ("model", "revision", "weights_sha256", "setting") if name in metadata}
+
+
+def arrays_metadata(path: Path) -> dict[str, Any]:
+    """The facts in a safetensors file of ours (artefacts/metadata.py)."""
+    with safe_open(path, framework="numpy") as file:
+        facts: dict[str, Any] = json.loads(file.metadata()[KEY])
+    return facts
+
+
 def model_on_hub(provenance: Path) -> tuple[str | None, str | None]:
     """The id of a model on the hub, None of one that is not from there, and its revision; from its provenance.json."""
     model = json.loads(provenance.read_text(encoding="utf-8"))
@@ -31,13 +44,5 @@ def model_on_hub(provenance: Path) -> tuple[str | None, str | None]:
 
 def noise_of(stability: str) -> dict[str, str]:
     """By factor of the matrix, which noise the stability in this file is of (svd/weight_noise.py); its metadata."""
-    with safe_open(stability, framework="numpy") as file:
-        noise: dict[str, str] = json.loads(file.metadata()["noise"])
+    noise: dict[str, str] = arrays_metadata(Path(stability))["noise"]
     return noise
-
-
-def labeller_networks(fractions: Path) -> set[str]:
-    """The models in a table of fractions that are the network with which the labeller embeds."""
-    sources = read_metadata(fractions)["sources"]
-    assert isinstance(sources, dict)
-    return {facts["model"] for facts in sources.values() if facts["labeller_network"]}

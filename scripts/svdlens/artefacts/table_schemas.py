@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from svdlens import SCHEMA_VERSION
 from svdlens.artefacts.atomic_files import atomic_path
+from svdlens.artefacts.metadata import KEY, metadata_of
 
 CATEGORY = pa.dictionary(pa.int16(), pa.string())
 
@@ -352,14 +353,13 @@ PROMPT_STUDY = pa.schema(
 
 
 def with_metadata(table: pa.Table, facts: dict[str, object]) -> pa.Table:
-    """`table` with the schema version and `facts` as JSON under the metadata key "svdlens"."""
-    text = json.dumps({"schema_version": SCHEMA_VERSION, **facts}, sort_keys=True)
-    return table.replace_schema_metadata({"svdlens": text})
+    """`table` with the schema version, versions of packages and `facts` as JSON (artefacts/metadata.py)."""
+    return table.replace_schema_metadata(metadata_of({"schema_version": SCHEMA_VERSION, **facts}))
 
 
 def read_metadata(path: Path | str) -> dict[str, object]:
     """The facts that `with_metadata` put into the file."""
-    return json.loads(pq.read_schema(path).metadata[b"svdlens"])
+    return json.loads(pq.read_schema(path).metadata[KEY.encode()])
 
 
 def write_table(path: Path, columns: dict[str, object], schema: pa.Schema, facts: dict[str, object]) -> None:

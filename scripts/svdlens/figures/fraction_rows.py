@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from svdlens.artefacts.provenance import labeller_networks
+from svdlens.artefacts.sweep_tables import labeller_networks
 from svdlens.evaluation.intervals import wilson_interval
 from svdlens.figures.selection import as_text, whole_numbers
 from svdlens.sweep.plan import Place

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from svdlens.artefacts.provenance import labeller_networks
+from svdlens.artefacts.sweep_tables import labeller_networks
 from svdlens.evaluation.counted_rows import counted_rows
 from svdlens.evaluation.fractions import KINDS
 from svdlens.evaluation.intervals import MATRIX, shares_over_matrices

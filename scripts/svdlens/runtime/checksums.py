@@ -87,7 +87,7 @@ def check_inputs(inputs: Iterable[str]) -> None:
     found = [sentence for path in map(Path, inputs) if path.is_relative_to(RESULTS) for sentence in damage_of(path)]
     if found:
         raise SvdlensError(
-            f"{' '.join(found)} Run again: this is made anew, and what follows from it. (Results are not for editing, and "
+            f"{' '.join(found)} Run again: this is made anew, and what follows from it. (Results are not for editing: "
             "a change by hand is lost then. What can be changed is in the configuration.)"
         )
 

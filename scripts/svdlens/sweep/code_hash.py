@@ -15,8 +15,8 @@ from pathlib import Path
 
 ASKING = tuple(f"svdlens.labels.llm.{name}" for name in ("asking", "client", "wire", "ledger", "requesting"))
 """Modules that send requests and keep replies: one that is there stays what it was."""
-UNHASHED = ("svdlens.errors", "svdlens.artefacts.atomic_files", "svdlens.runtime", *ASKING)
-"""Modules and folders that move files, report and start jobs."""
+UNHASHED = ("svdlens.errors", "svdlens.artefacts.atomic_files", "svdlens.artefacts.version", "svdlens.runtime", *ASKING)
+"""Modules and folders that move files, report and start jobs; the number of the version."""
 HELPERS_VERSION = 1
 """Raised by hand when a change of UNHASHED changes results."""
 SAYS = {"log", "logger", "logging"}

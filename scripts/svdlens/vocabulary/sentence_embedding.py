@@ -12,12 +12,14 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 
 from svdlens.artefacts.atomic_files import copy_file, sha256_of
+from svdlens.artefacts.metadata import metadata_text
+from svdlens.artefacts.provenance import arrays_metadata
 from svdlens.errors import SvdlensError
 from svdlens.models.python_packages import package_directory
 from svdlens.runtime.compute import single_threaded_pool
 from svdlens.runtime.progress import progress
 from svdlens.vocabulary.token_classes import ABOUT, TokenClasses
-from svdlens.vocabulary.token_features import embedding_facts, save_embeddings
+from svdlens.vocabulary.token_features import save_embeddings
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +90,7 @@ def embed_vocabulary(
         for name, kind in zip(classes.names, classes.kinds, strict=True)
     ]
     made_of = hashlib.sha256(json.dumps([texts, names, code]).encode()).hexdigest()
-    facts = {"minilm_sha256": SHA256, "made_of": made_of}
+    facts = {"minilm_sha256": SHA256, "made_of": made_of, "code": code}
     for other in others:
         if has_facts(other, facts):
             logger.info("%s has embeddings of the same texts and is copied", other)
@@ -99,8 +101,8 @@ def embed_vocabulary(
 
 
 def has_facts(path: Path, facts: dict[str, str]) -> bool:
-    """Whether there is a sound file with these facts."""
+    """Whether there is a sound file with these facts, made with the same versions of packages."""
     try:
-        return embedding_facts(path) == facts
-    except (OSError, SafetensorError):
+        return arrays_metadata(path) == json.loads(metadata_text(facts))
+    except (OSError, SafetensorError, KeyError):
         return False

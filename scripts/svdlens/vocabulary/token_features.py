@@ -5,7 +5,6 @@ classes.parquet          name and kind of each class
 embeddings.safetensors   sentence embeddings of tokens, and of the names of classes
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +18,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from svdlens.artefacts.atomic_files import atomic_path, sha256_of
+from svdlens.artefacts.metadata import metadata_of
+from svdlens.artefacts.provenance import arrays_metadata
 from svdlens.artefacts.table_schemas import CLASSES, TOKEN_FEATURES, read_metadata, write_table
 from svdlens.vocabulary.list_similarity import UNKNOWN_WEIGHT, token_vectors
 from svdlens.vocabulary.token_classes import TokenClasses
@@ -47,12 +48,16 @@ class KnownVocabulary(NamedTuple):
 
 
 def save_features(
-    features_file: Path, classes_file: Path, features: TokenFeatures, token_counts: Path | None = None
+    features_file: Path,
+    classes_file: Path,
+    features: TokenFeatures,
+    token_counts: Path | None = None,
+    facts: Mapping[str, object] = {},
 ) -> None:
     """Write features.parquet and classes.parquet; the metadata have the sha256 of the file of `token_counts` that the
-    configuration names. Raises SvdlensError where that cannot be done."""
+    configuration names, and further `facts`. Raises SvdlensError where that cannot be done."""
     classes = features.classes
-    facts: dict[str, object] = {"token_frequency": features.token_frequency}
+    facts = {**facts, "token_frequency": features.token_frequency}
     if token_counts:
         facts["token_counts_sha256"] = sha256_of(token_counts)
     membership = pa.ListArray.from_arrays(
@@ -92,23 +97,15 @@ def save_embeddings(
     """Write embeddings.safetensors: of tokens and of names of classes, with `facts`: minilm_sha256 of the network."""
     arrays = {"embeddings": embeddings, "name_embeddings": name_embeddings}
     with atomic_path(path) as temporary:
-        # One key: safetensors writes several in no fixed order.
-        metadata = {"facts": json.dumps(dict(facts))}
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, metadata)
-
-
-def embedding_facts(path: Path) -> dict[str, str]:
-    """The facts that save_embeddings wrote into a file."""
-    with safe_open(path, framework="numpy") as file:
-        facts: dict[str, str] = json.loads(file.metadata()["facts"])
-    return facts
+        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        save_file(contiguous, temporary, metadata_of(facts))
 
 
 def load_vocabulary(embeddings_file: Path, features: TokenFeatures, texts: list[str]) -> KnownVocabulary:
     """The vocabulary with these `texts` and `features`, and embeddings as save_embeddings wrote them."""
     with safe_open(embeddings_file, framework="numpy") as file:
         embeddings, name_embeddings = (file.get_tensor(name) for name in ("embeddings", "name_embeddings"))
-    facts = {"minilm_sha256": embedding_facts(embeddings_file)["minilm_sha256"]}
+    facts = {"minilm_sha256": arrays_metadata(embeddings_file)["minilm_sha256"]}
     classes = features.classes
     mean = embeddings.mean(axis=0)
     return KnownVocabulary(

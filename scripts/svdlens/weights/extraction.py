@@ -14,6 +14,7 @@ d_vocab counts tokens: rows that only pad the vocabulary are left out. So are bi
 depends.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -39,10 +40,11 @@ GROUPS = {
 MATRICES = tuple(name for group in ("attention", "mlp") for name in GROUPS[group] if name not in GAINS)
 
 
-def extract_weights(model_directory: Path, outputs: dict[str, Path]) -> None:
+def extract_weights(model_directory: Path, outputs: dict[str, Path], facts: Mapping[str, object] = {}) -> None:
     """Load a checked model through TransformerLens and write the file of each group in `outputs`, float32.
 
-    outputs: by name in GROUPS. The bridge of TransformerLens 4 is asked once, without any weight processing.
+    outputs: by name in GROUPS. facts: for their metadata. The bridge of TransformerLens 4 is asked once, without any
+    weight processing.
     Raises OSError if a file cannot be written.
     """
     config = read_json(model_directory / "config.json", f"the model in {model_directory}")
@@ -59,18 +61,18 @@ def extract_weights(model_directory: Path, outputs: dict[str, Path]) -> None:
             # almost three times the model's size. Gains are small, and in two groups.
             parameter = parameters[name] if name.endswith(GAINS) else parameters.pop(name)
             tensors[name] = stored_weight(name, parameter.detach(), architecture, n_sharing_heads, n_tokens)
-        save_tensors(path, tensors)
+        save_tensors(path, tensors, facts)
         del tensors
 
 
-def extract_steps(model_directory: Path, output: Path) -> None:
+def extract_steps(model_directory: Path, output: Path, facts: Mapping[str, object] = {}) -> None:
     """Write the rounding steps of a checked model, float32, in the shapes of its weights; nothing if it has none.
 
     They go through TransformerLens in place of the weights, so that each comes to lie where its weight does. Raises
     OSError if the file cannot be written.
     """
     if not (model_directory / STEPS).exists():
-        save_tensors(output, {})
+        save_tensors(output, {}, facts)
         return
     # Slow to import, and needed by this function alone.
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -94,7 +96,7 @@ def extract_steps(model_directory: Path, output: Path) -> None:
     for name, parameter in bridge.tl_parameters().items():
         if name.endswith(MATRICES) and not parameter.isnan().any():
             written[name] = stored_weight(name, parameter.detach(), architecture, n_sharing_heads, n_tokens=0)
-    save_tensors(output, written)
+    save_tensors(output, written, facts)
 
 
 def each_weight(steps: Float[Tensor, "_ _"], shape: torch.Size) -> Float[Tensor, "n m"]:

@@ -1,5 +1,6 @@
 """The safetensors files with a model's weights (extraction.py says which), written whole and read tensor by tensor."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from jaxtyping import Float
@@ -8,15 +9,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from svdlens.artefacts.atomic_files import atomic_path
+from svdlens.artefacts.metadata import metadata_of
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Write the tensors, which must be contiguous, into a safetensors file that is there whole or not at all.
+def save_tensors(path: Path, tensors: dict[str, Tensor], facts: Mapping[str, object] = {}) -> None:
+    """Write the tensors, which must be contiguous, into a safetensors file that is there whole or not at all, with
+    `facts` in its metadata (artefacts/metadata.py).
 
     Raises OSError if it cannot be written.
     """
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        save_file(tensors, temporary, metadata_of(facts))
 
 
 class WeightFile:
