@@ -15,7 +15,7 @@ class Server(ThreadingHTTPServer):
 
 
 class LocalServer:
-    """What servers of tests have in common. Their __enter__ calls serve(). `closing`: set as soon as the block ends, for
+    """What servers of tests have in common. Their __enter__ calls serve(). `closing`: set when the block ends, for
     handlers that wait."""
 
     server: Server
