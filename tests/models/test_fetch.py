@@ -42,7 +42,7 @@ from svdlens.runtime.script import run
 source, directory = json.loads(sys.argv[1]), sys.argv[2]
 output = Space(provenance=directory + "/models/tiny/provenance.json")
 job = Space(wildcards=Space(model="tiny"), params=Space(source=source), output=output, log=directory + "/log")
-run(main, job, network=True)
+run(main, job, network=True, checksums=False)
 """
 
 

@@ -34,7 +34,7 @@ logging.getLogger().setLevel(logging.DEBUG)
 directory = sys.argv[2]
 output = Space(provenance=directory + "/models/tiny/provenance.json")
 job = Space(wildcards=Space(model="tiny"), params=Space(source=json.loads(sys.argv[1])), output=output, log=directory + "/log")
-run(main, job, network=True)
+run(main, job, network=True, checksums=False)
 """  # noqa: E501
 
 
