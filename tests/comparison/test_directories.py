@@ -53,7 +53,7 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
     write_table(first / "tables/fractions.parquet", nothing(FRACTIONS, 1) | share, FRACTIONS, {})
     source = first / f"tokens/{PLACE}/mlp_in.parquet"
     place = {"model": "tiny", "setting": "raw"}
-    concatenate_tables([(source, place)], first / "tables/tokens.parquet", TOKENS)
+    concatenate_tables([(source, place)], first / "tables/tokens.parquet", TOKENS, code="0")
     (first / SVD).parent.mkdir(parents=True)
     vectors = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 4)))[0].T.astype(np.float32)
     save_file({"left": vectors[None], "right": vectors[None].copy(), "values": VALUES[None]}, first / SVD)

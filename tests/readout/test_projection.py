@@ -72,7 +72,7 @@ def svd_of(results: Path, matrix: str, setting: Setting) -> Path:
         job = SimpleNamespace(
             wildcards=Files(key | {"model": "mine", "matrix": matrix}),
             input=SimpleNamespace(
-                weights=results / f"{MATRICES[matrix]}.safetensors", provenance=results / "provenance.json"
+                weights=results / f"{MATRICES[matrix]}.safetensors", provenance=results / "provenance.json", parts=[]
             ),
             output=SimpleNamespace(svd=path),
             params=SimpleNamespace(directions=DIRECTIONS, numbers={}, code="0f"),

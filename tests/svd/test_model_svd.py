@@ -1,5 +1,6 @@
 """All matrices of a model: decompositions against numpy, the script, weights that cannot be decomposed."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -137,14 +138,15 @@ def run_script(
     numbers: dict[str, list[int]] | None = None,
 ) -> Path:
     names = ("read_gain", "read_center", "write_center")
-    output = directory / f"{matrix}.safetensors"
+    output, provenance = directory / f"{matrix}.safetensors", directory / "provenance.json"
+    provenance.write_text(json.dumps({"model": "mine", "revision": None, "rotary": False, "files": {}}))
     job = SimpleNamespace(
         wildcards=Wildcards(
             {"model": "mine", "matrix": matrix, **{name: "on" if name in switches else "off" for name in names}}
         ),
-        input=SimpleNamespace(weights=str(weights)),
+        input=SimpleNamespace(weights=str(weights), parts=[], provenance=provenance),
         output=SimpleNamespace(svd=str(output)),
-        params=SimpleNamespace(directions=32, numbers=numbers or {}),
+        params=SimpleNamespace(directions=32, numbers=numbers or {}, code="0f"),
         resources={"gpu": gpu},
         threads=threads,
         log="",
