@@ -138,7 +138,7 @@ def run_script(
     numbers: dict[str, list[int]] | None = None,
 ) -> Path:
     names = ("read_gain", "read_center", "write_center")
-    output, provenance = directory / f"{matrix}.safetensors", directory / "provenance.json"
+    output, provenance = directory / f"{matrix}.safetensors", weights.with_name("provenance.json")
     provenance.write_text(json.dumps({"model": "mine", "revision": None, "rotary": False, "files": {}}))
     job = SimpleNamespace(
         wildcards=Wildcards(
