@@ -138,6 +138,7 @@ def test_what_a_sweep_leaves_out_is_said_with_the_reason_and_the_way_to_have_it(
         # On request.
         "figure effects",
         "figure cards",
+        "figure benchmarks",
         # The encoder has one setting.
         "figure settings_effect, encoder",
         "figures interpretable_table and random_table, own, settings raw",

@@ -194,7 +194,8 @@ def test_such_a_job_ends_with_the_snakemake_that_waits_for_it(
         "from svdlens.artefacts.atomic_files import *; from svdlens.runtime import script; from types import *;"
         "from pathlib import Path; import time; print('started', flush=True);"
         "[time.sleep(0.05) for _ in range(200) if not Path('go').exists()];"
-        "script.run(lambda smk: write_text(Path('results/late'), ''), SimpleNamespace(log='job.log'), pandas=False)"
+        "job = SimpleNamespace(log='job.log', input=[], output=[]);"
+        "script.run(lambda smk: write_text(Path('results/late'), ''), job, pandas=False)"
     )
     run = place / RUNS / "a"
     run.touch()

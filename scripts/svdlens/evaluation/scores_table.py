@@ -21,8 +21,8 @@ from svdlens.labels.labeller import NOT_INTERPRETABLE
 from svdlens.models.token_table import read_token_texts
 from svdlens.spec.controls import RANDOM_UNIT
 from svdlens.vocabulary.list_similarity import token_vectors
-from svdlens.vocabulary.sentence_embedding import network_text
 from svdlens.vocabulary.token_features import TokenFeatures, load_features
+from svdlens.vocabulary.word_forms import text_key
 
 ROW = ["layer", "head", "index", "side", "sign", "readout"]
 """Columns that tell the rows of one tokens or labels table apart."""
@@ -52,10 +52,10 @@ def parts_of(label: str) -> list[str]:
 
 
 def texts_to_embed(labels: Iterable[str], token_texts: Iterable[str]) -> list[str]:
-    """What the network sees of the parts of labels, each once, in alphabetical order, without that of tokens: these are
-    embedded already, and most labels of a sweep are made of them."""
-    parts = {network_text(part) for label in labels for part in parts_of(label)}
-    return sorted(parts - set(map(network_text, token_texts)))
+    """The keys of the parts of labels, each once, in alphabetical order, without those of tokens: these are embedded
+    already, and most labels of a sweep are made of them."""
+    parts = {text_key(part) for label in labels for part in parts_of(label)}
+    return sorted(parts - set(map(text_key, token_texts)))
 
 
 def read_judged_model(files: Mapping[str, Path], labels: Sequence[str]) -> Judged:
@@ -110,12 +110,12 @@ def mean_embeddings_of_parts(
     further: Mapping[str, Float[np.ndarray, " d"]],
 ) -> Float[np.ndarray, "labels d"]:
     """See judged_model; float32."""
-    row_of_text = {network_text(text): row for row, text in enumerate([*texts, *further])}
+    row_of_text = {text_key(text): row for row, text in enumerate([*texts, *further])}
     all_embeddings = np.concatenate([embeddings, *(vector[None] for vector in further.values())])
     means = np.empty((len(labels), embeddings.shape[1]), np.float32)
     for number, label in enumerate(labels):
         try:
-            rows = [row_of_text[network_text(part)] for part in parts_of(label)]
+            rows = [row_of_text[text_key(part)] for part in parts_of(label)]
         except KeyError as error:
             raise SvdlensError(
                 f"{error} in the label {label!r} has no embedding. Embed every label that is to be scored."

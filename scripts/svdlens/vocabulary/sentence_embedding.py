@@ -20,6 +20,7 @@ from svdlens.runtime.compute import single_threaded_pool
 from svdlens.runtime.progress import progress
 from svdlens.vocabulary.token_classes import ABOUT, TokenClasses
 from svdlens.vocabulary.token_features import save_embeddings
+from svdlens.vocabulary.word_forms import text_key
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +43,8 @@ def minilm_directory() -> Path:
     return directory
 
 
-def network_text(text: str) -> str:
-    """What the network sees of a text: it knows no capitals, and spaces around a text do not count."""
-    return text.strip().lower()
-
-
 def embed_texts(texts: list[str], threads: int) -> Float[np.ndarray, "n 384"]:
-    """Mean-pooled embeddings of unit length, float32, of what the network sees of the texts.
+    """Mean-pooled embeddings of unit length, float32, of the keys of texts: the network knows no capitals.
 
     Same bytes for any `threads`. Raises SvdlensError as minilm_directory does.
     """
@@ -59,7 +55,7 @@ def embed_texts(texts: list[str], threads: int) -> Float[np.ndarray, "n 384"]:
     directory = minilm_directory()
     tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
     network = AutoModel.from_pretrained(directory, trust_remote_code=False, use_safetensors=True).eval()
-    distinct = sorted(set(map(network_text, texts)))
+    distinct = sorted(set(map(text_key, texts)))
     ids = tokenizer(distinct, truncation=True, max_length=64)["input_ids"]
 
     # Texts of one length together: nothing is padded, and no arithmetic is spent on padding.
@@ -77,7 +73,7 @@ def embed_texts(texts: list[str], threads: int) -> Float[np.ndarray, "n 384"]:
     with single_threaded_pool(threads) as pool:
         list(progress(pool.map(embed, batches), "embedding the vocabulary", total=len(batches)))
     row_of_text = {text: row for row, text in enumerate(distinct)}
-    return embedded[[row_of_text[network_text(text)] for text in texts]]
+    return embedded[[row_of_text[text_key(text)] for text in texts]]
 
 
 def embed_vocabulary(
