@@ -113,7 +113,16 @@ class Slurm:
         self.run("scontrol", "update", f"nodename={self.host}", "state=down", "reason=test")
 
     def node_up(self) -> None:
-        self.run("scontrol", "update", f"nodename={self.host}", "state=resume")
+        """A node that has registered anew in the meantime is up already, and Slurm refuses to resume it."""
+
+        def is_up() -> bool:
+            if not self.run("sinfo", "--noheader", "--format=%T").startswith("down"):
+                return True
+            command = ("scontrol", "update", f"nodename={self.host}", "state=resume")
+            subprocess.run(command, env=os.environ | self.environment, capture_output=True, timeout=60)
+            return False
+
+        wait_until(is_up, 60, "the node is up")
 
 
 def write_configuration(directory: Path, host: str) -> None:
