@@ -55,7 +55,7 @@ def draw_costs(data: pd.DataFrame) -> Figure:
             )  # fmt: skip
         left.set_yticks(bars.index, bars["rule"])
         left.set_ylim(len(bars) - 0.5, -0.5)
-        left.margins(x=0.25)
+        left.margins(x=0.35)
         left.set_xlim(left=0)
         left.set_xlabel("seconds, all jobs of a rule")
         right.set_xlabel("MiB, the largest job")
