@@ -8,7 +8,7 @@
 # make label-cost     requests, tokens and cost of the labels by a language model of a sweep (SWEEP=FILE); asks for nothing
 # make ledger-export  the replies of that model so far as JSON lines, FILE (results/llm_ledger.jsonl)
 # make ledger-import  those of FILE into the ledger of the sweep (SWEEP=FILE), to go on with or to replay
-# make test           every test (ten minutes)
+# make test           every test (half an hour)
 # make test-unit      those that are quick: no Snakemake, no browser (a minute and a half)
 # make test-workflow  those that start Snakemake
 # make test-browser   those that need Chromium or Firefox
@@ -16,7 +16,7 @@
 # make test-environment  whether requirements.lock is all that is needed, in clean environments (minutes; PYTHONS="python3.11 ...")
 # make test-cluster   a sweep on a Slurm of one node that it starts, and jobs of it that fail (five minutes; needs Slurm)
 # make bench          time and memory beside TransformerLens and plain torch (a quarter of an hour; leave the machine alone)
-# make full-size    the sweep of the paper over models of full size, random weights: where time, memory and disk go (half an hour; MODELS, DIRECTORY)
+# make full-size      the sweep of the paper over models of full size, random weights: where time, memory and disk go (half an hour; MODELS, DIRECTORY)
 # make bench-cuda     tests and times on a CUDA device (four minutes; needs one, and PYTHON with a CUDA build of torch)
 # make label-quality  how good the offline labels are (two minutes; needs the reference data, SVDLENS_SHARED or ../shared)
 # make readouts       which read-out makes which side readable (half an hour; downloads SmolLM2, 93 MB)

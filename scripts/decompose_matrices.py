@@ -5,8 +5,8 @@ from pathlib import Path
 from svdlens.artefacts.provenance import table_facts
 from svdlens.runtime.compute import device_for
 from svdlens.runtime.script import run
-from svdlens.spec.settings import PATH_SWITCHES, Setting
-from svdlens.svd.layer_by_layer import Task, chosen_numbers, number_arrays
+from svdlens.spec.settings import PATH_SWITCHES
+from svdlens.svd.layer_by_layer import number_arrays, task_of_job
 from svdlens.svd.model_svd import decompose_layers
 from svdlens.svd.parts import join_parts
 from svdlens.weights.weight_files import WeightFile, save_tensors
@@ -14,13 +14,7 @@ from svdlens.weights.weight_files import WeightFile, save_tensors
 
 def main(smk):
     matrix, weights = smk.wildcards.matrix, WeightFile(Path(smk.input.weights))
-    layers, heads = chosen_numbers(weights, matrix, smk.wildcards.model, smk.params.numbers)
-    task = Task(
-        matrix=matrix,
-        heads=heads,
-        setting=Setting(**{switch: smk.wildcards[switch] == "on" for switch in PATH_SWITCHES}),
-        directions=None if smk.params.directions == "all" else smk.params.directions,
-    )
+    task, layers = task_of_job(weights, smk.wildcards, smk.params.directions, smk.params.numbers)
     if smk.input.parts:
         arrays = join_parts(smk.input.parts)
     else:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from svdlens.runtime.compute import device_for
 from svdlens.runtime.script import run
-from svdlens.spec.settings import PATH_SWITCHES, Setting
-from svdlens.svd.layer_by_layer import Task, chosen_numbers
+from svdlens.svd.layer_by_layer import task_of_job
 from svdlens.svd.model_stability import measure_layers
 from svdlens.svd.parts import layers_of_part
 from svdlens.svd.weight_noise import WeightNoise
@@ -13,14 +12,8 @@ from svdlens.weights.weight_files import WeightFile, save_tensors
 
 
 def main(smk):
-    params, matrix, weights = smk.params, smk.wildcards.matrix, WeightFile(Path(smk.input.weights))
-    layers, heads = chosen_numbers(weights, matrix, smk.wildcards.model, params.numbers)
-    task = Task(
-        matrix=matrix,
-        heads=heads,
-        setting=Setting(**{switch: smk.wildcards[switch] == "on" for switch in PATH_SWITCHES}),
-        directions=None if params.directions == "all" else params.directions,
-    )
+    params, weights = smk.params, WeightFile(Path(smk.input.weights))
+    task, layers = task_of_job(weights, smk.wildcards, smk.params.directions, smk.params.numbers)
     noise = WeightNoise(params.weight_noise, weights, WeightFile(Path(smk.input.steps)))
     layers = layers_of_part(layers, int(smk.wildcards.part), int(smk.wildcards.parts))
     device = device_for(smk.resources.get("gpu", 0))

@@ -18,7 +18,7 @@ from svdlens.errors import SvdlensError
 from svdlens.runtime.compute import full_precision, single_threaded_pool
 from svdlens.runtime.progress import progress
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
-from svdlens.spec.settings import Setting
+from svdlens.spec.settings import PATH_SWITCHES, Setting
 from svdlens.weights.factors import factors
 from svdlens.weights.weight_files import WeightFile
 
@@ -181,6 +181,18 @@ def chosen_numbers(
                 f"{', '.join(map(str, wrong))}. Write others; a model may have its own, `models.{model}.{name}: [...]`."
             )
     return numbers.get("layers", range(weights.layers)), tuple(numbers["heads"]) if "heads" in numbers else None
+
+
+def task_of_job(
+    weights: WeightFile, wildcards: Mapping[str, str], directions: int | str, numbers: Mapping[str, Sequence[int]]
+) -> tuple[Task, Sequence[int]]:
+    """The task of a job with the wildcards model, matrix and PATH_SWITCHES, and the layers to do, all parts together.
+
+    `directions` may be "all"; `numbers` and errors are those of chosen_numbers.
+    """
+    layers, heads = chosen_numbers(weights, wildcards["matrix"], wildcards["model"], numbers)
+    setting = Setting(**{switch: wildcards[switch] == "on" for switch in PATH_SWITCHES})
+    return Task(wildcards["matrix"], setting, None if directions == "all" else int(directions), heads), layers
 
 
 def number_arrays(numbers: Mapping[str, Sequence[int]]) -> Arrays:
