@@ -9,8 +9,9 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svdlens.models.checkpoint_layouts import LAYOUTS, dimension, dimension_keys, required_tensors
+from svdlens.models.checkpoint_layouts import LAYOUTS
 from svdlens.models.checks import complete_config
+from svdlens.models.layouts.layout import dimension, dimension_keys, required_tensors
 from svdlens.spec.architectures import ARCHITECTURES
 from tiny import TINY, make_tiny
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from svdlens.errors import SvdlensError, did_you_mean
-from svdlens.models.checkpoint_layouts import LAYOUTS, CheckpointLayout, dimension, dimension_keys, required_tensors
+from svdlens.models.checkpoint_layouts import LAYOUTS
+from svdlens.models.layouts.layout import CheckpointLayout, dimension, dimension_keys, required_tensors
 from svdlens.models.safetensors_files import (
     FLOATS,
     INDEX,

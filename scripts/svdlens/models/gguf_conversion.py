@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from svdlens.errors import SvdlensError
-from svdlens.models.checkpoint_layouts import LAYOUTS, dimension, dimension_keys, required_tensors
+from svdlens.models.checkpoint_layouts import LAYOUTS
 from svdlens.models.checks import complete_config
 from svdlens.models.gguf_header import check_gguf
 from svdlens.models.gguf_rounding import has_steps, step_rows, steps_shape
 from svdlens.models.gguf_tensors import ANOTHER, GgufTensor, float32_rows, read_gguf
+from svdlens.models.layouts.layout import dimension, dimension_keys, required_tensors
 from svdlens.models.safetensors_files import SINGLE, STEPS, write_in_pieces
 from svdlens.spec.architectures import ARCHITECTURES
 

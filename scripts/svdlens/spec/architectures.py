@@ -1,7 +1,7 @@
 """The architectures that svdlens reads, one entry each: what a model of it has.
 
 No tensors here: the Snakefile imports this too. What the files of such a model must hold is in
-models/checkpoint_layouts.py. A new architecture is an entry here, an entry there, a tiny model in
+models/layouts/. A new architecture is an entry here, an entry there, a tiny model in
 tests/helpers/tiny.py, and its name in the configuration's schema.
 """
 

@@ -1,0 +1,123 @@
+"""Layouts of the models with RMSNorm and a gated MLP: Llama and what grew from it."""
+
+from svdlens.models.layouts.layout import GROUPED_KEYS, CheckpointLayout, Shapes, sizes
+
+DECODER_TENSORS: Shapes = {"embed_tokens.weight": ("vocab_size", "hidden_size"), "norm.weight": ("hidden_size",)}
+DECODER_LAYER: Shapes = {
+    "input_layernorm.weight": ("hidden_size",),
+    "self_attn.q_proj.weight": ("num_attention_heads head_dim", "hidden_size"),
+    "self_attn.k_proj.weight": ("num_key_value_heads head_dim", "hidden_size"),
+    "self_attn.v_proj.weight": ("num_key_value_heads head_dim", "hidden_size"),
+    "self_attn.o_proj.weight": ("hidden_size", "num_attention_heads head_dim"),
+    "post_attention_layernorm.weight": ("hidden_size",),
+    "mlp.gate_proj.weight": ("intermediate_size", "hidden_size"),
+    "mlp.up_proj.weight": ("intermediate_size", "hidden_size"),
+    "mlp.down_proj.weight": ("hidden_size", "intermediate_size"),
+}
+QUERY_KEY_VALUE_BIASES: Shapes = {
+    "self_attn.q_proj.bias": ("num_attention_heads head_dim",),
+    "self_attn.k_proj.bias": ("num_key_value_heads head_dim",),
+    "self_attn.v_proj.bias": ("num_key_value_heads head_dim",),
+}
+ATTENTION_BIASES = {**QUERY_KEY_VALUE_BIASES, "self_attn.o_proj.bias": ("hidden_size",)}
+DECODER_MODULES = {
+    "attn.W_O": "self_attn.o_proj",
+    "mlp.W_gate": "mlp.gate_proj",
+    "mlp.W_in": "mlp.up_proj",
+    "mlp.W_out": "mlp.down_proj",
+    "ln1": "input_layernorm",
+    "ln2": "post_attention_layernorm",
+    "ln_final": "norm",
+}
+DECODER_UNEMBEDDING: Shapes = {"lm_head.weight": ("vocab_size", "hidden_size")}
+INVERSE_FREQUENCIES = r"layers\.\d+\.self_attn\.rotary_emb\.inv_freq"
+
+LLAMA = CheckpointLayout(
+    keys=GROUPED_KEYS,
+    prefix="model.",
+    layers="layers",
+    tensors=DECODER_TENSORS,
+    layer_tensors=DECODER_LAYER,
+    defaults={
+        **sizes(layers=32, width=4096, heads=32, tokens=32000, mlp=11008),
+        "num_key_value_heads": None,
+        "head_dim": None,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "tie_word_embeddings": False,
+    },
+    derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
+    biases={
+        "attention_bias": ATTENTION_BIASES,
+        "mlp_bias": {
+            "mlp.gate_proj.bias": ("intermediate_size",),
+            "mlp.up_proj.bias": ("intermediate_size",),
+            "mlp.down_proj.bias": ("hidden_size",),
+        },
+    },
+    unembedding=DECODER_UNEMBEDDING,
+    modules=DECODER_MODULES,
+    buffers=INVERSE_FREQUENCIES,
+)
+
+QWEN2 = CheckpointLayout(
+    keys=GROUPED_KEYS,
+    prefix="model.",
+    layers="layers",
+    tensors=DECODER_TENSORS,
+    layer_tensors={**DECODER_LAYER, **QUERY_KEY_VALUE_BIASES},
+    defaults={
+        **sizes(layers=32, width=4096, heads=32, tokens=151936, mlp=22016),
+        "num_key_value_heads": 32,
+        "head_dim": None,
+        "tie_word_embeddings": False,
+    },
+    whole_heads=False,
+    derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
+    unembedding=DECODER_UNEMBEDDING,
+    modules=DECODER_MODULES,
+    buffers=INVERSE_FREQUENCIES,
+)
+
+GEMMA = CheckpointLayout(
+    keys=GROUPED_KEYS,
+    prefix="model.",
+    layers="layers",
+    tensors=DECODER_TENSORS,
+    layer_tensors=DECODER_LAYER,
+    defaults={
+        **sizes(layers=28, width=3072, heads=16, tokens=256000, mlp=24576),
+        "num_key_value_heads": 16,
+        "head_dim": 256,
+        "attention_bias": False,
+        "tie_word_embeddings": True,
+    },
+    whole_heads=False,
+    biases={"attention_bias": ATTENTION_BIASES},
+    unembedding=DECODER_UNEMBEDDING,
+    modules=DECODER_MODULES,
+    buffers=INVERSE_FREQUENCIES,
+)
+
+GEMMA2 = CheckpointLayout(
+    keys=GROUPED_KEYS,
+    prefix="model.",
+    layers="layers",
+    tensors=DECODER_TENSORS,
+    layer_tensors={
+        **DECODER_LAYER,
+        "pre_feedforward_layernorm.weight": ("hidden_size",),
+        "post_feedforward_layernorm.weight": ("hidden_size",),
+    },
+    defaults={
+        **sizes(layers=26, width=2304, heads=8, tokens=256000, mlp=9216),
+        "num_key_value_heads": 4,
+        "head_dim": 256,
+        "attention_bias": False,
+        "tie_word_embeddings": True,
+    },
+    biases={"attention_bias": ATTENTION_BIASES},
+    unembedding=DECODER_UNEMBEDDING,
+    modules={**DECODER_MODULES, "ln2": "pre_feedforward_layernorm"},
+    buffers=INVERSE_FREQUENCIES,
+)
