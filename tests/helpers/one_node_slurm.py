@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol", "setpriv")
 # Daemons are in sbin, which not every user has in PATH.
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
@@ -176,3 +178,12 @@ def one_node_slurm(directory: Path) -> Iterator[Slurm]:
             daemon.terminate()
         for daemon in reversed(daemons):
             daemon.wait(timeout=30)
+        kill_left_over(slurm)
+
+
+def kill_left_over(slurm: Slurm) -> None:
+    """End what runs on for a Slurm that is no more: the job of a node that went down hangs on to its slurmd."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("SLURM_CONF") == slurm.environment["SLURM_CONF"]:
+                process.kill()

@@ -11,14 +11,13 @@ from random_weights import normal
 from svdlens.errors import SvdlensError
 from svdlens.readout import top_tokens as readout
 from svdlens.readout.projection import Reading, Vectors, project_directions
+from svdlens.readout.score_errors import error_bound, product_error, upper_norms
 from svdlens.readout.top_tokens import (
     PRECISIONS,
     ROUTES,
     ReadoutMatrix,
     TopTokens,
-    error_bound,
     top_tokens,
-    upper_norms,
 )
 from svdlens.runtime.compute import full_precision
 
@@ -71,11 +70,22 @@ def all_sizes() -> Case:
     return normal(9, 12, 40) * 10.0 ** np.arange(-18, 18, 3)[:, None], normal(10, 40, 700) * np.exp(3 * normal(11, 700))
 
 
+def halfway() -> Case:
+    """Scores in the middle between two numbers of float32, but for what the order of a sum does to them."""
+    direction = normal(20, 96)
+    direction[0] = 1
+    matrix = normal(21, 96, 800)
+    matrix[0] = 0
+    middles = (3 + np.random.default_rng(22).permutation(800)) * (1 + 2.0**-24)
+    matrix[0] = middles - direction @ matrix
+    return direction * 2.0 ** np.arange(5)[:, None], matrix
+
+
 CASES = {
     "random": lambda: (single(12, 130, 768), single(13, 768, 5003)),
     "one_direction": lambda: (single(14, 1, 33), single(15, 33, 3201)),
     "tiny": lambda: (single(16, 3, 4), single(17, 4, 5)),
-    **{make.__name__: make for make in (ties, last_bits, whole_numbers, too_close, all_sizes)},
+    **{make.__name__: make for make in (ties, last_bits, whole_numbers, too_close, all_sizes, halfway)},
 }
 """Functions that make a Case, by name."""
 
@@ -105,7 +115,7 @@ def test_ids_are_those_of_a_sort(device: str) -> None:
 
 
 @on_cuda
-@pytest.mark.parametrize("route", ["bfloat16", "float32"])
+@pytest.mark.parametrize("route", ["bfloat16", "float32", "float64_product"])
 @pytest.mark.parametrize(("d_model", "d_vocab"), [(1600, 50257), (4096, 32000)])
 def test_lists_of_whole_vocabularies_are_those_of_the_cpu(d_model: int, d_vocab: int, route: str) -> None:
     directions = torch.nn.functional.normalize(torch.from_numpy(single(18, 256, d_model)))
@@ -146,7 +156,24 @@ def test_the_bound_is_never_exceeded(n: int, d_model: int, name: str, device: st
 
 
 @each_device
-@pytest.mark.parametrize("route", ["bfloat16", "float32"])
+@pytest.mark.parametrize(("n", "d_model", "scale"), [(1, 16384, 1.0), (64, 1600, 1e-170), (300, 100, 1e100)])
+def test_the_bound_of_float64_is_never_exceeded(n: int, d_model: int, scale: float, device: str) -> None:
+    x, w = (
+        scale * normal(seed, rows, d_model) * np.exp(2 * normal(seed + 1, rows, d_model))
+        for seed, rows in ((50, n), (60, 200))
+    )
+    half = d_model // 2
+    x[:, half : 2 * half] = x[:, :half]
+    w[:50, half : 2 * half] = -w[:50, :half]
+    exact = x.astype(np.longdouble) @ w.astype(np.longdouble).T
+    x, w = torch.from_numpy(x), torch.from_numpy(w)
+    product = (x.to(device) @ w.to(device).T).cpu().numpy()
+    bound = product_error(upper_norms(w), upper_norms(x)[:, None], d_model)
+    assert (np.abs(product - exact) <= bound.numpy()).all()
+
+
+@each_device
+@pytest.mark.parametrize("route", ["bfloat16", "float32", "float64_product"])
 def test_low_precision_of_the_user_is_off_during_the_search_and_on_after(route: str, device: str, monkeypatch) -> None:
     case = CASES["random"]()
     expected = read(case, 50, "cpu", "float64")
@@ -197,10 +224,11 @@ def test_no_room_for_the_search_is_said(monkeypatch) -> None:
 
 
 @on_cuda
-def test_no_room_for_the_search_on_the_device_is_said() -> None:
+@pytest.mark.parametrize("route", ["float32", "float64_product"])
+def test_no_room_for_the_search_on_the_device_is_said(route: str) -> None:
     directions, matrix = torch.ones(3, 2048), ReadoutMatrix(torch.ones(2048, 8192), "cuda")
     with (
         without_memory(),
         pytest.raises(SvdlensError, match=r"^cuda has no room for the search among 8192 tokens: CUDA out of memory"),
     ):
-        top_tokens(directions, matrix, 50, 1, "float32")
+        top_tokens(directions, matrix, 50, 1, route)

@@ -11,14 +11,13 @@ from safetensors.numpy import load_file
 from shared_data import shared
 from svdlens.errors import SvdlensError
 from svdlens.readout import top_tokens as readout
+from svdlens.readout.score_errors import error_bound, upper_norms
 from svdlens.readout.top_tokens import (
     PRECISIONS,
     ROUTES,
     ReadoutMatrix,
     TopTokens,
-    error_bound,
     top_tokens,
-    upper_norms,
 )
 
 seeds = st.integers(0, 2**32 - 1)

@@ -1,8 +1,10 @@
 """Directions read as tokens: the dot product with every column of a read-out matrix, and the k best for either sign.
 
-A token's rank is defined by its float64 score, ties by the lowest id. Scoring everything in float64 would take many
-times as long as a multiplication in low precision that finds, with a bound on its error, the few tokens that can be
-among the k best; those alone are scored in float64. The result does not depend on how the candidates were found.
+A token's rank is defined by its float64 score, ties by the lowest id. On a CPU, scoring everything in float64 would
+take many times as long as a multiplication in low precision that finds, with a bound on its error, the few tokens that
+can be among the k best; those alone are scored in float64. A GPU multiplies float64 fast enough, but sums in another
+order, so that last digits differ; with a bound on that, the CPU scores again what they could decide. The result does
+not depend on how it was found.
 """
 
 import functools
@@ -16,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from svdlens.errors import SvdlensError
+from svdlens.readout.score_errors import error_bound, product_error, upper_norms
 from svdlens.readout.token_table import TopTokens
 from svdlens.runtime.compute import full_precision, single_threaded_pool
 
@@ -24,7 +27,7 @@ logger = logging.getLogger(__name__)
 TILE_BYTES = 2**25
 """Of approximate scores at a time, for each thread, on a GPU GPU_TILE_BYTES; all of them, for all directions, never
 exist."""
-GPU_TILE_BYTES = 2**27
+GPU_TILE_BYTES = 2**28
 COLUMNS_AT_ONCE = 2**10
 """Of a product on a CPU, and where every token is scored in float64. A float32 product with all columns of a read-out
 matrix at once takes up to two fifths longer: less of it stays in the caches."""
@@ -42,7 +45,12 @@ PRECISIONS = {
     "bfloat16": Precision(torch.bfloat16, 2.0**-8),
     "float32": Precision(torch.float32, 0.0),
 }
-ROUTES = {"bfloat16": ("bfloat16", "float32"), "float32": ("float32",), "float64": ()}
+ROUTES = {
+    "bfloat16": ("bfloat16", "float32"),
+    "float32": ("float32",),
+    "float64_product": ("float64_product", "float32"),
+    "float64": (),
+}
 """What is tried in turn. Directions of which each leaves more than CANDIDATES_PER_K * k tokens are done in float64."""
 CANDIDATES_PER_K = 16
 GROUP = 64
@@ -80,11 +88,19 @@ class ReadoutMatrix:
         self.device = device
         self.norms = upper_norms(self.columns).to(device)
         self.approximations: dict[str, Approximation] = {}
+        self.columns_on_device: Tensor | None = None
 
     @property
     def d_vocab(self) -> int:
         """The number of tokens."""
         return len(self.columns)
+
+    def prepare(self, name: str) -> None:
+        """Put on the device what a search by the name of a route needs. Not safe in several threads."""
+        if name in PRECISIONS:
+            self.approximation(name)
+        elif self.columns_on_device is None:
+            self.columns_on_device = self.columns.to(self.device)
 
     def approximation(self, name: str) -> Approximation:
         """The matrix in a precision of PRECISIONS, made at the first call. Not safe to make in several threads."""
@@ -95,14 +111,6 @@ class ReadoutMatrix:
             arrays = (array.to(self.device) for array in (low, upper_norms(low), residuals))
             self.approximations[name] = Approximation(*arrays)
         return self.approximations[name]
-
-
-def upper_norms(vectors: Float[Tensor, "n d_model"]) -> Float[Tensor, " n"]:
-    """Norms of rows, float64, not too small whatever is lost in computing them (in float32, unless in float64)."""
-    if vectors.dtype == torch.float64:
-        return torch.linalg.vector_norm(vectors, dim=1) * (1 + 1e-9)
-    # d_model 2^-24 for the sum, and squares of what is under 1e-19 are lost.
-    return torch.linalg.vector_norm(vectors.float(), dim=1).double() * (1 + 1e-3) + 1e-19 * vectors.shape[1]
 
 
 def top_tokens(
@@ -165,9 +173,12 @@ def fill_in(
     # Each thread does tiles of its own from the product to the scores, and never waits for another.
     with single_threaded_pool(threads) as pool:
         for name in route:
-            matrix.approximation(name)
+            if not len(undecided):
+                break
+            matrix.prepare(name)
             tile_bytes = TILE_BYTES if matrix.device == "cpu" else GPU_TILE_BYTES
-            tiles = tiles_of(undecided, PRECISIONS[name].dtype.itemsize * matrix.d_vocab, tile_bytes, threads)
+            itemsize = PRECISIONS[name].dtype.itemsize if name in PRECISIONS else 8
+            tiles = tiles_of(undecided, itemsize * matrix.d_vocab, tile_bytes, threads)
             undecided_of_tiles = pool.map(lambda tile, name=name: search(exact, tile, matrix, name, top), tiles)
             undecided = np.concatenate([undecided[:0], *undecided_of_tiles])
         if route and len(undecided):
@@ -182,6 +193,58 @@ def tiles_of(rows: Int[np.ndarray, " n"], row_bytes: int, tile_bytes: int, threa
 
 
 def search(
+    directions: Float[Tensor, "n d_model"],
+    tile: Int[np.ndarray, " rows"],
+    matrix: ReadoutMatrix,
+    name: str,
+    top: dict[int, TopTokens],
+) -> Int[np.ndarray, " undecided"]:
+    """Fill in `top` for the rows of a tile by the search `name` of a route; returns the rows that stay undecided."""
+    if name in PRECISIONS:
+        return search_candidates(directions, tile, matrix, name, top)
+    return search_by_product(directions, tile, matrix, top)
+
+
+def search_by_product(
+    directions: Float[Tensor, "n d_model"],
+    tile: Int[np.ndarray, " rows"],
+    matrix: ReadoutMatrix,
+    top: dict[int, TopTokens],
+) -> Int[np.ndarray, " undecided"]:
+    """Fill in `top` for the rows of a tile from a float64 product on the matrix's device; returns the rest.
+
+    That are directions with scores so close that their order is not sure, and those that are not finite. Where an order
+    is sure but not to which float32 number a score is rounded, scores_of decides.
+    """
+    k = top[+1].ids.shape[1]
+    columns = matrix.columns_on_device
+    assert columns is not None
+    exact = directions[tile].to(matrix.device)
+    scores = torch.cat([exact @ part.double().T for part in columns.split(16 * COLUMNS_AT_ONCE)], dim=1)
+    # This product and scores_of may be off in opposite ways.
+    error = 2 * product_error(matrix.norms.max(), upper_norms(exact)[:, None], exact.shape[1])
+    sure = torch.ones(len(tile), dtype=torch.bool, device=matrix.device)
+    found = {}
+    for sign in (+1, -1):
+        best, ids = scores.topk(min(k + 1, matrix.d_vocab), dim=1, largest=sign > 0)
+        best = sign * best
+        sure &= best.isfinite().all(dim=1) & (best[:, :-1] - best[:, 1:] > 2 * error).all(dim=1)
+        best = best[:, :k]
+        unsure = (best - error).float() != (best + error).float()
+        found[sign] = tuple(array.cpu().numpy() for array in (ids[:, :k], best.float(), unsure))
+    decided = sure.cpu().numpy()
+    for sign, (ids, best, unsure) in found.items():
+        rows = tile[decided]
+        top[sign].ids[rows], top[sign].scores[rows] = ids[decided], best[decided]
+        row, place = np.nonzero(unsure & decided[:, None])
+        again = scores_of(matrix.columns.numpy().take(ids[row, place], axis=0), directions[tile[row]].numpy())
+        with np.errstate(over="ignore"):
+            top[sign].scores[tile[row], place] = sign * again
+    undecided: np.ndarray = tile[~decided]
+    return undecided
+
+
+def search_candidates(
     directions: Float[Tensor, "n d_model"],
     tile: Int[np.ndarray, " rows"],
     matrix: ReadoutMatrix,
@@ -273,25 +336,6 @@ def reaching(
     return compared
 
 
-def error_bound(
-    norm: Float[Tensor, "*#shape"],
-    low_norm: Float[Tensor, "*#shape"],
-    residual_norm: Float[Tensor, "*#shape"],
-    *,
-    residual: Float[Tensor, "*#shape"],
-    size: Float[Tensor, "*#shape"],
-    d_model: int,
-) -> Float[Tensor, "*shape"]:
-    """How far the sum x' w', in float32, may be from x w, where x' and w' are x and w rounded.
-
-    norm, low_norm and residual_norm are |w|, |w'| and |w - w'|, residual and size |x - x'| and |x'|; all broadcast.
-    x w - x' w' = (x - x') w + x' (w - w'), by norms. The sum of d_model products has a relative error of d_model 2^-24
-    (Higham 2002, section 3.1), twice that where a processor rounds otherwise than to the nearest, and what is too
-    small for float32 is lost.
-    """
-    return residual * norm + size * residual_norm + d_model * (2.0**-23 * size * low_norm + 2.0**-126)
-
-
 def score_every_token(
     direction: Float[np.ndarray, " d_model"], row: int, matrix: ReadoutMatrix, top: dict[int, TopTokens]
 ) -> None:
@@ -303,11 +347,12 @@ def score_every_token(
 
 
 def scores_of(
-    columns: Float[np.ndarray, "m d_model"], direction: Float[np.ndarray, " d_model"]
+    columns: Float[np.ndarray, "m d_model"], directions: Float[np.ndarray, "*#m d_model"]
 ) -> Float[np.ndarray, " m"]:
-    """The scores that ranks are defined by, float64. Each is summed by itself, in one order, whatever is beside it."""
+    """The scores that ranks are defined by, float64, of columns with one direction, or with as many as there are
+    columns. Each is summed by itself, in one order, whatever is beside it."""
     with np.errstate(over="ignore", invalid="ignore"):
-        scores: np.ndarray = np.vecdot(columns.astype(np.float64, copy=False), direction)
+        scores: np.ndarray = np.vecdot(columns.astype(np.float64, copy=False), directions)
     return scores
 
 
@@ -321,10 +366,10 @@ def keep_best(ids: Int[np.ndarray, " m"], scores: Float[np.ndarray, " m"], token
 
 @functools.cache
 def fastest_precision(d_vocab: int, d_model: int, device: str) -> str:
-    """bfloat16 where this processor multiplies it several times as fast as float32, else float32."""
+    """bfloat16 where this processor multiplies it several times as fast as float32, else float32; a key of ROUTES."""
     if device != "cpu":
-        # Either product takes no time there, and float32 leaves fewer candidates to score on the CPU.
-        return "float32"
+        # Any product takes less time there than it takes to score candidates on the CPU.
+        return "float64_product"
     seconds = {}
     for name, precision in PRECISIONS.items():
         rows, columns = (torch.ones(n, d_model, dtype=precision.dtype) for n in (64, min(d_vocab, 8192)))
