@@ -27,7 +27,8 @@ from svdlens.artefacts import table_schemas as schemas  # noqa: E402
 from svdlens.evaluation.job_costs import BENCHMARKS  # noqa: E402
 from svdlens.figures.registry import FIGURES  # noqa: E402
 from svdlens.labels.registry import LABELLERS  # noqa: E402
-from svdlens.spec.architectures import ARCHITECTURES, DEFAULT  # noqa: E402
+from svdlens.models.checkpoint_layouts import LAYOUTS  # noqa: E402
+from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, REFUSED  # noqa: E402
 from svdlens.spec.controls import CONTROLS  # noqa: E402
 from svdlens.spec.matrix_kinds import MATRIX_KINDS  # noqa: E402
 from svdlens.spec.readouts import READOUTS  # noqa: E402
@@ -158,6 +159,16 @@ def architectures() -> str:
     return markdown_table(heads, rows)
 
 
+def refused() -> str:
+    """Architectures that are refused by name, and why."""
+    return "\n".join(f"* `{name}`: {reason}" for name, reason in REFUSED.items())
+
+
+def not_run() -> str:
+    """Architectures of which no forward pass can be made, and why."""
+    return "\n".join(f"* `{name}`: {one.no_modules}" for name, one in LAYOUTS.items() if not one.modules)
+
+
 def matrix_kinds() -> str:
     """The kinds of matrices: factors, sides, signs, and what changes their SVD."""
     rows = []
@@ -255,6 +266,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "settings": settings,
     "models": models,
     "architectures": architectures,
+    "refused": refused,
+    "not run": not_run,
     "matrix kinds": matrix_kinds,
     "readouts": readouts,
     "controls": controls,

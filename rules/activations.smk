@@ -31,8 +31,8 @@ def singular_vectors(wildcards):
     """The SVD files of a setting, one for each kind of matrix."""
     if SWEEP.basis != "svd":
         stop(f"{wildcards.model}: what directions do on text is computed of singular vectors. Write basis: svd.")
-    if "W_U" not in SWEEP.architecture(wildcards.model).readouts:
-        stop(f"{wildcards.model} predicts no next token; what directions do on text is computed of models that do.")
+    if reason := SWEEP.no_forward_pass(wildcards.model):
+        stop(f"{wildcards.model} {reason}; what directions do on text is computed of models that can be run.")
     places = [checked_place(wildcards.model, wildcards.setting, matrix) for matrix in model_matrices(wildcards)]
     return [SWEEP.svd_path(paths.SVD, place) for place in places]
 

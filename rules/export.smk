@@ -43,6 +43,11 @@ def export_vectors(wildcards):
     return SWEEP.svd_path(paths.SVD, place) if SWEEP.basis == "svd" else SWEEP.shared_path(paths.VARIMAX, place)
 
 
+def shared_norm(wildcards):
+    """Whether attention and MLPs of the model read what one norm gives."""
+    return SWEEP.architecture(wildcards.model).shared_norm
+
+
 rule export_directions:
     """The leading directions of one matrix on one side, for other tools."""
     input:
@@ -70,6 +75,7 @@ rule export_directions:
         directions=config["exports"]["directions"],
         switches=setting_switches,
         basis=SWEEP.basis,
+        shared_norm=shared_norm,
         code=code_hash("export_directions"),
     script:
         "../scripts/export_directions.py"

@@ -29,7 +29,8 @@ def main(smk):
     known_as, revision = model_on_hub(Path(smk.input.provenance))
     facts = {"model": model, "revision": revision, "setting": setting, "basis": smk.params.basis}
     switches = setting_from_names(setting, smk.params.switches)
-    exported = vector_set(rows, vectors, model=known_as or model, setting=switches, facts=facts, **chosen)
+    described = {"facts": facts, "shared_norm": smk.params.shared_norm}
+    exported = vector_set(rows, vectors, model=known_as or model, setting=switches, **described, **chosen)
     write_text(Path(smk.output.json), to_json(exported))
     write_text(Path(smk.output.csv), spreadsheet(rows, {"model": model, "setting": setting, **chosen}, values))
 

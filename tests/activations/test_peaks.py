@@ -12,6 +12,7 @@ from svdlens.activations.peaks import NONE, find_peaks
 from svdlens.errors import SvdlensError
 from svdlens.models.load import load_model, module_of
 from svdlens.models.token_windows import first_token, token_ids
+from svdlens.spec.architectures import ARCHITECTURES
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import setting_from_names
 from tiny import LETTERS, make_tiny
@@ -23,6 +24,8 @@ SETTINGS = {
     "gpt_neox": ([], ["fold_ln"]),
     "llama": ([], ["read_gain"]),
     "gemma2": ([], ["read_gain"]),
+    "phi": (["fold_ln"],),
+    "gpt_neo": ([],),
 }
 CASES = [(architecture, flags) for architecture, choices in SETTINGS.items() for flags in choices]
 
@@ -77,7 +80,7 @@ def test_the_best_places_are_those_of_a_sort_of_all_projections(
         own = slice(passages.starts[first], ends[last - 1])
         _, cache = bridge.run_with_cache(torch.tensor([passages.first + passages.ids[own].tolist()]))
         for number, (matrix, side, layer) in enumerate(sides):
-            hook = MATRIX_KINDS[matrix].hook_of(side, setting.read_gain)
+            hook = MATRIX_KINDS[matrix].hook_of(side, setting.read_gain, ARCHITECTURES[architecture].shared_norm)
             seen = cache[f"blocks.{layer}.{hook}"][0, len(passages.first) :].double()
             projected[number, own] = seen @ vectors[number].double().T
     for number, found in enumerate(peaks):

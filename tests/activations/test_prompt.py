@@ -13,6 +13,7 @@ from svdlens.errors import SvdlensError
 from svdlens.figures.prompt_picture import picture_data
 from svdlens.models.load import load_model, module_of, weight_of
 from svdlens.models.token_windows import prompt_tokens
+from svdlens.spec.architectures import ARCHITECTURES
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import setting_from_names
 from svdlens.svd.layer_by_layer import Task
@@ -26,6 +27,8 @@ SETTINGS = {
     "gpt_neox": ([],),
     "llama": ([], ["read_gain"]),
     "gemma2": (["read_gain"],),
+    "falcon": (["read_gain"],),
+    "smollm3": ([],),
 }
 CASES = [(architecture, flags) for architecture, choices in SETTINGS.items() for flags in choices]
 PROMPT = "火 fire \\xff burns"
@@ -82,7 +85,8 @@ def test_firing_is_what_the_matrix_writes_or_reads(architecture: str, flags: lis
     torch.testing.assert_close(out.firing.T, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
     for matrix in ("mlp_in", "mlp_gate") if "mlp_gate" in svds else ("mlp_in",):
         one = fired[matrix, LAYER, None]
-        read = at(MATRIX_KINDS[matrix].hook_of("read", setting.read_gain))
+        shared_norm = ARCHITECTURES[architecture].shared_norm
+        read = at(MATRIX_KINDS[matrix].hook_of("read", setting.read_gain, shared_norm))
         torch.testing.assert_close(
             one.firing.T, read @ svds[matrix]["left"][LAYER, one.index].double().T, rtol=0, atol=1e-4
         )

@@ -11,6 +11,7 @@ from svdlens.edit.saved_model import edit_weights, save_model
 from svdlens.edit.updates import EDITED, Update, direction_update, first_order, scaled
 from svdlens.errors import SvdlensError
 from svdlens.models.load import gain_and_bias, load_model, module_of, weight_of
+from svdlens.spec.architectures import ARCHITECTURES
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import setting_from_names
 from svdlens.svd.layer_by_layer import Task
@@ -28,7 +29,12 @@ SETTINGS = {
     "llama": ([], ["fold_ln"]),
     "qwen2": (["fold_ln"],),
     "gemma2": ([], ["fold_ln"]),
+    "gptj": (["fold_ln", "center_writing_weights"],),
+    "stablelm": ([],),
+    "qwen3": (["fold_ln"],),
+    "gemma3_text": (["fold_ln"],),
 }
+NORMS_AFTER = ("gemma2", "gemma3_text")
 CASES = [(architecture, flags) for architecture, choices in SETTINGS.items() for flags in choices]
 IDS = torch.randint(1, 300, (2, 12), generator=torch.Generator().manual_seed(0))
 
@@ -51,7 +57,11 @@ def matrices_of(weights: dict[str, WeightFile]) -> list[str]:
 
 def switches(flags: list[str], architecture: str) -> list[str]:
     """fold_ln is of layer norms; of RMSNorm it folds the gains."""
-    return flags if architecture.startswith("gpt") else ["read_gain" if flag == "fold_ln" else flag for flag in flags]
+    return (
+        flags
+        if "read_center" in ARCHITECTURES[architecture].switches
+        else ["read_gain" if flag == "fold_ln" else flag for flag in flags]
+    )
 
 
 def svd_of(weights: dict[str, WeightFile], matrix: str, names: list[str]) -> dict[str, torch.Tensor]:
@@ -179,7 +189,7 @@ def test_removing_all_directions_ablates_the_component(
         update = update_of(model, weights, matrix, names, slice(None), -1.0)
         module = module_of(model, EDITED[matrix], LAYER)
         W = weight_of(module)
-        if architecture == "gemma2" and matrix != "ov":
+        if architecture in NORMS_AFTER and matrix != "ov":
             assert (W + update.matrix()).abs().max() < 1e-6 * W.abs().max()
             continue  # the norm that follows divides what is left, rounding of the vectors, by its own length
         with edited(model, [update]):
@@ -230,7 +240,7 @@ def test_first_order_is_the_slope(
         torch.testing.assert_close(scores, torch.stack(slopes), rtol=0, atol=1e-3 * largest)
 
 
-@pytest.mark.parametrize("architecture", [name for name in SETTINGS if name != "gemma2"])
+@pytest.mark.parametrize("architecture", [name for name in SETTINGS if name not in NORMS_AFTER])
 def test_the_direct_path_is_linear_in_the_last_residual_stream(
     architecture: str, tiny: dict[str, tuple[Path, dict[str, WeightFile]]]
 ) -> None:
@@ -264,7 +274,7 @@ def test_the_direct_path_is_linear_in_the_last_residual_stream(
 def test_a_norm_in_between_leaves_no_direct_path(tiny: dict[str, tuple[Path, dict[str, WeightFile]]]) -> None:
     models = {architecture: load_model(directory, "tiny") for architecture, (directory, _) in tiny.items()}
     having = {name for name, model in models.items() if has_direct_path(model, "attn.W_O")}
-    assert having == {*SETTINGS} - {"gemma2"}
+    assert having == {*SETTINGS} - {*NORMS_AFTER}
     assert not has_direct_path(models["gpt2"], "mlp.W_in")
 
 
@@ -277,6 +287,24 @@ def test_a_gain_of_zero_is_named(tiny: dict[str, tuple[Path, dict[str, WeightFil
     update_of(model, weights, "mlp_in", [], slice(0, 1), -1.0)
 
 
-def test_a_model_without_logits_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SvdlensError, match=r"encoder \(bert\) predicts no next token.*gpt2"):
-        load_model(make_tiny("bert", tmp_path / "bert", 1), "encoder")
+@pytest.mark.parametrize(
+    ("architecture", "reason"),
+    [
+        ("bert", "predicts no next token"),
+        ("phi3", "has W_gate and W_in in one weight"),
+        ("olmo2", "has no norm before"),
+    ],
+)
+def test_a_model_that_cannot_be_run_is_named(architecture: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(SvdlensError, match=rf"mine \({architecture}\) {reason}.*gpt2"):
+        load_model(make_tiny(architecture, tmp_path / "tiny", 1), "mine")
+
+
+def test_a_bias_that_is_not_there_is_named(tiny: dict[str, tuple[Path, dict[str, WeightFile]]]) -> None:
+    """Of a norm that has one, before a weight that has none, in a setting that has the norm in the weight."""
+    directory, weights = tiny["stablelm"]
+    model = load_model(directory, "tiny")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(SvdlensError, match=r"^mlp.W_in of layer 1 has no bias .* without read_gain, such as raw\.$"):
+        edit_weights(model, [update_of(model, weights, "mlp_in", ["fold_ln"], slice(0, 1), -1.0)])
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())

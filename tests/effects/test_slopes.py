@@ -29,6 +29,8 @@ SETTINGS = {
     "gpt2": ([], ["fold_ln"], ["fold_ln", "center_writing_weights"]),
     "llama": ([], ["read_gain", "unembed_gain"]),
     "gemma2": ([], ["read_gain"]),
+    "phi": (["fold_ln"],),
+    "falcon": ([],),
 }
 CASES = [(architecture, names) for architecture, choices in SETTINGS.items() for names in choices]
 WINDOWS = torch.randint(1, 300, (3, 12), generator=torch.Generator().manual_seed(0))

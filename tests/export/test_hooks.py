@@ -9,6 +9,7 @@ import torch
 
 from svdlens.export.saedashboard import vector_set
 from svdlens.models.checks import check_model_directory
+from svdlens.spec.architectures import ARCHITECTURES
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import Setting, setting_from_names
 from svdlens.svd.layer_by_layer import Task
@@ -24,9 +25,21 @@ SETTINGS = {
     "llama": {"raw": [], "tl_rmsnorm": ["read_gain", "unembed_gain"]},
     "gemma2": {"raw": [], "tl_rmsnorm": ["read_gain"]},
     "gpt_neox": {"tl_default": ["fold_ln", "center_writing_weights"]},
+    "gptj": {"tl_default": ["fold_ln", "center_writing_weights"]},
+    "falcon": {"post2022": ["read_gain"]},
+    "gpt_neo": {"raw": []},
+    "opt": {"post2022": ["read_gain"]},
+    "phi": {"raw": []},
+    "stablelm": {"post2022": ["read_gain"]},
+    "olmo": {"raw": []},
+    "olmo2": {"raw": []},
+    "mistral": {"post2022": ["read_gain"]},
+    "phi3": {"post2022": ["read_gain"]},
+    "qwen3": {"post2022": ["read_gain"]},
+    "gemma3_text": {"post2022": ["read_gain"]},
     "bert": {"raw": []},
 }
-LAYER, HEAD = 1, 3
+LAYER, HEAD, POSITIONS = 1, 3, 12
 # What the inner side of a matrix gives or takes in a forward pass, which is the same in every setting but for a
 # constant: what W_V, W_Q, W_K, W_in and W_gate make of their input, what W_O and W_out are given.
 INNER = {
@@ -36,20 +49,23 @@ INNER = {
 }  # fmt: skip
 
 
-def exported(svd: dict[str, torch.Tensor], matrix: str, side: str, setting: Setting) -> tuple[str, np.ndarray]:
+def exported(
+    svd: dict[str, torch.Tensor], matrix: str, side: str, setting: Setting, architecture: str
+) -> tuple[str, np.ndarray]:
     """The hook that the file names, and its vectors of sign +1."""
     head = HEAD if MATRIX_KINDS[matrix].per_head else None
     vectors = svd[MATRIX_KINDS[matrix].sides[side].array][LAYER].numpy()
     vectors = vectors if head is None else vectors[head]
     rows = pd.DataFrame({"index": range(len(vectors)), "sign": 1, "label": None, "null_space": False})
     place = {"matrix": matrix, "side": side, "layer": LAYER, "head": head}
-    made = vector_set(rows, vectors, model="tiny", setting=setting, facts={}, **place)
+    shared_norm = ARCHITECTURES[architecture].shared_norm
+    made = vector_set(rows, vectors, model="tiny", setting=setting, facts={}, shared_norm=shared_norm, **place)
     return made["config"]["hook_name"], np.array(made["vectors"])
 
 
 def changes(activation: torch.Tensor) -> np.ndarray:
     """[positions, size], less the mean over positions, with which all constants go: biases of norms and weights."""
-    rows = activation.detach().double().reshape(activation.shape[1], -1).numpy()
+    rows = activation.detach().double().reshape(POSITIONS, -1).numpy()
     return rows - rows.mean(axis=0)
 
 
@@ -63,7 +79,7 @@ def test_a_vector_gives_at_its_hook_what_the_matrix_reads_or_writes(architecture
     files = {group: tmp_path / f"{group}.safetensors" for group in GROUPS}
     extract_weights(model, files)
     bridge = TransformerBridge.boot_transformers(str(model), device="cpu", dtype=torch.float32)
-    ids = torch.randint(1, 300, (1, 12), generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(1, 300, (1, POSITIONS), generator=torch.Generator().manual_seed(0))
     _, cache = bridge.run_with_cache(ids)
 
     def keep_one_head(z: torch.Tensor, hook: object) -> torch.Tensor:
@@ -80,11 +96,11 @@ def test_a_vector_gives_at_its_hook_what_the_matrix_reads_or_writes(architecture
         setting = setting_from_names(name, switches)
         for (matrix, side), inner in INNER.items():
             kind = MATRIX_KINDS[matrix]
-            weights = WeightFile(files[kind.weight_group])
-            if any(f"blocks.0.{factor.weight}" not in weights.names for factor in kind.factors):
+            if matrix not in ARCHITECTURES[architecture].matrices:
                 continue
+            weights = WeightFile(files[kind.weight_group])
             svd = decompose_layers(weights, Task(matrix, setting, None), range(LAYER + 1))
-            hook, vectors = exported(svd, matrix, side, setting)
+            hook, vectors = exported(svd, matrix, side, setting, architecture)
             of_matrix = (LAYER, HEAD) if kind.per_head else (LAYER,)
             left, values, right = (svd[array][of_matrix].double().numpy() for array in ("left", "values", "right"))
             live = ~null_space(values)

@@ -128,6 +128,7 @@ def test_a_file_names_the_model_as_others_load_it_and_the_setting(source: str, n
     paths = SimpleNamespace(**{key: tmp_path / file for key, file in files.items()})
     wildcards = SimpleNamespace(model="mine", setting="folded")
     params = {"exported": ("ov", 1, 0, "read"), "directions": 2, "switches": ["fold_ln"], "basis": "svd"}
+    params["shared_norm"] = False
     job = {"input": paths, "output": paths, "wildcards": wildcards, "params": SimpleNamespace(**params)}
     export_directions.main(SimpleNamespace(**job))
     made = json.loads((tmp_path / "out.json").read_text())

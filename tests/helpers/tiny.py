@@ -63,11 +63,34 @@ SIZES = {"hidden_size": 16, "num_attention_heads": 4, "intermediate_size": 24, "
 GROUPED = SIZES | {"num_key_value_heads": 2}
 TINY = {
     "gpt2": ("GPT2LMHeadModel", {"n_embd": 16, "n_head": 4, "n_inner": 24, "n_positions": 32}),
+    "gpt_neo": (
+        "GPTNeoForCausalLM",
+        {"hidden_size": 16, "num_heads": 4, "intermediate_size": 24, "max_position_embeddings": 32},
+    ),
+    "gptj": ("GPTJForCausalLM", {"n_embd": 16, "n_head": 4, "n_inner": 24, "n_positions": 32, "rotary_dim": 2}),
     "gpt_neox": ("GPTNeoXForCausalLM", SIZES),
+    "opt": (
+        "OPTForCausalLM",
+        {"hidden_size": 16, "num_attention_heads": 4, "ffn_dim": 24, "max_position_embeddings": 32}
+        | {"word_embed_proj_dim": 16},
+    ),
+    "phi": ("PhiForCausalLM", GROUPED),
+    "falcon": (
+        "FalconForCausalLM",
+        {"hidden_size": 16, "num_attention_heads": 4, "ffn_hidden_size": 24, "max_position_embeddings": 32},
+    ),
+    "stablelm": ("StableLmForCausalLM", GROUPED | {"partial_rotary_factor": 0.5}),
+    "olmo": ("OlmoForCausalLM", GROUPED),
+    "olmo2": ("Olmo2ForCausalLM", GROUPED),
     "llama": ("LlamaForCausalLM", GROUPED),
+    "smollm3": ("SmolLM3ForCausalLM", GROUPED),
+    "mistral": ("MistralForCausalLM", GROUPED),
+    "phi3": ("Phi3ForCausalLM", GROUPED),
     "qwen2": ("Qwen2ForCausalLM", GROUPED),
+    "qwen3": ("Qwen3ForCausalLM", GROUPED | {"head_dim": 6}),
     "gemma": ("GemmaForCausalLM", GROUPED | {"head_dim": 6}),
     "gemma2": ("Gemma2ForCausalLM", GROUPED | {"head_dim": 2}),
+    "gemma3_text": ("Gemma3ForCausalLM", GROUPED | {"head_dim": 6}),
     "bert": ("BertModel", SIZES),
 }
 
@@ -96,6 +119,8 @@ def make_tiny(
     name, sizes = TINY[architecture]
     model_class = getattr(transformers, model_class_name or name)
     numbers = {"num_hidden_layers": layers, "vocab_size": vocabulary + padding_rows, "pad_token_id": 0}
+    if architecture == "gpt_neo":
+        numbers["attention_types"] = [[["global", "local"], layers // 2], [["global"], layers % 2]]
     model = model_class(model_class.config_class(**{**sizes, **numbers, **config}))
     generator = torch.Generator().manual_seed(seed)
     for parameter_name, parameter in sorted(model.named_parameters()):

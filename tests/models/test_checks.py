@@ -322,9 +322,14 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "Use the weights that are not quantised",
     ),
     "unsupported, but close": (
-        edit_config(model_type="gpt_neo", architectures=["GPTNeoForCausalLM"]),
-        "'gpt_neo' with architectures ['GPTNeoForCausalLM'], which is not supported",
-        "Did you mean 'gpt_neox'?",
+        edit_config(model_type="gemma3", architectures=["Gemma3ForConditionalGeneration"]),
+        "model_type 'gemma3'. Such a model reads images, too",
+        "save its language model by itself, a Gemma3ForCausalLM (gemma3_text)",
+    ),
+    "another one that is close": (
+        edit_config(model_type="gpt_neo2", architectures=["GPTNeo2ForCausalLM"]),
+        "'gpt_neo2' with architectures ['GPTNeo2ForCausalLM'], which is not supported",
+        "Did you mean 'gpt_neo'?",
     ),
     "another architecture than config.yaml says": (
         edit_config(model_type="llama", architectures=["LlamaForCausalLM"]),

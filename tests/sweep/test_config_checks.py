@@ -59,7 +59,7 @@ OF_ANOTHER_KIND: dict[str, tuple[str, tuple[str, ...]]] = {
     "layer before the first": ("models: {tiny: {layers: [0, -1]}}", ("models.tiny.layers.1: -1 is less than",)),
     "another architecture": (
         "models: {tiny: {architecture: mamba}}",
-        ("models.tiny.architecture: 'mamba' is not one of gpt2, gpt_neox, llama, qwen2, gemma, gemma2, bert.",),
+        (f"models.tiny.architecture: 'mamba' is not one of {', '.join(ARCHITECTURES)}.",),
     ),
     "number for a name": ("figures: {select: '3'}", ("figures.select: '3' is not valid. It takes: `all` or list.",)),
     "without random directions": (

@@ -77,8 +77,8 @@ def test_a_model_keeps_its_own_choices() -> None:
     assert sweep.choice("gpt2-small", "readouts") == ["W_U"]
     assert len(sweep.places) == 2 * 3 * 2 + 1 * 2
     assert sweep.swept_settings() == ["raw", "unembed", "post2022"]
-    assert not sweep.architecture("all-minilm-l6-v2").pre_norm  # bert
-    assert sweep.architecture("gpt2-small").pre_norm  # gpt2, where none is named
+    assert not sweep.architecture("all-minilm-l6-v2").gains  # bert
+    assert sweep.architecture("gpt2-small").gains  # gpt2, where none is named
 
 
 @given(sweeps())

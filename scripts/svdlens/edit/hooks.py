@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from svdlens.edit.updates import Update, active, updates_by_module
 from svdlens.models.load import model_type, module_of
-from svdlens.spec.edits import NORM_BETWEEN
+from svdlens.spec.architectures import ARCHITECTURES
 
 PATHS = ("total", "direct")
 """total: all later layers see the change; direct: only the final norm and the unembedding do."""
@@ -68,4 +68,4 @@ def has_direct_path(model: nn.Module, weight: str) -> bool:
     """Whether what `weight` writes is added to the residual stream as it is: not where a norm comes between."""
     if weight not in ("attn.W_O", "mlp.W_out"):
         return False
-    return model_type(model) not in NORM_BETWEEN
+    return not ARCHITECTURES[model_type(model)].post_norm

@@ -18,8 +18,8 @@ from svdlens.models.tokenizer_files import tokenizer_files
 def edit_weights(model: nn.Module, updates: Sequence[Update]) -> None:
     """Add the updates to the weights of `model` (load_model), in float64, rounded once.
 
-    Raises ValueError where an update needs a bias that the module does not have, SvdlensError where a weight is then
-    too large for float32.
+    Raises SvdlensError where an update needs a bias that the module does not have, and where a weight is then too large
+    for float32.
     """
     for (layer, weight), found in updates_by_module(active(updates)).items():
         module: Any = module_of(model, weight, layer)
@@ -30,7 +30,11 @@ def edit_weights(model: nn.Module, updates: Sequence[Update]) -> None:
             bias = update.bias()
             if bias is not None:
                 if module.bias is None:
-                    raise ValueError(f"{weight} of layer {layer} has no bias")
+                    raise SvdlensError(
+                        f"{weight} of layer {layer} has no bias to take what the bias of the norm before it gives "
+                        "along the edited directions; the setting has that norm in its matrices. Save an edit in a "
+                        "setting without read_gain, such as raw."
+                    )
                 module.bias.copy_(module.bias.double() + bias)
         view.copy_(total)
         if not view.isfinite().all():

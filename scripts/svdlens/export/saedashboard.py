@@ -59,6 +59,7 @@ def vector_set(
     layer: int,
     head: int | None,
     facts: Mapping[str, object],
+    shared_norm: bool = False,
 ) -> dict[str, Any]:
     """A VectorSet as SAEDashboard loads it (neuronpedia/vector_set.py): a vector for each row, at its sign.
 
@@ -76,7 +77,7 @@ def vector_set(
             "d_vectors": len(names),
             "vector_names": names,
             "model_name": model,
-            "hook_name": f"blocks.{layer}.{MATRIX_KINDS[matrix].hook_of(side, setting.read_gain)}",
+            "hook_name": f"blocks.{layer}.{MATRIX_KINDS[matrix].hook_of(side, setting.read_gain, shared_norm)}",
             "hook_layer": layer,
             # Of hooks that have an axis for heads; none of these has.
             "hook_head_index": None,

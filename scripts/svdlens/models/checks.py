@@ -23,7 +23,7 @@ from svdlens.models.safetensors_files import (
     read_tensors,
 )
 from svdlens.models.tokenizer_files import load_tokenizer, tokenizer_files
-from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, find_architecture
+from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, REFUSED, find_architecture
 
 CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 """What the hub's cache calls the files that it links to."""
@@ -155,6 +155,10 @@ def check_model_type(config: dict[str, Any], name: str, architecture: str, where
         raise SvdlensError(
             f"{where}: config.json has architectures {classes!r} and no model_type. "
             f'Add "model_type": "{types[0]}" to it.'
+        )
+    if model_type in REFUSED:
+        raise SvdlensError(
+            f"{where}: config.json has model_type {model_type!r}. Such a model {REFUSED[model_type]}. Use another one."
         )
     if not known or (classes and classes not in known):
         hint = "" if is_known else did_you_mean(model_type, ARCHITECTURES)

@@ -22,7 +22,7 @@ from svdlens.models.layouts.layout import dimension, dimension_keys, required_te
 from svdlens.models.safetensors_files import SINGLE, STEPS, write_in_pieces
 from svdlens.spec.architectures import ARCHITECTURES
 
-# Those of ARCHITECTURES for which transformers makes a configuration from a GGUF file; the same names in both.
+# Of ARCHITECTURES those of which it is tested that transformers reads a GGUF file; the same names in both.
 GGUF_ARCHITECTURES = ("gpt2", "llama", "qwen2", "gemma2")
 # llama.cpp wants them as nn.Linear has them, [out, in].
 TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")

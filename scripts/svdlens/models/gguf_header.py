@@ -99,6 +99,25 @@ def check_gguf(path: Path, where: str) -> None:
             check_header(Cursor(data, where))
 
 
+def gguf_architecture(path: Path) -> str | None:
+    """What the metadata of a GGUF file call its architecture; None where they do not. Reads no further than that.
+
+    Raises SvdlensError for a header that cannot be read, OSError and ValueError for a file that cannot.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        cursor = Cursor(data, str(path))
+        if cursor.bytes(len(MAGIC), "the first word") != MAGIC or cursor.number("I", "the version") not in VERSIONS:
+            return None
+        cursor.number("Q", "the number of tensors")
+        for _ in range(cursor.count("Q", "keys of the metadata", MOST_KEYS)):
+            key = cursor.text("a key of the metadata", LONGEST_KEY)
+            kind = cursor.number("I", f"the type of {key!r}")
+            if key == "general.architecture":
+                return cursor.text(key, LONGEST_KEY) if kind == TEXT else None
+            skip_value(cursor, key, kind, MOST_ELEMENTS)
+    return None
+
+
 def check_header(cursor: Cursor) -> None:
     """Raises SvdlensError for what check_gguf refuses. `cursor` stands at the beginning of the file."""
     cursor.bytes(len(MAGIC), "the first word")
@@ -135,15 +154,22 @@ def check_metadata(cursor: Cursor, n_keys: int) -> int:
             alignment = cursor.number("I", key) if kind == 4 else 0
             if alignment < 1 or alignment & (alignment - 1):
                 raise cursor.error(f"{key} is {alignment} of type {kind}, not a power of two of type 4 (uint32)")
-        elif kind == ARRAY:
-            n_elements += check_array(cursor, key, MOST_ELEMENTS - n_elements)
-        elif kind == TEXT:
-            cursor.text(f"the value of {key!r}")
-        elif kind in NUMBERS:
-            cursor.number(NUMBERS[kind], f"the value of {key!r}")
         else:
-            raise cursor.error(f"the value of {key!r} has the type {kind}, which GGUF does not have")
+            n_elements += skip_value(cursor, key, kind, MOST_ELEMENTS - n_elements)
     return alignment
+
+
+def skip_value(cursor: Cursor, key: str, kind: int, most: int) -> int:
+    """Go past the value of a key; how many elements it has, if it is an array. Raises SvdlensError if it is none."""
+    if kind == ARRAY:
+        return check_array(cursor, key, most)
+    if kind == TEXT:
+        cursor.text(f"the value of {key!r}")
+    elif kind in NUMBERS:
+        cursor.number(NUMBERS[kind], f"the value of {key!r}")
+    else:
+        raise cursor.error(f"the value of {key!r} has the type {kind}, which GGUF does not have")
+    return 0
 
 
 def check_array(cursor: Cursor, key: str, most: int) -> int:

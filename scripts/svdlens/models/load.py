@@ -18,7 +18,8 @@ from svdlens.spec.architectures import ARCHITECTURES
 def load_model(directory: Path, model: str) -> nn.Module:
     """The model in `directory`, which fetch_model has checked: float32, on the CPU, for evaluation, without gradients.
 
-    model: its name, for messages. Raises SvdlensError for a model that predicts no next token.
+    model: its name, for messages. Raises SvdlensError for a model that no forward pass can be made of
+    (CheckpointLayout.no_modules).
     """
     # Slow to import, and needed by this function alone.
     from transformers import AutoModelForCausalLM
@@ -27,7 +28,7 @@ def load_model(directory: Path, model: str) -> nn.Module:
     if not LAYOUTS[architecture].modules:
         able = ", ".join(name for name, layout in LAYOUTS.items() if layout.modules)
         raise SvdlensError(
-            f"{model} ({architecture}) predicts no next token, so no forward pass can tell what its directions do. "
+            f"{model} ({architecture}) {LAYOUTS[architecture].no_modules}, so none tells what its directions do. "
             f"Choose a model of one of the architectures {able}."
         )
     with without_marks(directory) as readable:

@@ -29,7 +29,10 @@ class Architecture:
     switches: those of a Setting that such a model has. readouts: how directions can be read.
     gated: its MLPs have a gate, W_gate.
     rotary: positions enter as rotations of queries and keys, so W_Q W_K^T is their product at relative position 0.
-    pre_norm: a norm stands before attention, before the MLP and before the unembedding; else the norms follow the sums.
+    gains: the norms with a gain of those before attention (ln1), before the MLP (ln2) and before the unembedding.
+    post_norm: a norm stands between what attention and MLP write and the residual stream that it is added to.
+    shared_norm: one norm stands before attention and MLP, which both read what it gives; ln2 is ln1.
+    qk_norm: queries and keys are normalised before they meet, so that W_Q W_K^T is no part of the model.
     gain_offset: the norms multiply by gain_offset plus the stored weight.
     """
 
@@ -38,7 +41,10 @@ class Architecture:
     readouts: tuple[str, ...] = tuple(READOUTS)
     gated: bool = False
     rotary: bool = False
-    pre_norm: bool = True
+    gains: tuple[str, ...] = ("ln1", "ln2", "ln_final")
+    post_norm: bool = False
+    shared_norm: bool = False
+    qk_norm: bool = False
     other_classes: tuple[str, ...] = ()
     gain_offset: float = 0.0
 
@@ -50,7 +56,7 @@ class Architecture:
     @property
     def matrices(self) -> tuple[str, ...]:
         """The matrices that can be decomposed: those whose factors such a model has."""
-        lacks = () if self.gated else ("mlp.W_gate",)
+        lacks = (*(() if self.gated else ("mlp.W_gate",)), *(("attn.W_Q",) if self.qk_norm else ()))
         return tuple(
             name for name, kind in MATRIX_KINDS.items() if not any(factor.weight in lacks for factor in kind.factors)
         )
@@ -59,9 +65,37 @@ class Architecture:
 # By model_type in config.json.
 ARCHITECTURES = {
     "gpt2": Architecture("GPT2LMHeadModel", LAYER_NORM_SWITCHES),
+    "gpt_neo": Architecture("GPTNeoForCausalLM", LAYER_NORM_SWITCHES),
+    "gptj": Architecture("GPTJForCausalLM", LAYER_NORM_SWITCHES, rotary=True, shared_norm=True),
     "gpt_neox": Architecture("GPTNeoXForCausalLM", LAYER_NORM_SWITCHES, rotary=True),
+    "opt": Architecture("OPTForCausalLM", LAYER_NORM_SWITCHES),
+    "phi": Architecture("PhiForCausalLM", LAYER_NORM_SWITCHES, rotary=True, shared_norm=True),
+    "falcon": Architecture("FalconForCausalLM", LAYER_NORM_SWITCHES, rotary=True, shared_norm=True),
+    "stablelm": Architecture("StableLmForCausalLM", LAYER_NORM_SWITCHES, gated=True, rotary=True),
+    "olmo": Architecture(
+        "OlmoForCausalLM",
+        # Its layer norms have neither gains nor biases.
+        switches=("read_center", "write_center", "unembed_center", "vocab_center"),
+        gated=True,
+        rotary=True,
+        gains=(),
+    ),
+    "olmo2": Architecture(
+        "Olmo2ForCausalLM",
+        # Its norms follow attention and MLP, which read the stream as it is; one stands before the unembedding.
+        switches=("unembed_gain", "vocab_center"),
+        gated=True,
+        rotary=True,
+        gains=("ln_final",),
+        post_norm=True,
+        qk_norm=True,
+    ),
     "llama": Architecture("LlamaForCausalLM", RMS_NORM_SWITCHES, gated=True, rotary=True),
+    "smollm3": Architecture("SmolLM3ForCausalLM", RMS_NORM_SWITCHES, gated=True, rotary=True),
+    "mistral": Architecture("MistralForCausalLM", RMS_NORM_SWITCHES, gated=True, rotary=True),
+    "phi3": Architecture("Phi3ForCausalLM", RMS_NORM_SWITCHES, gated=True, rotary=True),
     "qwen2": Architecture("Qwen2ForCausalLM", RMS_NORM_SWITCHES, gated=True, rotary=True),
+    "qwen3": Architecture("Qwen3ForCausalLM", RMS_NORM_SWITCHES, gated=True, rotary=True, qk_norm=True),
     "gemma": Architecture("GemmaForCausalLM", RMS_NORM_SWITCHES, gated=True, rotary=True, gain_offset=1.0),
     "gemma2": Architecture(
         "Gemma2ForCausalLM",
@@ -69,17 +103,34 @@ ARCHITECTURES = {
         switches=("read_gain", "unembed_gain"),
         gated=True,
         rotary=True,
+        post_norm=True,
         gain_offset=1.0,
+    ),
+    "gemma3_text": Architecture(
+        "Gemma3ForCausalLM", RMS_NORM_SWITCHES, gated=True, rotary=True, post_norm=True, qk_norm=True, gain_offset=1.0
     ),
     "bert": Architecture(
         "BertModel",
         # Its layer norms follow the sums: no gain stands between the residual stream and the weights that read it.
         switches=(),
         readouts=tuple(name for name, readout in READOUTS.items() if readout.weights == "W_E"),
-        pre_norm=False,
+        gains=(),
+        post_norm=True,
         other_classes=("BertForMaskedLM", "BertForPreTraining", "BertForNextSentencePrediction", "BertLMHeadModel"),
     ),
 }
+
+REFUSED = {
+    "gemma3": "reads images, too: save its language model by itself, a Gemma3ForCausalLM (gemma3_text)",
+    "bloom": "has one weight for queries, keys and values that svdlens does not take apart",
+    "gpt_bigcode": "has one weight for queries, keys and values that svdlens does not take apart",
+    "mpt": "has one weight for queries, keys and values that svdlens does not take apart",
+    "mamba": "has no attention, and its layers have other matrices than OV and MLP",
+    "mamba2": "has no attention, and its layers have other matrices than OV and MLP",
+    "t5": "has an encoder and a decoder, and svdlens reads models of one stack",
+    "bart": "has an encoder and a decoder, and svdlens reads models of one stack",
+}
+"""Why models of other model_types that people ask for cannot be read, to stand after the name."""
 
 
 def find_architecture(name: str, model: str) -> Architecture:
@@ -137,8 +188,9 @@ def check_chosen(model: str, architecture: str, key: str, chosen: list[str], ava
     for choice in chosen:
         if choice not in available:
             possible = [other for other in chosen if other in available] or available
+            why = " (its queries and keys are normalised before they meet)" if choice == "qk" else ""
             raise SvdlensError(
-                f"{choice!r} is none of the {key} of {model} ({architecture}), which are {', '.join(available)}. "
+                f"{choice!r} is none of the {key} of {model} ({architecture}){why}, which are {', '.join(available)}. "
                 f"List for the model only those: `models.{model}.{key}: [{', '.join(possible)}]`."
                 f"{did_you_mean(choice, available)}"
             )

@@ -1,4 +1,4 @@
-"""What edits, their targets and their controls are called, and where an edit has a direct path."""
+"""What edits, their targets and their controls are called."""
 
 BEST, BEST_MATRIX = "best", "ov"
 """What the configuration calls the direction that labels choose (edit/choice.py), and its kind of matrix."""
@@ -16,8 +16,6 @@ CONCEPT, OPPOSITE = "concept", "opposite"
 """The targets: tokens of the edited directions at their sign, or at the opposite one."""
 LISTED, WRITTEN = "listed", "written"
 """Where the targets of the concept come from: lists of the directions, or prompts that a person wrote."""
-NORM_BETWEEN = ("gemma2",)
-"""Architectures with a norm between what attention and MLP write and the residual stream: there is no direct path."""
 
 
 def plain_eps(eps: float | str) -> float | str:

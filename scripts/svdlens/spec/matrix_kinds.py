@@ -65,12 +65,14 @@ class MatrixKind:
         writing = ("write_center",) if any(not factor.reads for factor in self.factors) else ()
         return reading + writing
 
-    def hook_of(self, side: str, read_gain: bool) -> str:
+    def hook_of(self, side: str, read_gain: bool, shared_norm: bool = False) -> str:
         """TransformerLens' name, after "blocks.L.", of the activation on which vectors of this side act: what they give
         with it is what the matrix reads or writes along them. A matrix that has the gain of the norm before it in it,
-        by the switch `read_gain`, reads what that norm gives before its gain."""
+        by the switch `read_gain`, reads what that norm gives before its gain; of a model with a `shared_norm` that
+        before attention."""
         gained = read_gain and self.sides[side].reads
-        return f"{self.norm}.hook_normalized" if gained else self.sides[side].hook
+        norm = "ln1" if shared_norm else self.norm
+        return f"{norm}.hook_normalized" if gained else self.sides[side].hook
 
     @property
     def sign_array(self) -> str:

@@ -17,6 +17,7 @@ from svdlens.spec.settings import setting_from_names
 from svdlens.spec.token_vectors import BEST_LIST, TOKEN_VECTORS
 from svdlens.sweep.asking_checks import check_asking
 from svdlens.sweep.edit_checks import check_edits
+from svdlens.sweep.local_architectures import fill_in_architectures
 from svdlens.sweep.named_files import named_paths
 from svdlens.sweep.plan import Sweep
 from svdlens.sweep.schema_checks import check_numbers, check_schema
@@ -55,7 +56,10 @@ def load_schema(path: Path) -> dict[str, Any]:
 
 
 def check_configuration(config: MutableMapping[str, Any], schema: Mapping[str, Any]) -> None:
-    """Raises SvdlensError for the first thing in `config` that is wrong; `schema` is what load_schema returns."""
+    """Raises SvdlensError for the first thing in `config` that is wrong; `schema` is what load_schema returns.
+
+    Architectures that local files say are written into it (local_architectures.py).
+    """
     problem = (
         check_numbers(config)
         or check_schema(config, schema)
@@ -65,6 +69,7 @@ def check_configuration(config: MutableMapping[str, Any], schema: Mapping[str, A
     )
     if problem:
         raise SvdlensError(problem)
+    fill_in_architectures(config)
     settings = {name: setting_from_names(name, switches) for name, switches in config["settings"].items()}
     for model in config["sweep"]["models"]:
         entry = config["models"][model]

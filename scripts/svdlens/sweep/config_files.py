@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from svdlens.errors import SvdlensError
+from svdlens.sweep.local_architectures import fill_in_architectures
 
 MERGE = "<<"
 """The key of YAML that takes over another mapping, which may be there several times."""
@@ -15,10 +16,11 @@ MERGE = "<<"
 
 def configuration(files: Iterable[Path], project: Path) -> dict[str, Any]:
     """The config.yaml of the project with these `files` over it, as Snakemake puts them together: mappings are merged,
-    all else is replaced."""
+    all else is replaced; with the architectures that local files say."""
     config: dict[str, Any] = {}
     for file in (project / "config.yaml", *files):
         config = merged(config, yaml.safe_load(file.read_text(encoding="utf-8-sig")))
+    fill_in_architectures(config)
     return config
 
 

@@ -6,9 +6,9 @@ from typing import Any
 from svdlens.errors import did_you_mean
 from svdlens.labels.registry import LABELLERS
 from svdlens.models.checkpoint_layouts import LAYOUTS
-from svdlens.spec.architectures import DEFAULT, check_choices
+from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, check_choices
 from svdlens.spec.controls import VARIMAX
-from svdlens.spec.edits import BEST, BEST_MATRIX, FITTED, NORM_BETWEEN, ONE_PROMPT, PROPORTIONAL
+from svdlens.spec.edits import BEST, BEST_MATRIX, FITTED, ONE_PROMPT, PROPORTIONAL
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED
 from svdlens.spec.token_vectors import BEST_LIST
 from svdlens.sweep.plan import Place, Sweep
@@ -32,7 +32,7 @@ def check_edits(config: Mapping[str, Any]) -> str | None:
 
 
 def check_model(sweep: Sweep, name: str) -> str | None:
-    """A model or setting that is none, or a model that predicts no next token."""
+    """A model or setting that is none, or a model that no forward pass can be made of."""
     edit = sweep.edits[name]
     for key, known in (("model", list(sweep.config["models"])), ("setting", list(sweep.config["settings"]))):
         if edit[key] not in known:
@@ -44,8 +44,8 @@ def check_model(sweep: Sweep, name: str) -> str | None:
     if architecture in LAYOUTS and not LAYOUTS[architecture].modules:
         able = ", ".join(name for name, layout in LAYOUTS.items() if layout.modules)
         return (
-            f".model: {edit['model']} ({architecture}) predicts no next token, so that nothing tells what an edit "
-            f"does. Take a model of one of the architectures {able}."
+            f".model: {edit['model']} ({architecture}) {LAYOUTS[architecture].no_modules}, so that nothing tells what "
+            f"an edit does. Take a model of one of the architectures {able}."
         )
     check_choices(
         edit["model"], architecture, {edit["setting"]: sweep.setting(edit["setting"])}, sweep.edited_matrices(name),
@@ -142,7 +142,7 @@ def check_path(sweep: Sweep, name: str) -> str | None:
     if edit["path"] != "direct":
         return None
     architecture = sweep.config["models"][edit["model"]].get("architecture", DEFAULT)
-    if architecture in NORM_BETWEEN:
+    if architecture in ARCHITECTURES and ARCHITECTURES[architecture].post_norm:
         return (
             f".path: in {edit['model']} ({architecture}) a norm stands between what a layer writes and the residual "
             "stream, so that there is no direct path. Write path: total."

@@ -321,10 +321,14 @@ class Sweep:
 
     @property
     def effect_places(self) -> list[Place]:
-        """Every place whose directions have effects on what the model predicts: not of models that predict no token."""
-        architectures = {model: self.config["models"][model].get("architecture", DEFAULT) for model in self.models}
-        predicting = [model for model, name in architectures.items() if LAYOUTS[name].modules]
-        return [place for place in self.places if place.matrix in SCALED and place.model in predicting]
+        """Every place whose directions have effects on what the model predicts: not of models that cannot be run."""
+        running = [model for model in self.models if not self.no_forward_pass(model)]
+        return [place for place in self.places if place.matrix in SCALED and place.model in running]
+
+    def no_forward_pass(self, model: str) -> str | None:
+        """Why none can be made of the model, to stand after its name; None where one can."""
+        layout = LAYOUTS[self.config["models"][model].get("architecture", DEFAULT)]
+        return None if layout.modules else layout.no_modules
 
     @property
     def card_places(self) -> list[Place]:

@@ -9,7 +9,8 @@
                  quantised GGUF file; of other models nothing
 
 ln1, ln2 and ln_final are the gains by which the norm before attention, MLP and unembedding multiplies: 1 + w where the
-checkpoint has w for it. A model whose norms stand elsewhere has none of them, a model without unembedding no W_U.
+checkpoint has w for it. ln2 is ln1 where one norm stands before both. A model has none of a norm that stands elsewhere
+or has no gain, and without unembedding no W_U.
 d_vocab counts tokens: rows that only pad the vocabulary are left out. So are biases, on which no singular vector
 depends.
 """
@@ -54,6 +55,9 @@ def extract_weights(model_directory: Path, outputs: dict[str, Path], facts: Mapp
     n_heads = bridge.cfg.n_heads
     n_sharing_heads = n_heads // (bridge.cfg.n_key_value_heads or n_heads)
     parameters = bridge.tl_parameters()
+    if architecture.shared_norm:
+        both = {name: gain for name, gain in parameters.items() if name.endswith(".ln1.w")}
+        parameters |= {name.replace(".ln1.", ".ln2."): gain.clone() for name, gain in both.items()}
     for group, path in outputs.items():
         tensors = {}
         for name in [name for name in parameters if name.endswith(GROUPS[group]) and has_weight(name, architecture)]:
@@ -108,7 +112,7 @@ def each_weight(steps: Float[Tensor, "_ _"], shape: torch.Size) -> Float[Tensor,
 def has_weight(name: str, architecture: Architecture) -> bool:
     """False for what the bridge has under this name and the model does not: it fills in what a model lacks."""
     if name.endswith(GAINS):
-        return architecture.pre_norm
+        return name.split(".")[-2] in architecture.gains
     return name != "unembed.W_U" or "W_U" in architecture.readouts
 
 

@@ -27,7 +27,7 @@ class CheckpointLayout:
     `model_class` have on top of the model, which are not read. unembedding: W_U, absent where it is the embedding.
     modules: the modules of each layer that forward passes look into, by TransformerLens' name: those with the weights
     that write into the residual stream or take it in, and the norms before attention and MLP; the final norm, which is
-    none of a layer, too. Empty for a model that gives no logits.
+    none of a layer, too. Empty for a model that none can be made of, and no_modules says why, after its name.
     old_endings: what names ended in when old versions saved them, and end in now.
     buffers: a regular expression for what old versions of transformers saved too and that is no weight.
     """
@@ -47,6 +47,7 @@ class CheckpointLayout:
     heads: Shapes = field(default_factory=dict)
     unembedding: Shapes = field(default_factory=dict)
     modules: Mapping[str, str] = field(default_factory=dict)
+    no_modules: str = "predicts no next token"
     old_endings: Mapping[str, str] = field(default_factory=dict)
     buffers: str = ""
 
@@ -84,16 +85,20 @@ GROUPED_KEYS = KEYS | {"n_key_value_heads": "num_key_value_heads"}
 
 
 def dimension(words: str, config: Mapping[str, Any]) -> int:
-    """The value of a product or quotient such as "3 n_embd", in which words are keys of config.json."""
-    product, _, divisor = words.partition(" / ")
-    value = math.prod(int(word) if word.isdigit() else config[word] for word in product.split())
-    return value // config[divisor] if divisor else value
+    """The value of a sum of products and quotients such as "2 n_embd + n_embd / n_head", in which words are keys of
+    config.json; quotients are rounded down."""
+    total = 0
+    for summand in words.split(" + "):
+        product, _, divisor = summand.partition(" / ")
+        value = math.prod(int(word) if word.isdigit() else config[word] for word in product.split())
+        total += value // config[divisor] if divisor else value
+    return total
 
 
 def dimension_keys(layout: CheckpointLayout) -> list[str]:
     """The keys of config.json that are numbers: n_layer, n_heads and the others of `keys`, and those of all shapes."""
     shapes = [*layout.tensors.values(), *layout.layer_tensors.values()]
-    words = [word for shape in shapes for entry in shape for word in entry.split() if not word.isdigit()]
+    words = [word for shape in shapes for entry in shape for word in re.findall(r"[a-z_]+", entry)]
     return list(dict.fromkeys([*layout.keys.values(), *words]))
 
 

@@ -20,6 +20,11 @@ QUERY_KEY_VALUE_BIASES: Shapes = {
     "self_attn.v_proj.bias": ("num_key_value_heads head_dim",),
 }
 ATTENTION_BIASES = {**QUERY_KEY_VALUE_BIASES, "self_attn.o_proj.bias": ("hidden_size",)}
+MLP_BIASES: Shapes = {
+    "mlp.gate_proj.bias": ("intermediate_size",),
+    "mlp.up_proj.bias": ("intermediate_size",),
+    "mlp.down_proj.bias": ("hidden_size",),
+}
 DECODER_MODULES = {
     "attn.W_O": "self_attn.o_proj",
     "mlp.W_gate": "mlp.gate_proj",
@@ -49,14 +54,121 @@ LLAMA = CheckpointLayout(
     derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
     biases={
         "attention_bias": ATTENTION_BIASES,
-        "mlp_bias": {
-            "mlp.gate_proj.bias": ("intermediate_size",),
-            "mlp.up_proj.bias": ("intermediate_size",),
-            "mlp.down_proj.bias": ("hidden_size",),
-        },
+        "mlp_bias": MLP_BIASES,
     },
     unembedding=DECODER_UNEMBEDDING,
     modules=DECODER_MODULES,
+    buffers=INVERSE_FREQUENCIES,
+)
+
+QUERY_KEY_NORMS: Shapes = {"self_attn.q_norm.weight": ("head_dim",), "self_attn.k_norm.weight": ("head_dim",)}
+
+SMOLLM3 = CheckpointLayout(
+    keys=GROUPED_KEYS,
+    prefix="model.",
+    layers="layers",
+    tensors=DECODER_TENSORS,
+    layer_tensors=DECODER_LAYER,
+    defaults={
+        **sizes(layers=36, width=2048, heads=16, tokens=128256, mlp=11008),
+        "num_key_value_heads": 4,
+        "head_dim": None,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "tie_word_embeddings": True,
+    },
+    derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
+    biases={"attention_bias": ATTENTION_BIASES, "mlp_bias": MLP_BIASES},
+    unembedding=DECODER_UNEMBEDDING,
+    modules=DECODER_MODULES,
+    buffers=INVERSE_FREQUENCIES,
+)
+
+MISTRAL = CheckpointLayout(
+    keys=GROUPED_KEYS,
+    prefix="model.",
+    layers="layers",
+    tensors=DECODER_TENSORS,
+    layer_tensors=DECODER_LAYER,
+    defaults={
+        **sizes(layers=32, width=4096, heads=32, tokens=32000, mlp=14336),
+        "num_key_value_heads": 8,
+        "head_dim": None,
+        "tie_word_embeddings": False,
+    },
+    derived={"head_dim": "hidden_size / num_attention_heads"},
+    unembedding=DECODER_UNEMBEDDING,
+    modules=DECODER_MODULES,
+    buffers=INVERSE_FREQUENCIES,
+)
+
+PHI3 = CheckpointLayout(
+    keys=GROUPED_KEYS,
+    prefix="model.",
+    layers="layers",
+    tensors=DECODER_TENSORS,
+    layer_tensors={
+        "input_layernorm.weight": ("hidden_size",),
+        "self_attn.qkv_proj.weight": ("num_attention_heads head_dim + 2 num_key_value_heads head_dim", "hidden_size"),
+        "self_attn.o_proj.weight": ("hidden_size", "num_attention_heads head_dim"),
+        "post_attention_layernorm.weight": ("hidden_size",),
+        "mlp.gate_up_proj.weight": ("2 intermediate_size", "hidden_size"),
+        "mlp.down_proj.weight": ("hidden_size", "intermediate_size"),
+    },
+    defaults={
+        **sizes(layers=32, width=3072, heads=32, tokens=32064, mlp=8192),
+        "num_key_value_heads": None,
+        "head_dim": None,
+        "tie_word_embeddings": False,
+    },
+    derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
+    unembedding=DECODER_UNEMBEDDING,
+    no_modules="has W_gate and W_in in one weight, and forward passes look into each by itself",
+    buffers=INVERSE_FREQUENCIES,
+)
+
+OLMO = CheckpointLayout(
+    keys=GROUPED_KEYS,
+    prefix="model.",
+    layers="layers",
+    tensors={"embed_tokens.weight": ("vocab_size", "hidden_size")},
+    layer_tensors={name: shape for name, shape in DECODER_LAYER.items() if "layernorm" not in name},
+    defaults={
+        **sizes(layers=32, width=4096, heads=32, tokens=50304, mlp=11008),
+        "num_key_value_heads": None,
+        "head_dim": None,
+        "attention_bias": False,
+        "tie_word_embeddings": False,
+    },
+    derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
+    biases={"attention_bias": ATTENTION_BIASES},
+    unembedding=DECODER_UNEMBEDDING,
+    no_modules="has norms without gains, and forward passes look for those",
+    buffers=INVERSE_FREQUENCIES,
+)
+
+OLMO2 = CheckpointLayout(
+    keys=GROUPED_KEYS,
+    prefix="model.",
+    layers="layers",
+    tensors=DECODER_TENSORS,
+    layer_tensors={
+        **{name: shape for name, shape in DECODER_LAYER.items() if name != "input_layernorm.weight"},
+        "self_attn.q_norm.weight": ("num_attention_heads head_dim",),
+        "self_attn.k_norm.weight": ("num_key_value_heads head_dim",),
+        "post_feedforward_layernorm.weight": ("hidden_size",),
+    },
+    defaults={
+        **sizes(layers=32, width=4096, heads=32, tokens=50304, mlp=11008),
+        "num_key_value_heads": None,
+        "head_dim": None,
+        "attention_bias": False,
+        "tie_word_embeddings": False,
+    },
+    derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
+    biases={"attention_bias": ATTENTION_BIASES},
+    unembedding=DECODER_UNEMBEDDING,
+    no_modules="has no norm before attention and MLP, and forward passes look for one",
     buffers=INVERSE_FREQUENCIES,
 )
 
@@ -74,6 +186,27 @@ QWEN2 = CheckpointLayout(
     },
     whole_heads=False,
     derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
+    unembedding=DECODER_UNEMBEDDING,
+    modules=DECODER_MODULES,
+    buffers=INVERSE_FREQUENCIES,
+)
+
+QWEN3 = CheckpointLayout(
+    keys=GROUPED_KEYS,
+    prefix="model.",
+    layers="layers",
+    tensors=DECODER_TENSORS,
+    layer_tensors={**DECODER_LAYER, **QUERY_KEY_NORMS},
+    defaults={
+        **sizes(layers=32, width=4096, heads=32, tokens=151936, mlp=22016),
+        "num_key_value_heads": 32,
+        "head_dim": 128,
+        "attention_bias": False,
+        "tie_word_embeddings": False,
+    },
+    whole_heads=False,
+    derived={"num_key_value_heads": "num_attention_heads"},
+    biases={"attention_bias": ATTENTION_BIASES},
     unembedding=DECODER_UNEMBEDDING,
     modules=DECODER_MODULES,
     buffers=INVERSE_FREQUENCIES,
@@ -119,5 +252,27 @@ GEMMA2 = CheckpointLayout(
     biases={"attention_bias": ATTENTION_BIASES},
     unembedding=DECODER_UNEMBEDDING,
     modules={**DECODER_MODULES, "ln2": "pre_feedforward_layernorm"},
+    buffers=INVERSE_FREQUENCIES,
+)
+
+GEMMA3_TEXT = CheckpointLayout(
+    keys=GROUPED_KEYS,
+    prefix="model.",
+    layers="layers",
+    tensors=DECODER_TENSORS,
+    layer_tensors={**GEMMA2.layer_tensors, **QUERY_KEY_NORMS},
+    defaults={
+        **sizes(layers=26, width=2304, heads=8, tokens=262208, mlp=9216),
+        "num_key_value_heads": 4,
+        "head_dim": 256,
+        "attention_bias": False,
+        "final_logit_softcapping": None,
+        "tie_word_embeddings": True,
+    },
+    fixed={"final_logit_softcapping": None},  # a cap on logits makes centring them more than a shift
+    whole_heads=False,
+    biases={"attention_bias": ATTENTION_BIASES},
+    unembedding=DECODER_UNEMBEDDING,
+    modules=GEMMA2.modules,
     buffers=INVERSE_FREQUENCIES,
 )
