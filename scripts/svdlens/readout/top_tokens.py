@@ -233,11 +233,11 @@ def search_by_product(
         unsure = (best - error).float() != (best + error).float()
         found[sign] = tuple(array.cpu().numpy() for array in (ids[:, :k], best.float(), unsure))
     decided = sure.cpu().numpy()
-    for sign, (ids, best, unsure) in found.items():
+    for sign, (best_ids, rounded, is_unsure) in found.items():
         rows = tile[decided]
-        top[sign].ids[rows], top[sign].scores[rows] = ids[decided], best[decided]
-        row, place = np.nonzero(unsure & decided[:, None])
-        again = scores_of(matrix.columns.numpy().take(ids[row, place], axis=0), directions[tile[row]].numpy())
+        top[sign].ids[rows], top[sign].scores[rows] = best_ids[decided], rounded[decided]
+        row, place = np.nonzero(is_unsure & decided[:, None])
+        again = scores_of(matrix.columns.numpy().take(best_ids[row, place], axis=0), directions[tile[row]].numpy())
         with np.errstate(over="ignore"):
             top[sign].scores[tile[row], place] = sign * again
     undecided: np.ndarray = tile[~decided]
