@@ -213,6 +213,7 @@ FILES_OF_SCOPE = {
     "one_matrix": "`{{model}}/{{setting}}/{name}`",
     "labelled_kind": "`{{model}}/{{setting}}/{name}_{{matrix}}`",
     "place": "`{{model}}/{{setting}}/{name}_{{matrix}}`",
+    "topic": "`{{model}}/{{setting}}/{name}`",
     "trace": "`{{model}}/{{setting}}/{name}_{{query}}`",
     "edit": "`{{model}}/{{setting}}/{name}_{{edit}}`",
     "effect": "`{{model}}/{{setting}}/{name}_{{matrix}}`",

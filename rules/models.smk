@@ -9,7 +9,7 @@
 from svdlens.sweep.named_files import model_digests, model_place
 
 # Keys of a model in the catalogue that say nothing about where its weights come from.
-ABOUT_RESULTS = ("settings", "matrices", "readouts", "layers", "heads", "token_tables", "token_counts")
+ABOUT_RESULTS = ("settings", "matrices", "readouts", "layers", "heads", "token_tables", "token_counts", "topic")
 
 
 # Runs where snakemake was started: the nodes of many clusters have no network.

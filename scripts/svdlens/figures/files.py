@@ -104,6 +104,19 @@ def one_for_each_labelled_kind(sweep: Sweep, name: str) -> list[FigureFile]:
     ]
 
 
+def one_for_each_topic(sweep: Sweep, name: str) -> list[FigureFile]:
+    """Subjects: model, setting, readout (the model's first); of the models that name a topic."""
+    return [
+        FigureFile(
+            f"results/figures/{model}/{setting}/{name}",
+            {"model": model, "setting": setting, "readout": sweep.choice(model, "readouts")[0]},
+        )
+        for model in sweep.models
+        if model in sweep.topics
+        for setting in sweep.choice(model, "settings")
+    ]
+
+
 def one_for_each_query(sweep: Sweep, name: str) -> list[FigureFile]:
     """Subjects: model, setting, query; of the models and settings that are searched."""
     return [
@@ -154,6 +167,7 @@ SCOPES: dict[str, Callable[[Sweep, str], list[FigureFile]]] = {
     "place": one_for_each_place,
     "token_table": one_for_each_token_table,
     "labelled_kind": one_for_each_labelled_kind,
+    "topic": one_for_each_topic,
     "trace": one_for_each_query,
     "edit": one_for_each_edit,
     "effect": one_for_each_effect,
@@ -183,6 +197,8 @@ def what_is_lacking(sweep: Sweep, name: str) -> tuple[str, str] | None:
         return why_nothing_to_compare(sweep, figure.compares, {})
     if figure.stability and not sweep.config["stability"]:
         return "`stability` is false", "write stability: true"
+    if figure.scope == "topic" and not SCOPES["topic"](sweep, name):
+        return "no model names a topic", f"write models.{sweep.models[0]}.topic: n00021265 (food, in WordNet)"
     if figure.scope == "trace" and not sweep.query_names:
         return "there is no query", "write trace.queries: {fire: [fire, flame, burning]}, or trace.best_list: true"
     if figure.scope == "edit" and not sweep.edits:
@@ -286,7 +302,7 @@ def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
     directions: leading ones of each matrix that are kept, None for all. n_directions, n_tokens: columns of a table of
     tokens, and tokens of each. rotary: the models with rotary position embeddings. published: (model, matrix) of the
     published answers. level, n_random: of a trace, up to which false discovery rate a direction is found, and random
-    queries.
+    queries. topics: of the models that name one, and the base model of each, None where it has none.
     """
     config, labeller = sweep.config, sweep.figure_labeller
     options = {
@@ -312,6 +328,7 @@ def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
         "published": [(place.model, place.matrix) for place in places_with_own_lists(sweep, "published")],
         "level": config["trace"]["level"],
         "n_random": config["trace"]["random_queries"],
+        "topics": sweep.topics,
     }
     return {option: options[option] for option in FIGURES[name].options}
 
@@ -374,6 +391,7 @@ def check_figures(sweep: Sweep) -> None:
         if lacking := what_is_lacking(sweep, name):
             why, how = lacking
             what = {
+                "topic": "is of topics",
                 "trace": "is of queries",
                 "edit": "is of edits",
                 "effect": "is of effects",

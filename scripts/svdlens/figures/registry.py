@@ -16,7 +16,7 @@ Rules, documentation and report read this table. Imports nothing heavy: the Snak
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from svdlens.spec.controls import ROTATED
+from svdlens.spec.controls import RANDOM_UNIT, ROTATED
 from svdlens.sweep import paths
 
 SPECTRA, LABELS, CONTROL_LABELS, FRACTIONS, AGREEMENT, BENCHMARKS = (
@@ -233,6 +233,21 @@ FIGURES = {
             options=(*LABELLED, "basis", "n_rotated"),
             control=ROTATED,
             mem_mb=6000,
+            runtime=20,
+        ),
+        FigureEntry(
+            name="topic_lists",
+            shows="how many tokens of the lists of a model belong to its topic, beside its base model and controls; of "
+            "models with models.NAME.topic",
+            category="Controls",
+            scope="topic",
+            inputs={
+                "tokens": paths.TOKENS,
+                RANDOM_UNIT: paths.CONTROLS.replace("{control}", RANDOM_UNIT),
+                ROTATED: paths.CONTROLS.replace("{control}", ROTATED),
+            },
+            options=("places", "topics"),
+            control=ROTATED,
             runtime=20,
         ),
         FigureEntry(

@@ -325,6 +325,17 @@ class Sweep:
         running = [model for model in self.models if not self.no_forward_pass(model)]
         return [place for place in self.places if place.matrix in SCALED and place.model in running]
 
+    def base_model(self, model: str) -> str | None:
+        """The model of the catalogue that this one is an adapter or a change of; None of one that stands by itself."""
+        entry = self.config["models"][model]
+        return entry.get("adapter", {}).get("of") or entry.get("diff", {}).get("minus")
+
+    @property
+    def topics(self) -> dict[str, tuple[str, str | None]]:
+        """Of the models that name a topic: which, and their base model, if they have one."""
+        named = {model: self.config["models"][model].get("topic") for model in self.models}
+        return {model: (topic, self.base_model(model)) for model, topic in named.items() if topic}
+
     def no_forward_pass(self, model: str) -> str | None:
         """Why none can be made of the model, to stand after its name; None where one can."""
         layout = LAYOUTS[self.config["models"][model].get("architecture", DEFAULT)]
