@@ -10,7 +10,8 @@ OF_ALL_TEXTS = project_path("resources/text/wordnet_definitions.txt")
 
 def predicting_places():
     """The models and settings of the sweep whose models predict a next token."""
-    able = dict.fromkeys(place[:2] for place in SWEEP.places if "W_U" in SWEEP.architecture(place.model).readouts)
+    models = [name for name in SWEEP.models if "W_U" in SWEEP.architecture(name).readouts and not SWEEP.is_change(name)]
+    able = dict.fromkeys(place[:2] for place in SWEEP.places if place.model in models)
     return [{"model": model, "setting": setting} for model, setting in able]
 
 
@@ -31,6 +32,11 @@ def singular_vectors(wildcards):
     """The SVD files of a setting, one for each kind of matrix."""
     if SWEEP.basis != "svd":
         stop(f"{wildcards.model}: what directions do on text is computed of singular vectors. Write basis: svd.")
+    if SWEEP.is_change(wildcards.model):
+        stop(
+            f"{wildcards.model} is a difference or an adapter, which reads no text: what directions do on text is computed of "
+            "models by themselves."
+        )
     if "W_U" not in SWEEP.architecture(wildcards.model).readouts:
         stop(f"{wildcards.model} predicts no next token; what directions do on text is computed of models that do.")
     places = [checked_place(wildcards.model, wildcards.setting, matrix) for matrix in model_matrices(wildcards)]

@@ -16,6 +16,7 @@ from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import setting_from_names
 from svdlens.spec.token_vectors import BEST_LIST, TOKEN_VECTORS
 from svdlens.sweep.asking_checks import check_asking
+from svdlens.sweep.change_checks import CHANGES, check_changes, take_from_base
 from svdlens.sweep.edit_checks import check_edits
 from svdlens.sweep.named_files import named_paths
 from svdlens.sweep.plan import Sweep
@@ -23,7 +24,7 @@ from svdlens.sweep.schema_checks import check_numbers, check_schema
 
 DOWNLOADS = ("repo", "revision", "wheel", "file")
 """Keys of a model that is downloaded."""
-SOURCES = ("repo", "path", "bundled", "package", "wheel")
+SOURCES = ("repo", "path", "bundled", "package", "wheel", *CHANGES)
 
 
 def registered_names() -> dict[str, list[str]]:
@@ -55,16 +56,21 @@ def load_schema(path: Path) -> dict[str, Any]:
 
 
 def check_configuration(config: MutableMapping[str, Any], schema: Mapping[str, Any]) -> None:
-    """Raises SvdlensError for the first thing in `config` that is wrong; `schema` is what load_schema returns."""
+    """Raises SvdlensError for the first thing in `config` that is wrong; `schema` is what load_schema returns.
+
+    Differences and adapters get, in place, what they have from their base (take_from_base).
+    """
     problem = (
         check_numbers(config)
         or check_schema(config, schema)
         or check_names(config, schema)
         or check_models(config)
+        or check_changes(config)
         or check_paths(config)
     )
     if problem:
         raise SvdlensError(problem)
+    take_from_base(config)
     settings = {name: setting_from_names(name, switches) for name, switches in config["settings"].items()}
     for model in config["sweep"]["models"]:
         entry = config["models"][model]
@@ -205,9 +211,10 @@ def check_models(config: Mapping[str, Any]) -> str | None:
         if len(sources) != 1 or ("repo" in model) != ("revision" in model):
             return (
                 f"models.{name}: has {', '.join(sources) or 'no source'}; a model has just one of `repo` (with "
-                "`revision`), `path`, `bundled`, `package`, or `wheel` (with `file`), or a `path` beside `repo` or "
-                "`wheel`, of a copy in place of the download. In a second configuration file, give a changed model a "
-                "new name: mappings are merged."
+                "`revision`), `path`, `bundled`, `package`, `wheel` (with `file`), `diff` or `adapter`, or a `path` "
+                "beside "
+                "`repo` or `wheel`, of a copy in place of the download. In a second configuration file, give a "
+                "changed model a new name: mappings are merged."
             )
         if ("wheel" in model and "file" not in model) or ("file" in model and not is_download(model)):
             return (

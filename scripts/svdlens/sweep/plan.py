@@ -19,6 +19,7 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.spec.token_vectors import BEST_LIST, TOKEN_VECTORS
 from svdlens.sweep import paths
+from svdlens.sweep.change_checks import change_of
 
 CHOSEN_ROWS = ("sides", "signs", "directions", "control_lists")
 """Keys of a labeller's configuration that say which rows of a table it gets."""
@@ -99,6 +100,10 @@ class Sweep:
 
     def architecture(self, model: str) -> Architecture:
         return ARCHITECTURES[self.config["models"][model].get("architecture", DEFAULT)]
+
+    def is_change(self, model: str) -> bool:
+        """Whether a model is a difference or an adapter, which has no weights to run or to edit."""
+        return change_of(self.config["models"][model]) is not None
 
     def setting(self, name: str) -> Setting:
         """The switches of the setting called `name`. Raises SvdlensError for a switch that is none."""
@@ -321,9 +326,12 @@ class Sweep:
 
     @property
     def effect_places(self) -> list[Place]:
-        """Every place whose directions have effects on what the model predicts: not of models that predict no token."""
+        """Every place whose directions have effects on what the model predicts: not of models that predict no token,
+        differences and adapters."""
         architectures = {model: self.config["models"][model].get("architecture", DEFAULT) for model in self.models}
-        predicting = [model for model, name in architectures.items() if LAYOUTS[name].modules]
+        predicting = [
+            name for name, kind in architectures.items() if LAYOUTS[kind].modules and not self.is_change(name)
+        ]
         return [place for place in self.places if place.matrix in SCALED and place.model in predicting]
 
     @property
