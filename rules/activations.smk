@@ -10,7 +10,8 @@ OF_ALL_TEXTS = project_path("resources/text/wordnet_definitions.txt")
 
 def predicting_places():
     """The models and settings of the sweep whose models predict a next token."""
-    able = dict.fromkeys(place[:2] for place in SWEEP.places if "W_U" in SWEEP.architecture(place.model).readouts)
+    models = [name for name in SWEEP.models if "W_U" in SWEEP.architecture(name).readouts and not SWEEP.is_change(name)]
+    able = dict.fromkeys(place[:2] for place in SWEEP.places if place.model in models)
     return [{"model": model, "setting": setting} for model, setting in able]
 
 

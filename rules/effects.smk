@@ -13,8 +13,8 @@ def effect_files(wildcards):
     """The effects of the whole sweep, of the models that predict a next token."""
     if not SWEEP.effect_places:
         stop(
-            "no direction of this sweep has an effect to measure: that takes a model that predicts a next token, which an encoder "
-            f"does not, and one of the matrices {', '.join(SCALED)}. Name such in sweep.models and sweep.matrices."
+            "no direction of this sweep has an effect to measure: that takes a model that predicts a next token, which an encoder, "
+            f"a difference or an adapter does not, and one of the matrices {', '.join(SCALED)}. Name such in sweep.models and sweep.matrices."
         )
     return [paths.EFFECTS.format(**place._asdict()) for place in SWEEP.effect_places]
 
@@ -39,6 +39,10 @@ def check_basis_is_svd(what):
 def effect_svd(wildcards):
     place = setting_place(wildcards)
     check_basis_is_svd("effects")
+    if SWEEP.is_change(place.model):
+        stop(
+            f"{place.model} is a difference or an adapter, which predicts no token: effects are measured of models by themselves."
+        )
     if place.matrix not in SCALED:
         stop(
             f"no such file: effects are of {', '.join(SCALED)}, and {place.matrix} is no matrix in which directions are scaled."

@@ -1,11 +1,13 @@
 # From a name in the catalogue to raw weights.
 #
 # needs   the network, a local directory or GGUF file, or an installed package
-# makes   results/models/{model}/, with provenance.json, which is written last and stands for the whole directory
+# makes   results/models/{model}/, with provenance.json, which is written last and stands for the whole directory; of a
+#         difference or an adapter, once those of the models that it is of are there
 #         results/weights/{model}/{attention,mlp,unembed,gains}.safetensors: float32, TransformerLens' shapes, no setting yet
 #         results/weights/{model}/steps.safetensors: what quantised weights were rounded to, in the same shapes
 #         results/weights/{model}/{setting}.safetensors: all weights as one setting wants them (`snakemake weights`)
 
+from svdlens.sweep.change_checks import change_of, models_of
 from svdlens.sweep.named_files import model_digests, model_place
 
 # Keys of a model in the catalogue that say nothing about where its weights come from.
@@ -18,6 +20,18 @@ localrules:
 
 
 BUNDLED = Path(project_path("resources/models"))
+ADAPTERS = Path(project_path("resources/adapters"))
+CHANGES = [name for name, entry in config["models"].items() if change_of(entry)]
+
+
+def names_as_regex(names):
+    """A wildcard that is one of these names; of none, a regular expression that matches nothing."""
+    return "|".join(re.escape(name) for name in names) or r"(?!)"
+
+
+def models_of_change(wildcards):
+    """What a difference or an adapter is made of; nothing for a model with weights of its own."""
+    return [paths.PROVENANCE.format(model=name) for name in models_of(config["models"][wildcards.model])]
 
 
 def catalogue_source(model):
@@ -27,6 +41,9 @@ def catalogue_source(model):
     source.setdefault("architecture", "gpt2")
     if "bundled" in source:
         source["bundled"] = str(BUNDLED / source["bundled"])
+    if "adapter" in source and "bundled" in source["adapter"]:
+        adapter = source["adapter"]
+        source["adapter"] = {"of": adapter["of"], "path": str(ADAPTERS / adapter["bundled"])}
     return source
 
 
@@ -41,11 +58,15 @@ def model_content(wildcards):
     source = catalogue_source(wildcards.model)
     place = model_place(config["models"][wildcards.model], BUNDLED)
     named = {key: value for key, value in source.items() if key not in ("path", "bundled")}
+    if "adapter" in source:
+        place, named["adapter"] = Path(source["adapter"]["path"]), source["adapter"]["of"]
     return {**named, "files": model_digests(place) if place else {}}
 
 
 rule fetch_model:
     """The files of a model, checked, with provenance.json."""
+    input:
+        models_of_change,
     output:
         provenance=paths.PROVENANCE,
     log:
@@ -79,6 +100,8 @@ rule extract_weights:
         "results/logs/extract_weights/{model}.log",
     benchmark:
         "results/benchmarks/extract_weights/{model}.tsv"
+    wildcard_constraints:
+        model=names_as_regex(name for name in config["models"] if name not in CHANGES),
     conda:
         "../environment.yml"
     threads: 1
@@ -90,6 +113,56 @@ rule extract_weights:
         code=code_hash("extract_weights"),
     script:
         "../scripts/extract_weights.py"
+
+
+def sources_of_change(wildcards, output):
+    """By name, the sources of a difference or an adapter and of the models that it is made of."""
+    names = [wildcards.model, *models_of(config["models"][wildcards.model])]
+    return {name: catalogue_source(name) for name in names}
+
+
+# Made of `output`, so that another list extracts nothing anew: the files have all that the adapter changes.
+def matrices_of_change(wildcards, output):
+    return SWEEP.choice(wildcards.model, "matrices")
+
+
+rule extract_change:
+    """The weights of a difference or an adapter, once for all settings, in the files of extract_weights."""
+    input:
+        provenance=paths.PROVENANCE,
+        models=models_of_change,
+    output:
+        attention=temp("results/weights/{model}/attention.safetensors"),
+        mlp=temp("results/weights/{model}/mlp.safetensors"),
+        unembed=temp("results/weights/{model}/unembed.safetensors"),
+        gains=temp("results/weights/{model}/gains.safetensors"),
+        steps=temp("results/weights/{model}/steps.safetensors"),
+    log:
+        "results/logs/extract_change/{model}.log",
+    benchmark:
+        "results/benchmarks/extract_change/{model}.tsv"
+    wildcard_constraints:
+        model=names_as_regex(CHANGES),
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, times_model=2.5),
+        runtime=minutes(30, per_model_gb=20),
+    params:
+        sources=sources_of_change,
+        matrices=matrices_of_change,
+        code=code_hash("extract_change"),
+    script:
+        "../scripts/extract_change.py"
+
+
+def weight_files(wildcards):
+    """The weights of every model and setting of the sweep, for use elsewhere; of differences and adapters there are none."""
+    places = [place for place in SWEEP.places if not SWEEP.is_change(place.model)]
+    if not places:
+        stop("weights are those of models, and the sweep has just differences or adapters. Name a model in sweep.models.")
+    return [paths.WEIGHTS.format(model=place.model, group=place.setting) for place in places]
 
 
 rule process_weights:
@@ -105,6 +178,8 @@ rule process_weights:
         "results/logs/process_weights/{model}/{setting}.log",
     benchmark:
         "results/benchmarks/process_weights/{model}/{setting}.tsv"
+    wildcard_constraints:
+        model=names_as_regex(name for name in config["models"] if name not in CHANGES),
     conda:
         "../environment.yml"
     threads: 1

@@ -22,8 +22,11 @@ def setting_svd(wildcards):
 
 
 def setting_stability(wildcards):
-    """The stability of a setting's vectors; nothing where it is not measured."""
-    return [SWEEP.svd_path(paths.STABILITY, setting_place(wildcards))] if config["stability"] else []
+    """The stability of a setting's vectors; nothing where it is not measured, as of differences and adapters: the noise
+    is that of a weight, of which they are a small part."""
+    if not config["stability"] or SWEEP.is_change(wildcards.model):
+        return []
+    return [SWEEP.svd_path(paths.STABILITY, setting_place(wildcards))]
 
 
 def parts(pattern):

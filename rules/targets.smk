@@ -15,7 +15,7 @@ TARGETS = {
     "models": ("Model files, checked, with provenance.json.", SWEEP.over_places(paths.PROVENANCE)),
     "weights": (
         "All weights as each setting wants them, for use elsewhere.",
-        SWEEP.over_places("results/weights/{model}/{setting}.safetensors"),
+        weight_files,
     ),
     "spectra": (
         "Every singular value, with gaps, near-degenerate clusters and the stability of its vectors.",

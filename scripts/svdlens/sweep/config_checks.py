@@ -16,6 +16,7 @@ from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import setting_from_names
 from svdlens.spec.token_vectors import BEST_LIST, TOKEN_VECTORS
 from svdlens.sweep.asking_checks import check_asking
+from svdlens.sweep.change_checks import CHANGES, check_changes, take_from_base
 from svdlens.sweep.edit_checks import check_edits
 from svdlens.sweep.local_architectures import fill_in_architectures
 from svdlens.sweep.named_files import named_paths
@@ -24,7 +25,7 @@ from svdlens.sweep.schema_checks import check_numbers, check_schema
 
 DOWNLOADS = ("repo", "revision", "wheel", "file")
 """Keys of a model that is downloaded."""
-SOURCES = ("repo", "path", "bundled", "package", "wheel")
+SOURCES = ("repo", "path", "bundled", "package", "wheel", *CHANGES)
 
 
 def registered_names() -> dict[str, list[str]]:
@@ -58,7 +59,8 @@ def load_schema(path: Path) -> dict[str, Any]:
 def check_configuration(config: MutableMapping[str, Any], schema: Mapping[str, Any]) -> None:
     """Raises SvdlensError for the first thing in `config` that is wrong; `schema` is what load_schema returns.
 
-    Architectures that local files say are written into it (local_architectures.py).
+    In place, entries of models get the architectures that local files say (local_architectures.py), and differences and
+    adapters what they have from their base (take_from_base).
     """
     problem = (
         check_numbers(config)
@@ -70,6 +72,9 @@ def check_configuration(config: MutableMapping[str, Any], schema: Mapping[str, A
     if problem:
         raise SvdlensError(problem)
     fill_in_architectures(config)
+    if problem := check_changes(config):
+        raise SvdlensError(problem)
+    take_from_base(config)
     settings = {name: setting_from_names(name, switches) for name, switches in config["settings"].items()}
     for model in config["sweep"]["models"]:
         entry = config["models"][model]
@@ -210,9 +215,9 @@ def check_models(config: Mapping[str, Any]) -> str | None:
         if len(sources) != 1 or ("repo" in model) != ("revision" in model):
             return (
                 f"models.{name}: has {', '.join(sources) or 'no source'}; a model has just one of `repo` (with "
-                "`revision`), `path`, `bundled`, `package`, or `wheel` (with `file`), or a `path` beside `repo` or "
-                "`wheel`, of a copy in place of the download. In a second configuration file, give a changed model a "
-                "new name: mappings are merged."
+                "`revision`), `path`, `bundled`, `package`, `wheel` (with `file`), `diff` or `adapter`, or a `path` "
+                "beside `repo` or `wheel`, of a copy in place of the download. In a second configuration file, give a "
+                "changed model a new name: mappings are merged."
             )
         if ("wheel" in model and "file" not in model) or ("file" in model and not is_download(model)):
             return (

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from svdlens.errors import SvdlensError
+from svdlens.sweep.change_checks import check_changes, take_from_base
 from svdlens.sweep.local_architectures import fill_in_architectures
 
 MERGE = "<<"
@@ -16,11 +17,14 @@ MERGE = "<<"
 
 def configuration(files: Iterable[Path], project: Path) -> dict[str, Any]:
     """The config.yaml of the project with these `files` over it, as Snakemake puts them together: mappings are merged,
-    all else is replaced; with the architectures that local files say."""
+    all else is replaced; with the architectures that local files say, and what differences and adapters have of their
+    base."""
     config: dict[str, Any] = {}
     for file in (project / "config.yaml", *files):
         config = merged(config, yaml.safe_load(file.read_text(encoding="utf-8-sig")))
     fill_in_architectures(config)
+    if not check_changes(config):
+        take_from_base(config)
     return config
 
 

@@ -40,6 +40,11 @@ def check_model(sweep: Sweep, name: str) -> str | None:
                 f".{key}: {edit[key]!r} is no {key}. In the catalogue `{key}s`: {', '.join(known)}."
                 f"{did_you_mean(edit[key], known)}"
             )
+    if sweep.is_change(edit["model"]):
+        return (
+            f".model: {edit['model']} is a difference or an adapter: it has no weights of its own to scale directions "
+            "in. Edit a model that it is of."
+        )
     architecture = sweep.config["models"][edit["model"]].get("architecture", DEFAULT)
     if architecture in LAYOUTS and not LAYOUTS[architecture].modules:
         able = ", ".join(name for name, layout in LAYOUTS.items() if layout.modules)

@@ -29,6 +29,7 @@ def named_paths(config: MutableMapping[str, Any]) -> Iterator[tuple[str, Mutable
     """Every path that a configuration can have: what it is called in messages, the mapping that has it, and its key."""
     for name, model in config["models"].items():
         yield from ((f"models.{name}.{key}", model, key) for key in ("path", "token_counts"))
+        yield f"models.{name}.adapter.path", model.get("adapter", {}), "path"
     yield "labellers.published.path", config["labellers"].get("published", {}), "path"
     llm = config["labellers"].get("llm", {})
     files = ("label_prompt", "verify_prompt", "examples", "ledger")

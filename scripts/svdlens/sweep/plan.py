@@ -19,6 +19,7 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.spec.token_vectors import BEST_LIST, TOKEN_VECTORS
 from svdlens.sweep import paths
+from svdlens.sweep.change_checks import base_of, change_of
 
 CHOSEN_ROWS = ("sides", "signs", "directions", "control_lists")
 """Keys of a labeller's configuration that say which rows of a table it gets."""
@@ -99,6 +100,10 @@ class Sweep:
 
     def architecture(self, model: str) -> Architecture:
         return ARCHITECTURES[self.config["models"][model].get("architecture", DEFAULT)]
+
+    def is_change(self, model: str) -> bool:
+        """Whether a model is a difference or an adapter, which has no weights to run or to edit."""
+        return change_of(self.config["models"][model]) is not None
 
     def setting(self, name: str) -> Setting:
         """The switches of the setting called `name`. Raises SvdlensError for a switch that is none."""
@@ -328,7 +333,7 @@ class Sweep:
     def base_model(self, model: str) -> str | None:
         """The model of the catalogue that this one is an adapter or a change of; None of one that stands by itself."""
         entry = self.config["models"][model]
-        return entry.get("adapter", {}).get("of") or entry.get("diff", {}).get("minus")
+        return base_of(entry) if change_of(entry) else None
 
     @property
     def topics(self) -> dict[str, tuple[str, str | None]]:
@@ -338,6 +343,8 @@ class Sweep:
 
     def no_forward_pass(self, model: str) -> str | None:
         """Why none can be made of the model, to stand after its name; None where one can."""
+        if self.is_change(model):
+            return "is a difference or an adapter, which reads no text by itself"
         layout = LAYOUTS[self.config["models"][model].get("architecture", DEFAULT)]
         return None if layout.modules else layout.no_modules
 

@@ -1,22 +1,33 @@
-"""The weights of a layer as a setting wants them: factors of the matrices to decompose, unembedding, embedding."""
+"""The weights of a layer as a setting wants them: factors of the matrices to decompose, unembedding, embedding.
 
+Of a difference or an adapter they are those of the change of a matrix (weights/change_extraction.py).
+"""
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, Factor
+from svdlens.errors import SvdlensError
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, Factor, MatrixKind
 from svdlens.spec.settings import Setting
 from svdlens.weights.processing import process_reading, process_unembed, process_writing
 from svdlens.weights.weight_files import WeightFile
 
+MINUS = "minus."
+"""What the names of the tensors that are taken away begin with, in a weight file of a difference."""
+
 
 def processed_factor(
-    weights: WeightFile, layer: int, factor: Factor, norm: str, setting: Setting
+    weights: WeightFile, layer: int, factor: Factor, norm: str, setting: Setting, begin: str = ""
 ) -> Float[Tensor, "... d_first d_last"]:
-    """The weight of a factor as the setting wants it, not yet transposed; `norm` is ln1 or ln2. float64."""
-    weight = weights[f"blocks.{layer}.{factor.weight}"]
+    """The weight of a factor as the setting wants it, not yet transposed; `norm` is ln1 or ln2. float64.
+
+    begin: MINUS for that of the model that is taken away.
+    """
+    weight = weights[f"{begin}blocks.{layer}.{factor.weight}"]
     if not factor.reads:
         return process_writing(weight, setting)
-    gain = weights[f"blocks.{layer}.{norm}.w"] if setting.read_gain else None
+    gain = weights[f"{begin}blocks.{layer}.{norm}.w"] if setting.read_gain else None
     return process_reading(weight, gain, setting)
 
 
@@ -27,14 +38,74 @@ def factors(
 
     ov: W_V [n_heads, d_model, d_head], W_O [n_heads, d_head, d_model]. qk: W_Q, W_K^T likewise.
     mlp_in, mlp_gate: W_in, W_gate [d_model, d_mlp]. mlp_out: W_out [d_mlp, d_model]. float64.
-    Key and value heads that several query heads share are repeated for each of them.
+    Key and value heads that several query heads share are repeated for each of them. Of a difference or an adapter
+    they are those of the change. Raises SvdlensError for a kind that an adapter does not change.
     """
     kind = MATRIX_KINDS[matrix]
-    processed = [processed_factor(weights, layer, factor, kind.norm, setting) for factor in kind.factors]
+    if weights.low_rank:
+        check_changed(weights, matrix)
+        return low_rank_factors(weights, kind, layer, setting)
+    changed = factors_of_model(weights, kind, layer, setting)
+    if not any(name.startswith(MINUS) for name in weights.names):
+        return changed
+    return factors_of_difference(changed, factors_of_model(weights, kind, layer, setting, MINUS))
+
+
+def factors_of_model(
+    weights: WeightFile, kind: MatrixKind, layer: int, setting: Setting, begin: str = ""
+) -> list[Float[Tensor, "... d_first d_last"]]:
+    """See factors: of a model by itself, or of one of the two of a difference."""
+    processed = [processed_factor(weights, layer, factor, kind.norm, setting, begin) for factor in kind.factors]
     if kind.per_head:
         n_heads = max(len(weight) for weight in processed)
         processed = [repeat_heads(weight, n_heads) for weight in processed]
     return [weight.mT if factor.transposed else weight for weight, factor in zip(processed, kind.factors, strict=True)]
+
+
+def factors_of_difference(
+    changed: list[Float[Tensor, "... d_first d_last"]], base: list[Float[Tensor, "... d_first d_last"]]
+) -> list[Float[Tensor, "... d_first d_last"]]:
+    """The factors of what `changed` gives less what `base` gives: one where they are one, else thin ones.
+
+    A' B' - A B = (A' - A) B' + A (B' - B) = [A' - A, A] [B'; B' - B]. What did not change is exactly 0 in it.
+    """
+    if len(changed) == 1:
+        return [changed[0] - base[0]]
+    (first, second), (base_first, base_second) = changed, base
+    return [torch.cat([first - base_first, base_first], dim=-1), torch.cat([second, second - base_second], dim=-2)]
+
+
+def low_rank_factors(
+    weights: WeightFile, kind: MatrixKind, layer: int, setting: Setting
+) -> list[Float[Tensor, "... d_first d_last"]]:
+    """The two factors of an adapter's change, those sides that are in the residual stream as the setting wants them.
+
+    Gains and means are of d_model, so that they act on the outer side of a factor as they do on that of the product.
+    """
+    first, second = (weights[f"blocks.{layer}.{kind.name}.{which}"] for which in ("first", "second"))
+    gain = weights[f"blocks.{layer}.{kind.norm}.w"] if setting.read_gain else None
+    for side in kind.sides.values():
+        outer = first if side.array == "left" else second.mT
+        processed = process_reading(outer, gain, setting) if side.reads else process_writing(outer.mT, setting).mT
+        first, second = (processed, second) if side.array == "left" else (first, processed.mT)
+    return [first, second]
+
+
+def check_changed(weights: WeightFile, matrix: str) -> None:
+    """Raises SvdlensError for a kind of matrix that is not in a weight file of an adapter."""
+    if f"blocks.0.{matrix}.first" not in weights.names:
+        raise SvdlensError(
+            f"the adapter changes no {matrix}. List for the model only what it changes, under `matrices`; "
+            "docs/models.md#adapters says which modules make which matrices."
+        )
+
+
+def count_heads(weights: WeightFile, matrix: str) -> int:
+    """The number of heads of a kind of matrix that has them. Raises SvdlensError as factors does."""
+    if weights.low_rank:
+        check_changed(weights, matrix)
+        return weights.length(f"blocks.0.{matrix}.first")
+    return max(weights.length(f"blocks.0.{factor.weight}") for factor in MATRIX_KINDS[matrix].factors)
 
 
 def repeat_heads(

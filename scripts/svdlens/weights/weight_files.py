@@ -40,6 +40,11 @@ class WeightFile:
         return int(self.file.get_slice(name).get_shape()[0])
 
     @property
+    def low_rank(self) -> bool:
+        """Whether it has thin factors of what an adapter changes, in place of weights."""
+        return any(name.endswith(".first") for name in self.names)
+
+    @property
     def layers(self) -> int:
         """The number of layers, in a file that has tensors of layers."""
         return 1 + max(int(name.split(".")[1]) for name in self.names if name.startswith("blocks."))
