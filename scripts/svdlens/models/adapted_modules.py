@@ -32,10 +32,9 @@ LLAMA: Modules = {
 ADAPTED_MODULES = {
     "gpt2": GPT2,
     "gpt_neox": GPT_NEOX,
-    "llama": LLAMA,
-    "qwen2": LLAMA,
-    "gemma": LLAMA,
-    "gemma2": LLAMA,
+    **dict.fromkeys(
+        ("stablelm", "llama", "smollm3", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text"), LLAMA
+    ),
 }
 """By architecture; adapters of others are refused."""
 

@@ -371,7 +371,7 @@ def write_provenance(
     architecture: str,
     padding_rows: int,
     decided: list[str] | None = None,
-    **facts: object,
+    **facts: Any,
 ) -> None:
     """provenance.json: where the model came from, what it is, and the sha256 of every file. Same model, same bytes.
 

@@ -300,7 +300,7 @@ class BaseModel:
         """Those of the norms, by the names in extraction.py, float32; none of a model without norms before its "
         "matrices."""
         architecture = ARCHITECTURES[self.architecture]
-        if not architecture.pre_norm:
+        if not architecture.gains:
             return {}
 
         def gain(path: str) -> Tensor:
