@@ -180,7 +180,7 @@ lock:
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet torch==2.13.0 pip --upgrade
-	$(BIN)/python -m pip install --quiet . --group test
+	$(BIN)/python -m pip install --quiet '.[workflow]' --group test
 	(echo "# Every package of the environment at a fixed version. Made by \`make lock\` from pyproject.toml."; \
 	 $(BIN)/python -m pip freeze --exclude svdlens --exclude pip | sed 's/^\(torch==[0-9.]*\).*/\1/') > requirements.lock
 	$(BIN)/python docs/update_docs.py

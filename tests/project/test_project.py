@@ -30,7 +30,8 @@ def locked() -> dict[str, str]:
 
 def declared() -> set[str]:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
-    names = [*project["project"]["dependencies"], *project["dependency-groups"]["test"]]
+    extra = project["project"]["optional-dependencies"]["workflow"]
+    names = [*project["project"]["dependencies"], *extra, *project["dependency-groups"]["test"]]
     return {normal(re.match(r"[\w.-]+", name)[0]) for name in names}
 
 

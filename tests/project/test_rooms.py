@@ -13,7 +13,7 @@ ROOMS = [
     *("spec", "artefacts", "runtime", "models", "weights", "svd", "readout", "edit", "vocabulary", "labels"),
     "activations",
     *("sweep", "evaluation", "trace", "effects", "figures", "explorer", "export", "report"),
-    *("comparison", "publication"),
+    *("comparison", "publication", "interactive"),
 ]
 # What the Snakefile imports, in every cluster job.
 LIGHT = [

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-DIRECTORY = Path(__file__).resolve().parents[3] / "resources/lexicon"
+INSTALLED = Path(__file__).resolve().parents[1] / "lexicon"
+"""Where an installed package has the files of resources/lexicon (setup.py)."""
+DIRECTORY = INSTALLED if INSTALLED.is_dir() else Path(__file__).resolve().parents[3] / "resources/lexicon"
 FILES = ("concepts", "words", "irregular_forms")
 
 # What an ending stands for, as WordNet's morphy(7WN) has it: part of speech, ending, and what was there before.

@@ -92,7 +92,7 @@ class Coherence:
 
     def __init__(self, vocabulary: KnownVocabulary, level: float, seed: int) -> None:
         self.vocabulary, self.level, self.seed = vocabulary, level, seed
-        self.facts = vocabulary.facts
+        self.facts: Mapping[str, object] = vocabulary.facts
 
     def label(self, lists: Mapping[str, TokenLists]) -> Labelled:
         """See labels.labeller.Labeller. The facts: null_lists, their number, and direction_tail, the fit of the tail of

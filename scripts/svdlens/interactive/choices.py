@@ -1,0 +1,94 @@
+"""What of a model is asked for in a call from Python: matrices, setting, layers, heads; checked against the model."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from svdlens.errors import SvdlensError, did_you_mean
+from svdlens.spec.architectures import Architecture, missing_switches
+from svdlens.spec.controls import CONTROLS, RANDOM_UNIT, ROTATED
+from svdlens.spec.settings import FLAGS, Setting, setting_from_names
+
+SETTINGS: Mapping[str, tuple[str, ...]] = {"raw": (), "tl_default": tuple(FLAGS)}
+"""Settings that have a name here: the weights as they are, and what TransformerLens makes of them."""
+GAUSSIAN = "gaussian"
+POSSIBLE_CONTROLS = (RANDOM_UNIT, ROTATED, GAUSSIAN)
+"""The others are of bases that are no singular vectors."""
+
+
+class Chosen(NamedTuple):
+    """The matrices, the setting, and the numbers of `layers` and `heads` where not all are asked for."""
+
+    matrices: list[str]
+    setting: Setting
+    numbers: dict[str, list[int]]
+
+
+def check_choices(
+    architecture: Architecture,
+    matrices: str | Sequence[str],
+    setting: str | Sequence[str],
+    layers: Sequence[int] | None,
+    heads: Sequence[int] | None,
+) -> Chosen:
+    """What is asked for, each thing once. Raises SvdlensError for what the architecture does not have.
+
+    setting: a name in SETTINGS, or switches and flags (spec/settings.py).
+    """
+    names = SETTINGS.get(setting, (setting,)) if isinstance(setting, str) else tuple(setting)
+    made = setting_from_names(str(setting), names)
+    if missing := missing_switches(made, architecture):
+        has = f"has {', '.join(architecture.switches)}" if architecture.switches else 'has none: setting="raw"'
+        raise SvdlensError(
+            f"setting={setting!r} uses {', '.join(missing)}, which a {architecture.model_class} does not have; it "
+            f"{has}."
+        )
+    wanted = {"layers": layers, "heads": heads}
+    numbers = {name: sorted({int(number) for number in some}) for name, some in wanted.items() if some is not None}
+    for name, chosen in numbers.items():
+        if not chosen:
+            raise SvdlensError(f"{name} is empty. Leave it out for all {name}.")
+    return Chosen(choose("matrices", matrices, architecture.matrices), made, numbers)
+
+
+def choose(key: str, chosen: str | Sequence[str], possible: Sequence[str]) -> list[str]:
+    """The names chosen, each once; one may be given as it is. Raises SvdlensError for one that is not possible."""
+    names = [chosen] if isinstance(chosen, str) else list(dict.fromkeys(chosen))
+    for name in names:
+        if name not in possible:
+            raise SvdlensError(
+                f"{name!r} is none of the {key} of this model, which are {', '.join(possible)}."
+                f"{did_you_mean(str(name), possible)}"
+            )
+    if not names:
+        raise SvdlensError(f"{key} is empty. Name some of {', '.join(possible)}.")
+    return names
+
+
+def check_numbers(numbers: Mapping[str, Sequence[int]], counts: Mapping[str, int]) -> None:
+    """Raises SvdlensError for layers and heads that a model with these counts does not have."""
+    for name, count in counts.items():
+        if wrong := [number for number in numbers.get(name, []) if not 0 <= number < count]:
+            raise SvdlensError(
+                f"{name}={list(numbers[name])}: the model has {count} {name}, 0 to {count - 1}, and no {wrong[0]}."
+            )
+
+
+def check_positive(**sizes: int) -> None:
+    """Raises SvdlensError unless each is a whole number from 1 on."""
+    for name, size in sizes.items():
+        if type(size) is not int or size < 1:
+            raise SvdlensError(f"{name} is {size!r}, not a whole number from 1 on.")
+
+
+def control_sizes(controls: str | Sequence[str], labels: bool, n_random: int, n_rotated: int) -> dict[str, int | None]:
+    """How many directions of each control are read: of those asked for, and of the null of the labels."""
+    asked = [controls] if isinstance(controls, str) else list(controls)
+    for name in asked:
+        if name not in POSSIBLE_CONTROLS:
+            no_basis = " It is of another basis than singular vectors." if name in CONTROLS else ""
+            raise SvdlensError(
+                f"{name!r} is none of the controls, which are {', '.join(POSSIBLE_CONTROLS)}.{no_basis}"
+                f"{did_you_mean(str(name), POSSIBLE_CONTROLS)}"
+            )
+    needed = [RANDOM_UNIT] if labels else []
+    return {name: n_rotated if name == ROTATED else n_random for name in dict.fromkeys([*needed, *asked])}

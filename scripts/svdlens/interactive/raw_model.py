@@ -1,0 +1,79 @@
+"""The raw weights of a model for the time of one call, and their singular value decompositions."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from svdlens.errors import SvdlensError
+from svdlens.interactive.choices import check_numbers
+from svdlens.interactive.model_files import put_model
+from svdlens.spec.architectures import Architecture
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.settings import Setting, svd_key
+from svdlens.svd.layer_by_layer import Arrays, Task, number_arrays
+from svdlens.svd.model_svd import decompose_layers
+from svdlens.weights.extraction import GROUPS, extract_weights
+from svdlens.weights.weight_files import WeightFile
+
+
+class RawModel(NamedTuple):
+    """A model's `directory`, the `files` of its raw weights by name in GROUPS, and what it is."""
+
+    directory: Path
+    files: dict[str, Path]
+    architecture: Architecture
+
+
+@contextlib.contextmanager
+def raw_model(model: Any, tokenizer: Any) -> Iterator[RawModel]:
+    """The model as put_model takes it. Its files are temporary; torch is afterwards as it was. Raises SvdlensError."""
+    threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
+    with tempfile.TemporaryDirectory(prefix="svdlens-") as temporary, torch.random.fork_rng(devices=[]):
+        directory = Path(temporary) / "model"
+        files = {group: Path(temporary) / f"{group}.safetensors" for group in GROUPS}
+        try:
+            architecture = put_model(model, tokenizer, directory)
+            extract_weights(directory, files)
+            yield RawModel(directory, files, architecture)
+        finally:
+            torch.set_num_threads(threads)
+            torch.set_grad_enabled(gradients)
+
+
+def decompose(
+    raw: RawModel,
+    matrix: str,
+    setting: Setting,
+    numbers: Mapping[str, Sequence[int]],
+    directions: int,
+    threads: int,
+    device: str,
+) -> Arrays:
+    """What `decompose_matrices` writes into the SVD file of one kind of matrix (svd/model_svd.py).
+
+    numbers: of layers and heads, where not all are asked for. Raises SvdlensError for those that the model lacks.
+    """
+    kind = MATRIX_KINDS[matrix]
+    weights = WeightFile(raw.files[kind.weight_group])
+    counts = {"layers": weights.layers}
+    if kind.per_head:
+        counts["heads"] = max(weights.length(f"blocks.0.{factor.weight}") for factor in kind.factors)
+    check_numbers(numbers, counts)
+    used = {name: chosen for name, chosen in numbers.items() if name in counts}
+    switches = {name: state == "on" for name, state in svd_key(setting, matrix).items()}
+    heads = tuple(used["heads"]) if "heads" in used else None
+    task = Task(matrix, Setting(**switches), directions, heads)
+    arrays = decompose_layers(weights, task, used.get("layers", range(weights.layers)), threads, device)
+    return arrays | number_arrays(used)
+
+
+def check_device(device: str) -> None:
+    """Raises SvdlensError unless torch can compute there."""
+    if device not in ("cpu", "cuda"):
+        raise SvdlensError(f"device={device!r}: write 'cpu' or 'cuda'.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SvdlensError(f"device='cuda': torch {torch.__version__} finds no CUDA device here. Write 'cpu'.")
