@@ -5,10 +5,11 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: f"{workflow.basedir}/config.yaml"
+configfile: f"{workflow.current_basedir.get_path_or_uri(secret_free=True)}/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/start.smk"
 include: "rules/models.smk"
 include: "rules/svd.smk"
 include: "rules/svd_parts.smk"

@@ -5,7 +5,8 @@ import re
 import sys
 from pathlib import Path
 
-PROJECT = Path(workflow.basedir)
+# Of this file: the main Snakefile is another one's where svdlens is a module of a workflow.
+PROJECT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 sys.path.insert(0, str(PROJECT / "scripts"))
 
 # Snakemake puts the path of Python into shell commands as it is, and on clusters its directory, too, so that quotes
@@ -24,7 +25,7 @@ from svdlens.sweep.asked_files import check_labelled_place, check_place
 from svdlens.sweep.code_hash import CodeHashes
 from svdlens.sweep.command_line import read_numbers
 from svdlens.sweep.config_checks import check_configuration, load_schema, take_copies
-from svdlens.sweep.config_files import check_keys, file_of, read_config_files
+from svdlens.sweep.config_files import check_keys, file_of, fill_in_defaults, read_config_files
 from svdlens.sweep.job_resources import memory, minutes
 from svdlens.sweep.named_files import content_digest, expand_home
 from svdlens.sweep.plan import LabelledPlace, Place, Sweep
@@ -37,15 +38,17 @@ def stop(message):
 
 def stop_for_configuration(error):
     """Say what is wrong with the configuration, and in which of its files."""
-    given = workflow.config_settings
+    given, is_module = workflow.config_settings, not workflow.modifier.is_main_snakefile()
     files = read_config_files([PROJECT / "config.yaml", *given.configfiles], given.config)
-    file = file_of(str(error), files)
+    file = None if is_module else file_of(str(error), files)
     stop(f"configuration{f' in {os.path.relpath(file)}' if file else ''}: {error}")
 
 
 if set("{}") & set(str(PROJECT)):
     stop(f"cannot work in {PROJECT}: Snakemake reads {{ and }} as wildcards. Move it to a directory without them.")
 
+# A module is given its configuration in place of that of config.yaml.
+fill_in_defaults(config, PROJECT)
 SCHEMA = load_schema(PROJECT / "rules/config.schema.yaml")
 read_numbers(config, workflow.config_settings.config, SCHEMA)
 try:
@@ -89,43 +92,11 @@ def project_path(path):
     return os.path.relpath(PROJECT / path)
 
 
-def check_results_is_no_file():
-    """Snakemake would break off with a traceback while it builds the DAG."""
-    results = Path("results").absolute()
-    if results.exists() and not results.is_dir():
-        stop(f"{results} is a file, and results go into a directory of that name. Move the file away.")
-
-
-def check_results_directory():
-    """Snakemake reports a directory that it cannot write to job by job; once, and first, is kinder."""
-    directory = Path("results").absolute()
-    while not directory.exists():
-        directory = directory.parent
-    if not os.access(directory, os.W_OK):
-        stop(
-            f"{directory} is read-only, and results/ goes there. Give yourself the right to write (chmod), or run in "
-            "another directory: snakemake --directory DIR"
-        )
-
-
-def check_paths_on_cluster():
-    """Into the commands of jobs on a cluster Snakemake puts paths as Python writes them, which a shell may read otherwise."""
-    as_script = getattr(workflow.executor_settings, "pass_command_as_script", True)
-    for path in (str(PROJECT), os.getcwd(), *map(str, workflow.config_settings.configfiles)):
-        special = set('"$`') & set(path)
-        if "\\" in path or (special and "'" in path):
-            stop(
-                f'no job on a cluster could read {path}: it has a backslash, or an apostrophe beside ", $ or `. Rename it.'
-            )
-        if special and not as_script:
-            stop(
-                f"no job on a cluster could read {path}: rename it, or add slurm-pass-command-as-script: true to the profile."
-            )
-
-
-check_results_is_no_file()
-if workflow.is_main_process and not workflow.output_settings.dryrun:
-    start_run(Path())
+def describe(name, what):
+    """Say what a rule does, for `snakemake --list`: a docstring in a rule cannot take a value."""
+    name = workflow.modifier.modify_rulename(name)
+    if workflow.is_rule(name):
+        workflow.get_rule(name).docstring = what
 
 
 wildcard_constraints:
@@ -139,10 +110,3 @@ wildcard_constraints:
     write_center="on|off",
     unembed_gain="on|off",
     unembed_center="on|off",
-
-
-onstart:
-    confirm_run()
-    check_results_directory()
-    if workflow.non_local_exec:
-        check_paths_on_cluster()

@@ -107,5 +107,4 @@ for figure in FIGURES:
         script:
             "../scripts/plot_figure.py"
 
-    # For `snakemake --list`: a docstring in a rule cannot take a value.
-    workflow.get_rule(f"plot_{figure}").docstring = f"Draw {FIGURES[figure].shows}."
+    describe(f"plot_{figure}", f"Draw {FIGURES[figure].shows}.")

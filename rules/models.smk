@@ -161,7 +161,9 @@ def weight_files(wildcards):
     """The weights of every model and setting of the sweep, for use elsewhere; of differences and adapters there are none."""
     places = [place for place in SWEEP.places if not SWEEP.is_change(place.model)]
     if not places:
-        stop("weights are those of models, and the sweep has just differences or adapters. Name a model in sweep.models.")
+        stop(
+            "weights are those of models, and the sweep has just differences or adapters. Name a model in sweep.models."
+        )
     return [paths.WEIGHTS.format(model=place.model, group=place.setting) for place in places]
 
 

@@ -61,8 +61,7 @@ for target, (what, files) in TARGETS.items():
         input:
             files,
 
-    # For `snakemake --list`: a docstring in a rule cannot take a value.
-    workflow.get_rule(target).docstring = what
+    describe(target, what)
 
 
 onsuccess:

@@ -204,7 +204,8 @@ def test_there_are_such_keys() -> None:
 
 def test_what_is_right_passes() -> None:
     schema = load_schema(SCHEMA)
-    demo = [PROJECT / "profiles/demo" / name for name in ("sweep.yaml", "bundled.yaml", "nine_settings.yaml")]
+    names = ("sweep", "bundled", "nine_settings", "nine_settings_bundled")
+    demo = [PROJECT / f"profiles/demo/{name}.yaml" for name in names]
     changes = [yaml.safe_load(path.read_text("utf-8")) for path in demo]
     for config in (config_with(), *map(config_with, changes), config_with(TINY)):
         check_configuration(config, schema)

@@ -162,7 +162,7 @@ def test_a_file_outside_of_the_sweep_shares_what_is_stored(tiny: Workflow) -> No
 
 
 def test_the_demo_with_nine_settings_leaves_the_encoder_at_raw(project: Path, tmp_path: Path) -> None:
-    shutil.copy(PROJECT / "profiles/demo/nine_settings.yaml", tmp_path / "tiny.yaml")
+    shutil.copy(PROJECT / "profiles/demo/nine_settings_bundled.yaml", tmp_path / "tiny.yaml")
     run = Workflow(project, tmp_path).finish("--dry-run")
     found = count_outputs(run.printed, r"tokens/model=([\w-]+)/setting=\w+/\w+\.parquet")
     bundled = ["wordnet-2layer", "wordnet-4layer", "wordnet-6layer"]

@@ -6,6 +6,7 @@ is its name in config.yaml; `where` begins the messages of errors and says which
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from svdlens.artefacts.atomic_files import sha256_of
 from svdlens.errors import SvdlensError, did_you_mean
@@ -114,7 +115,7 @@ def publish(
     architecture: str,
     origin: Origin,
     where: str,
-    **facts: object,
+    **facts: Any,
 ) -> None:
     """Convert the GGUF file `path`, which config.yaml calls `file`, check the model, and put it into `target`.
 

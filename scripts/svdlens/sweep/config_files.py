@@ -28,6 +28,12 @@ def configuration(files: Iterable[Path], project: Path) -> dict[str, Any]:
     return config
 
 
+def fill_in_defaults(config: dict[str, Any], project: Path) -> None:
+    """Put `config` over the config.yaml of the project, in place; no change where that is in it already."""
+    defaults = yaml.safe_load((project / "config.yaml").read_text(encoding="utf-8"))
+    config.update(merged(defaults, config))
+
+
 def merged(config: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     both = {key: merged(config[key], value) for key, value in change.items() if isinstance(config.get(key), dict)}
     return {**config, **change, **both}
