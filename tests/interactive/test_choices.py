@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from svdlens.errors import SvdlensError
-from svdlens.interactive.choices import SETTINGS, check_choices, check_positive, choose, control_sizes
+from svdlens.interactive.choices import SETTINGS, check_choices, check_level, check_positive, choose, control_sizes
 from svdlens.spec.architectures import ARCHITECTURES
 from svdlens.spec.settings import setting_from_names
 
@@ -50,6 +50,17 @@ def test_controls_of_another_basis_are_refused() -> None:
 def test_sizes_are_whole_numbers(size: Any) -> None:
     with pytest.raises(SvdlensError, match="not a whole number from 1 on"):
         check_positive(tokens=size)
+
+
+@pytest.mark.parametrize("level", [0, 1, 5, float("nan")])
+def test_the_level_is_a_rate(level: float) -> None:
+    with pytest.raises(SvdlensError, match="a false discovery rate is between 0 and 1"):
+        check_level(level)
+
+
+def test_one_layer_may_be_given_as_it_is() -> None:
+    asked = ASKED | {"layers": 1, "heads": range(2)}
+    assert check_choices(ARCHITECTURES["gpt2"], **asked).numbers == {"layers": [1], "heads": [0, 1]}
 
 
 def test_each_name_is_taken_once() -> None:

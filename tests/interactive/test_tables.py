@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import is_progress_bar_enabled
 
 import svdlens
 from svdlens.spec.architectures import ARCHITECTURES
@@ -125,9 +126,32 @@ def test_layers_and_heads_are_those_of_the_whole(models: dict[str, Path]) -> Non
     same(part, chosen[chosen["matrix"] != "mlp_in"].reset_index(drop=True))
 
 
-def test_nothing_stays_behind(models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_embeddings_are_kept_where_one_says_so_and_made_anew_when_damaged(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    cache = tmp_path / "new" / "cache"
+    asked = {"matrices": "mlp_out", "directions": 4, "random_directions": 20}
+    first = svdlens.directions(models["gpt2"], cache=cache, **asked)
+    [kept] = cache.iterdir()
+    content = kept.read_bytes()
+    same(svdlens.directions(models["gpt2"], cache=str(cache), **asked), first)
+    kept.write_bytes(content[:-100])
+    same(svdlens.directions(models["gpt2"], cache=cache, **asked), first)
+    assert kept.read_bytes() == content
+    with pytest.raises(svdlens.SvdlensError, match="is a file"):
+        svdlens.directions(models["gpt2"], cache=kept, **asked)
+
+
+def test_nothing_stays_behind_and_nothing_is_shown(
+    models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    svdlens.spectra(*loaded(models["gpt2"]), matrices="ov")
+    model, tokenizer = loaded(models["gpt2"])
+    capfd.readouterr()
+    svdlens.spectra(model, tokenizer, matrices="ov")
+    assert capfd.readouterr() == ("", "")
+    assert is_progress_bar_enabled()
     with pytest.raises(svdlens.SvdlensError, match="the model has 2 layers, 0 to 1, and no 7"):
         svdlens.spectra(models["gpt2"], matrices="ov", layers=[7])
     assert list(tmp_path.iterdir()) == []

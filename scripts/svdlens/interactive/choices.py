@@ -27,8 +27,8 @@ def check_choices(
     architecture: Architecture,
     matrices: str | Sequence[str],
     setting: str | Sequence[str],
-    layers: Sequence[int] | None,
-    heads: Sequence[int] | None,
+    layers: int | Sequence[int] | None,
+    heads: int | Sequence[int] | None,
 ) -> Chosen:
     """What is asked for, each thing once. Raises SvdlensError for what the architecture does not have.
 
@@ -42,10 +42,12 @@ def check_choices(
             f"setting={setting!r} uses {', '.join(missing)}, which a {architecture.model_class} does not have; it "
             f"{has}."
         )
-    wanted = {"layers": layers, "heads": heads}
-    numbers = {name: sorted({int(number) for number in some}) for name, some in wanted.items() if some is not None}
-    for name, chosen in numbers.items():
-        if not chosen:
+    numbers = {}
+    for name, wanted in {"layers": layers, "heads": heads}.items():
+        if wanted is None:
+            continue
+        numbers[name] = sorted({wanted} if isinstance(wanted, int) else set(wanted))
+        if not numbers[name]:
             raise SvdlensError(f"{name} is empty. Leave it out for all {name}.")
     return Chosen(choose("matrices", matrices, architecture.matrices), made, numbers)
 
@@ -78,6 +80,12 @@ def check_positive(**sizes: int) -> None:
     for name, size in sizes.items():
         if type(size) is not int or size < 1:
             raise SvdlensError(f"{name} is {size!r}, not a whole number from 1 on.")
+
+
+def check_level(level: float) -> None:
+    """Raises SvdlensError unless it is a false discovery rate."""
+    if not 0 < level < 1:
+        raise SvdlensError(f"level is {level!r}, and a false discovery rate is between 0 and 1, such as 0.05.")
 
 
 def control_sizes(controls: str | Sequence[str], labels: bool, n_random: int, n_rotated: int) -> dict[str, int | None]:

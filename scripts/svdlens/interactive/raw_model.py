@@ -32,7 +32,8 @@ class RawModel(NamedTuple):
 def raw_model(model: Any, tokenizer: Any) -> Iterator[RawModel]:
     """The model as put_model takes it. Its files are temporary; torch is afterwards as it was. Raises SvdlensError."""
     threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
-    with tempfile.TemporaryDirectory(prefix="svdlens-") as temporary, torch.random.fork_rng(devices=[]):
+    files_are_gone = tempfile.TemporaryDirectory(prefix="svdlens-")
+    with files_are_gone as temporary, torch.random.fork_rng(devices=[]), no_progress_bars():
         directory = Path(temporary) / "model"
         files = {group: Path(temporary) / f"{group}.safetensors" for group in GROUPS}
         try:
@@ -42,6 +43,21 @@ def raw_model(model: Any, tokenizer: Any) -> Iterator[RawModel]:
         finally:
             torch.set_num_threads(threads)
             torch.set_grad_enabled(gradients)
+
+
+@contextlib.contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Within it, transformers shows none for what it saves and loads: the person has asked for neither."""
+    # Slow to import, and needed by this function alone.
+    from transformers.utils import logging
+
+    were_shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if were_shown:
+            logging.enable_progress_bar()
 
 
 def decompose(

@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 
 from svdlens.artefacts.table_schemas import CONTROL_LABELS, CONTROLS, LABEL_FIELDS, SPECTRA, as_column
-from svdlens.interactive.choices import check_choices, check_positive, choose, control_sizes
+from svdlens.interactive.choices import check_choices, check_level, check_positive, choose, control_sizes
 from svdlens.interactive.raw_model import RawModel, check_device, decompose, raw_model
 from svdlens.interactive.vocabulary import know_vocabulary
 from svdlens.labels.coherence.labeller import Coherence
@@ -41,8 +41,8 @@ def directions(
     *,
     matrices: str | Sequence[str] = MATRICES,
     setting: str | Sequence[str] = "raw",
-    layers: Sequence[int] | None = None,
-    heads: Sequence[int] | None = None,
+    layers: int | Sequence[int] | None = None,
+    heads: int | Sequence[int] | None = None,
     readouts: str | Sequence[str] | None = None,
     directions: int = 64,
     tokens: int = 50,
@@ -62,7 +62,8 @@ def directions(
     model, tokenizer: of transformers, in memory, wherever the weights are and in whatever precision; or the path of a
     directory with safetensors, whose tokenizer is read from there. The model stays as it is.
     matrices: of ov, qk, mlp_in, mlp_gate, mlp_out. setting: "raw", "tl_default", or a list of flags and switches
-    (docs/settings.md). layers, heads: numbers from 0; None for all. readouts: None for W_U, or W_E of a model without.
+    (docs/settings.md). layers, heads (of attention): numbers from 0; None for all.
+    readouts: None for W_U, or W_E of a model without.
     directions: leading ones of each matrix. tokens: of each list.
     labels: whether the labeller coherence labels the lists, with false discovery rate `level` for `interpretable`.
     controls: of random_unit, rotated and gaussian, whose rows follow, with their name in the column `control`.
@@ -75,10 +76,11 @@ def directions(
     Raises SvdlensError for a model that cannot be read and for anything asked for that is not there.
     """
     check_device(device)
-    check_positive(directions=directions, tokens=tokens, random_directions=random_directions)
-    check_positive(rotated_directions=rotated_directions)
+    threads = torch.get_num_threads() if threads is None else threads
+    check_positive(directions=directions, tokens=tokens, threads=threads)
+    check_positive(random_directions=random_directions, rotated_directions=rotated_directions)
+    check_level(level)
     sizes = control_sizes(controls, labels, random_directions, rotated_directions)
-    threads = threads or torch.get_num_threads()
     with raw_model(model, tokenizer) as raw:
         chosen = check_choices(raw.architecture, matrices, setting, layers, heads)
         possible = raw.architecture.readouts
@@ -95,7 +97,7 @@ def directions(
             for matrix, svd in decomposed.items()
         }
         if labels:
-            counts, kept = (None if path is None else Path(path) for path in (token_counts, cache))
+            counts, kept = (None if path is None else Path(path).expanduser() for path in (token_counts, cache))
             vocabulary, features = know_vocabulary(raw, texts, counts, kept, threads)
             labeller = Coherence(vocabulary, level, seed)
             for matrix, table in lists.items():
@@ -142,8 +144,8 @@ def spectra(
     *,
     matrices: str | Sequence[str] = MATRICES,
     setting: str | Sequence[str] = "raw",
-    layers: Sequence[int] | None = None,
-    heads: Sequence[int] | None = None,
+    layers: int | Sequence[int] | None = None,
+    heads: int | Sequence[int] | None = None,
     directions: int = 64,
     cluster_tolerance: float = 0.01,
     threads: int | None = None,
@@ -156,8 +158,8 @@ def spectra(
     Raises SvdlensError as `directions` does.
     """
     check_device(device)
-    check_positive(directions=directions)
-    threads = threads or torch.get_num_threads()
+    threads = torch.get_num_threads() if threads is None else threads
+    check_positive(directions=directions, threads=threads)
     tables = []
     with raw_model(model, tokenizer) as raw:
         chosen = check_choices(raw.architecture, matrices, setting, layers, heads)
