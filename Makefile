@@ -4,6 +4,7 @@
 # make verify         whether everything in results/, and all files that the sweep (SWEEP=FILE) names, are what they were
 # make compare        whether two results directories say the same: A=DIR B=DIR (TOLERANCE=1e-5; 0 for every bit)
 # make publish        a finished sweep (SWEEP=FILE) as results/publish/svdlens-NAME.zip; LICENSE=, NAME=, DATE=YYYY-MM-DD
+# make share          the same as a folder of SITE (site_of_sweeps), with a page over all sweeps there, for a static host
 # make clean-stale    which files of the data sets in results/ are not of the sweep (SWEEP=FILE); DELETE=yes deletes them
 # make label-cost     requests, tokens and cost of the labels by a language model of a sweep (SWEEP=FILE); asks for nothing
 # make ledger-export  the replies of that model so far as JSON lines, FILE (results/llm_ledger.jsonl)
@@ -51,9 +52,11 @@ READOUT_TABLES := $(foreach table,labels control_labels scores,results/tables/$(
 BUNDLED := wordnet-2layer wordnet-4layer wordnet-6layer
 # Of `make full-size`: what is built and swept, and where it goes, up to 30 GB.
 MODELS ?= gpt2-small gpt2-medium gpt2-large
+# Of `make share`.
+SITE ?= site_of_sweeps
 DIRECTORY ?= results/full_size
 
-.PHONY: run sweep-bundled report verify clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser test-long bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock compare publish test-environment test-cluster full-size
+.PHONY: run sweep-bundled report verify clean-stale label-cost label-sheet ledger-export ledger-import test test-unit test-workflow test-browser test-long bench bench-cuda label-quality readouts bases ablations docs lint lint-js models lock compare publish share test-environment test-cluster full-size
 .DELETE_ON_ERROR:
 
 # A network that is not there is no reason to show nothing. Beside the download there is something to do for another core.
@@ -77,6 +80,9 @@ verify: .venv/installed
 
 compare: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.comparison.directories "$(A)" "$(B)" $(TOLERANCE)
+
+share: .venv/installed
+	@PYTHONPATH=scripts $(BIN)/python -m svdlens.publication.site "$(SWEEP)" "$(SITE)" "$(LICENSE)" "$(NAME)" "$(DATE)"
 
 publish: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.publication.archive "$(SWEEP)" "$(LICENSE)" "$(NAME)" "$(DATE)"

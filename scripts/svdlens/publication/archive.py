@@ -14,13 +14,14 @@ import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from svdlens.artefacts.atomic_files import atomic_path, sha256_of
 from svdlens.errors import SvdlensError
 from svdlens.publication.crate import METADATA, PackedFile, describe
+from svdlens.publication.data_card import data_card
 from svdlens.publication.packed_files import (
     OF_PROJECT,
     check_finished,
@@ -44,22 +45,6 @@ MANIFEST = "manifest-sha256.txt"
 COMPRESSED = {".parquet", ".png", ".pdf", ".zip"}
 """Compressed already."""
 SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
-README = """---
-license: {hub_license}
-tags: [interpretability, svd, transformers]
----
-# {name}
-
-{description}
-
-* `tables/*.parquet`: the whole sweep. `figures/`: every figure, and the numbers that it draws.
-* `explorer/index.html`: a page to look around in, from disk. `report/`: method, configuration, models, main tables.
-* `config/`: what was asked for. `models/`: where the weights come from.
-* `sha256sum -c manifest-sha256.txt` checks every file; `ro-crate-metadata.json` describes them (RO-Crate 1.1).
-* Made with svdlens {version} and the packages of `requirements.lock`; how to cite it: `CITATION.cff`.
-* Licence: {license}.
-"""
-
 Content = Path | bytes
 """A file as it is, or what is packed in its place."""
 
@@ -78,7 +63,7 @@ def contents(
     packed["config/sweep.yaml"] = published_configuration(config_file, values) if config_file else b"{}\n"
     asked_for = swept_configuration(Sweep(without_private_values(config, values)))
     packed["report/configuration.html"] = configuration_page(asked_for).encode("utf-8")
-    packed["README.md"] = README.format(**facts, hub_license=facts["license"].lower()).encode("utf-8")
+    packed["README.md"] = data_card(facts, models_of(sweep), Path("results/tables")).encode("utf-8")
     for name, source in packed.items():
         check_content(name, source, words)
     report = Path("results/report.zip")
@@ -145,8 +130,25 @@ def date_of(results: Path, given: str) -> str:
     return datetime.datetime.fromtimestamp(last, datetime.UTC).date().isoformat()
 
 
-def publish(config_file: Path | None, licence: str = "", name: str = "", date: str = "") -> Path:
-    """Pack the results in the working directory, of config.yaml of the project with `config_file` over it.
+class PackedSweep(NamedTuple):
+    """A finished sweep to publish. title: the name of its file, without suffix. facts: name, description, license,
+    version and date. models: every provenance.json. files: by their names."""
+
+    title: str
+    sweep: Sweep
+    facts: dict[str, str]
+    models: list[dict[str, Any]]
+    files: dict[str, Content]
+
+
+def models_of(sweep: Sweep) -> list[dict[str, Any]]:
+    """Every provenance.json."""
+    return [json.loads(Path(f"results/models/{model}/provenance.json").read_text("utf-8")) for model in sweep.models]
+
+
+def packed_sweep(config_file: Path | None, licence: str = "", name: str = "", date: str = "") -> PackedSweep:
+    """What is published of the results in the working directory, of config.yaml of the project with `config_file` over
+    it.
 
     Raises SvdlensError for a sweep that is not finished, a licence that is no SPDX identifier, or something private
     in what would be packed.
@@ -171,13 +173,19 @@ def publish(config_file: Path | None, licence: str = "", name: str = "", date: s
     }
     packed = contents(sweep, config, config_file, facts)
     files = [packed_file(each, source) for each, source in packed.items()]
-    models = [json.loads(Path(f"results/models/{model}/provenance.json").read_text("utf-8")) for model in sweep.models]
+    models = models_of(sweep)
     packed[METADATA] = describe(facts, citation, models, files).encode("utf-8")
     files.append(packed_file(METADATA, packed[METADATA]))
     lines = sorted(f"{file.sha256}  {file.name}\n" for file in files)
     packed[MANIFEST] = "".join(sorted(lines, key=lambda line: line[66:])).encode("utf-8")
-    archive = Path(f"results/publish/svdlens-{title}.zip")
-    write_archive(archive, packed)
+    return PackedSweep(title, sweep, facts, models, packed)
+
+
+def publish(config_file: Path | None, licence: str = "", name: str = "", date: str = "") -> Path:
+    """Pack what packed_sweep says into a zip. Raises SvdlensError as that does."""
+    packed = packed_sweep(config_file, licence, name, date)
+    archive = Path(f"results/publish/svdlens-{packed.title}.zip")
+    write_archive(archive, packed.files)
     return archive
 
 
