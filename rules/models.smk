@@ -126,6 +126,12 @@ def matrices_of_change(wildcards, output):
     return SWEEP.choice(wildcards.model, "matrices")
 
 
+def memory_of_change(wildcards, input, attempt):
+    """Of a difference, as much as each model would take; of an adapter less: single tensors of its base are read."""
+    times_model = 2.5 if "diff" in config["models"][wildcards.model] else 0.4
+    return memory(2000, times_model=times_model)(wildcards, input, attempt)
+
+
 rule extract_change:
     """The weights of a difference or an adapter, once for all settings, in the files of extract_weights."""
     input:
@@ -147,7 +153,7 @@ rule extract_change:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=memory(2000, times_model=2.5),
+        mem_mb=memory_of_change,
         runtime=minutes(30, per_model_gb=20),
     params:
         sources=sources_of_change,
@@ -161,7 +167,9 @@ def weight_files(wildcards):
     """The weights of every model and setting of the sweep, for use elsewhere; of differences and adapters there are none."""
     places = [place for place in SWEEP.places if not SWEEP.is_change(place.model)]
     if not places:
-        stop("weights are those of models, and the sweep has just differences or adapters. Name a model in sweep.models.")
+        stop(
+            "weights are those of models, and the sweep has just differences or adapters. Name a model in sweep.models."
+        )
     return [paths.WEIGHTS.format(model=place.model, group=place.setting) for place in places]
 
 
