@@ -126,6 +126,12 @@ def matrices_of_change(wildcards, output):
     return SWEEP.choice(wildcards.model, "matrices")
 
 
+def memory_of_change(wildcards, input, attempt):
+    """Of a difference, as much as each model would take; of an adapter less: single tensors of its base are read."""
+    times_model = 2.5 if "diff" in config["models"][wildcards.model] else 0.4
+    return memory(2000, times_model=times_model)(wildcards, input, attempt)
+
+
 rule extract_change:
     """The weights of a difference or an adapter, once for all settings, in the files of extract_weights."""
     input:
@@ -147,7 +153,7 @@ rule extract_change:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=memory(2000, times_model=2.5),
+        mem_mb=memory_of_change,
         runtime=minutes(30, per_model_gb=20),
     params:
         sources=sources_of_change,

@@ -370,16 +370,15 @@ def write_provenance(
     origin: Origin,
     architecture: str,
     padding_rows: int,
-    decided: list[str] | None = None,
     **facts: Any,
 ) -> None:
     """provenance.json: where the model came from, what it is, and the sha256 of every file. Same model, same bytes.
 
-    What svdlens decided in reading it stands there and in the log: `decided`, or else what the files in `target` say.
+    What svdlens decided in reading it stands there and in the log.
 
-    facts: what a source has to say beside that.
+    facts: what a source has to say beside that, or of its `decisions` in place of it.
     """
-    decided = decisions(target, architecture) if decided is None else decided
+    decided = [] if "decisions" in facts else decisions(target, architecture)
     for sentence in decided:
         log.warning("model %r: %s", model, sentence)
     provenance = {

@@ -85,7 +85,9 @@ def publish(
     for name, path in copied.items():
         copy_file(path, target / name)
     padding_rows = provenances.get("minus", provenances["of"])["padding_rows"]
-    write_provenance(target, sorted(copied), model, origin, architecture, padding_rows, decided=[], models=provenances)
+    write_provenance(
+        target, sorted(copied), model, origin, architecture, padding_rows, decisions=[], models=provenances
+    )
 
 
 def read_provenance(directory: Path) -> dict[str, Any]:

@@ -63,8 +63,8 @@ def factors_of_model(
 
 
 def factors_of_difference(
-    changed: list[Float[Tensor, "... d_first d_last"]], base: list[Float[Tensor, "... d_first d_last"]]
-) -> list[Float[Tensor, "... d_first d_last"]]:
+    changed: list[Float[Tensor, "... _ _"]], base: list[Float[Tensor, "... _ _"]]
+) -> list[Float[Tensor, "... _ _"]]:
     """The factors of what `changed` gives less what `base` gives: one where they are one, else thin ones.
 
     A' B' - A B = (A' - A) B' + A (B' - B) = [A' - A, A] [B'; B' - B]. What did not change is exactly 0 in it.

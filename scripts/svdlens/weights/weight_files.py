@@ -41,8 +41,8 @@ class WeightFile:
 
     @property
     def low_rank(self) -> bool:
-        """Whether it has thin factors of what an adapter changes, in place of weights."""
-        return any(name.endswith(".first") for name in self.names)
+        """Whether it has thin factors of what an adapter changes, if anything, in place of weights."""
+        return not any(".W_" in name for name in self.names)
 
     @property
     def layers(self) -> int:
