@@ -1,7 +1,6 @@
 """Tables from Python are those of the workflow, of models in memory and in directories; models stay as they are."""
 
 import copy
-import random
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +75,7 @@ def test_a_model_in_memory_is_its_directory_and_stays_as_it_is(models: dict[str,
     with torch.no_grad():
         outputs = model.eval()(ids)[0]
     model.train()
-    torch.manual_seed(3), np.random.seed(3), random.seed(3)
+    torch.manual_seed(3)
     threads, expected = torch.get_num_threads(), torch.rand(2)
     torch.manual_seed(3)
     found = svdlens.directions(model, tokenizer, matrices=ARCHITECTURES[architecture].matrices, **FEW)

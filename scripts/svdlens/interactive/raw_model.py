@@ -32,8 +32,8 @@ class RawModel(NamedTuple):
 def raw_model(model: Any, tokenizer: Any) -> Iterator[RawModel]:
     """The model as put_model takes it. Its files are temporary; torch is afterwards as it was. Raises SvdlensError."""
     threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
-    files_are_gone = tempfile.TemporaryDirectory(prefix="svdlens-")
-    with files_are_gone as temporary, torch.random.fork_rng(devices=[]), no_progress_bars():
+    temporary_files = tempfile.TemporaryDirectory(prefix="svdlens-")
+    with temporary_files as temporary, torch.random.fork_rng(devices=[]), no_progress_bars():
         directory = Path(temporary) / "model"
         files = {group: Path(temporary) / f"{group}.safetensors" for group in GROUPS}
         try:
