@@ -9,8 +9,13 @@ OF_ALL_TEXTS = project_path("resources/text/wordnet_definitions.txt")
 
 
 def predicting_places():
-    """The models and settings of the sweep whose models predict a next token."""
+    """The models and settings of the sweep whose models predict a next token; an error where there is none."""
     able = dict.fromkeys(place[:2] for place in SWEEP.places if "W_U" in SWEEP.architecture(place.model).readouts)
+    if not able:
+        stop(
+            f"what directions do on text is computed of models that predict a next token, and {', '.join(SWEEP.models)} "
+            "predict none, since they are encoders. Name another model in sweep.models."
+        )
     return [{"model": model, "setting": setting} for model, setting in able]
 
 
@@ -152,7 +157,11 @@ rule on_prompt:
         on_prompt_files,
 
 
+def example_files(wildcards):
+    return [paths.EXAMPLES.format(**place) for place in predicting_places()]
+
+
 rule examples:
     """The windows of a text in which each direction projects most, for every model of the sweep that predicts a next token."""
     input:
-        [paths.EXAMPLES.format(**place) for place in predicting_places()],
+        example_files,

@@ -15,11 +15,30 @@ MERGE = "<<"
 
 def configuration(files: Iterable[Path], project: Path) -> dict[str, Any]:
     """The config.yaml of the project with these `files` over it, as Snakemake puts them together: mappings are merged,
-    all else is replaced."""
+    all else is replaced. Raises SvdlensError for a file that is none."""
     config: dict[str, Any] = {}
     for file in (project / "config.yaml", *files):
-        config = merged(config, yaml.safe_load(file.read_text(encoding="utf-8-sig")))
+        config = merged(config, read_config_file(file))
     return config
+
+
+def read_config_file(file: Path) -> dict[str, Any]:
+    """Raises SvdlensError where there is no such file, or no keys with values in it."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SvdlensError(
+            f"the configuration {str(file)!r} cannot be read: {error.strerror}. Name a file: SWEEP=mine.yaml"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SvdlensError(
+            f"the configuration {file} is no YAML: {' '.join(str(error).split())}. Correct it."
+        ) from error
+    if not isinstance(content, dict):
+        raise SvdlensError(
+            f"the configuration {file} has no keys in it. Give it some, such as sweep: {{models: [...]}}."
+        )
+    return content
 
 
 def merged(config: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
