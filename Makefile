@@ -79,7 +79,7 @@ verify: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.verify "$(SWEEP)"
 
 compare: .venv/installed
-	@PYTHONPATH=scripts $(BIN)/python -m svdlens.comparison.directories "$(A)" "$(B)" $(TOLERANCE)
+	@PYTHONPATH=scripts $(BIN)/python -m svdlens.comparison.directories "$(A)" "$(B)" $(if $(TOLERANCE),"$(TOLERANCE)")
 
 share: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.publication.site "$(SWEEP)" "$(SITE)" "$(LICENSE)" "$(NAME)" "$(DATE)"
@@ -92,7 +92,8 @@ clean-stale: .venv/installed
 
 # The lists are made first, where they are not there.
 label-cost: .venv/installed
-	@$(SNAKEMAKE) --quiet all --configfile "$(SWEEP)" -- tokens && PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.label_cost "$(SWEEP)" $(if $(STUDY),--study)
+	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.label_cost "$(SWEEP)" --check && \
+	$(SNAKEMAKE) --quiet all --configfile "$(SWEEP)" -- tokens && PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.label_cost "$(SWEEP)" $(if $(STUDY),--study)
 
 ledger-export ledger-import: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.ledger_files $(@:ledger-%=%) "$(FILE)" "$(SWEEP)"

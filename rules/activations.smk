@@ -9,14 +9,14 @@ OF_ALL_TEXTS = project_path("resources/text/wordnet_definitions.txt")
 
 
 def predicting_places():
-    """The models and settings of the sweep whose models predict a next token; an error where there are none."""
-    models = [name for name in SWEEP.models if "W_U" in SWEEP.architecture(name).readouts and not SWEEP.is_change(name)]
-    if not models:
+    """The models and settings of the sweep whose models predict a next token; an error where there is none."""
+    reasons = {name: SWEEP.no_forward_pass(name) for name in SWEEP.models}
+    if all(reasons.values()):
         stop(
-            "what directions do on text is computed of models that predict a next token, and the sweep has none: an encoder, a "
-            "difference or an adapter does not. Name one in sweep.models."
+            "what directions do on text is computed of models that predict a next token, and the sweep has none: "
+            f"{'; '.join(f'{name} {reason}' for name, reason in reasons.items())}. Name another model in sweep.models."
         )
-    able = dict.fromkeys(place[:2] for place in SWEEP.places if place.model in models)
+    able = dict.fromkeys(place[:2] for place in SWEEP.places if not reasons[place.model])
     return [{"model": model, "setting": setting} for model, setting in able]
 
 

@@ -74,6 +74,8 @@ def asked_targets():
     """Targets of the command line, and of its options that take some. Snakemake itself looks at them later."""
     started_as = Path(sys.argv[0])
     by_command = "snakemake" in (started_as.name, started_as.parent.name) and workflow.is_main_process
+    # Of a workflow that svdlens is a module of, most rules are still to come.
+    by_command = by_command and workflow.modifier.is_main_snakefile()
     # With a default storage, files are asked for by other paths than the rules have.
     if not by_command or workflow.storage_settings.default_storage_provider:
         return []

@@ -199,10 +199,12 @@ def test_what_rests_on_a_list_set_apart_is_set_apart(
 def test_what_cannot_be_compared_is_said_in_one_sentence(two: tuple[Path, Path], tmp_path: Path) -> None:
     first, second = map(str, two)
     (tmp_path / "project/results/tables").mkdir(parents=True)
+    (tmp_path / "empty/tables").mkdir(parents=True)
     for arguments, message in {
         (first,): "two were not named",
         (first, ""): "two were not named",
         (first, str(tmp_path / "none")): "none is no directory",
+        (str(tmp_path / "empty"), str(tmp_path / "empty")): "has a result in it",
         (first, str(two[1] / "models")): "models is no results directory",
         (first, str(tmp_path / "project")): "Did you mean .*project/results",
         (first, second, "much"): "TOLERANCE=much",

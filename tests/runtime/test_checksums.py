@@ -166,13 +166,23 @@ def test_jobs_keep_and_check_them() -> None:
     assert [path.as_posix() for path in Path("results/checksums").rglob("*.sha256")] == records[:1]
 
 
-@pytest.mark.parametrize("content", ["no record at all", "0123  tables/a.txt\n", "a" * 64 + " tables/a.txt\n"])
-def test_a_damaged_record_is_named(content: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "no record at all", "0123  tables/a.txt\n", "a" * 64 + " tables/a.txt\n"),
+        # Cut short, and that of another file.
+        *("a" * 64 + "  tables/a.t", "a" * 64 + "  tables/b.txt\n", "a" * 64 + "  tables/a.txt/../b.txt\n"),
+    ],
+)
+def test_a_damaged_record_is_named_and_what_it_is_of_made_anew(content: str) -> None:
     path = write("results/tables/a.txt")
+    marks = Path(".snakemake/incomplete")
+    marks.mkdir(parents=True)
     write_records([path])
     Path("results/checksums/tables/a.txt.sha256").write_text(content)
     with pytest.raises(SvdlensError, match=r"results/checksums/tables/a\.txt\.sha256 is damaged"):
         check_inputs([path])
+    assert len(list(marks.iterdir())) == 1
 
 
 def test_files_without_a_record_are_read_as_they_are() -> None:

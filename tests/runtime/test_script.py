@@ -36,6 +36,12 @@ def main(smk):
         raise ValueError("a defect")
     if smk.what == "disk":
         raise OSError(errno.ENOSPC, "No space left on device", "results/a.txt")
+    if smk.what == "memory":
+        import numpy
+        numpy.empty(2**55)
+    if smk.what == "torch":
+        import torch
+        torch.empty(2**55)
     if smk.what == "lost":
         raise OSError(errno.ENOENT, "No such file or directory", "results/b.txt")
 
@@ -63,6 +69,14 @@ def test_a_full_disk_met_by_any_writer_is_one_message_too(tmp_path: Path) -> Non
     assert done.stderr.strip().startswith("svdlens: cannot write results/a.txt: the disk is full.")
     assert (tmp_path / "job.log").read_text().splitlines()[-1] == done.stderr.strip()
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("what", ["memory", "torch"])
+def test_too_little_memory_is_one_message(what: str, tmp_path: Path) -> None:
+    done = run_python(JOB, str(tmp_path / "job.log"), what)
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith("svdlens: a_rule has not got the memory that it needs: ")
+    assert "fewer jobs at a time" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(("what", "last"), [("defect", "ValueError: a defect"), ("lost", "FileNotFoundError: ")])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from svdlens.errors import SvdlensError
-from svdlens.sweep.config_files import check_keys, file_of, read_config_files
+from svdlens.sweep.config_files import check_keys, configuration, file_of, read_config_files
 
 CONFIG = "models:\n  gpt-2.5:\n    path: a\nsweep:\n  models: [gpt-2.5]\ndirections: 64\nseed: 0\n"
 MINE = "sweep:\n  models: [gpt, gpt-2.5]\nmodels:\n  mine: {path: b}\n"
@@ -73,3 +73,16 @@ def test_a_file_in_which_no_mapping_has_a_key_twice_is_right(tmp_path: Path) -> 
     ):
         path.write_text(text, encoding="utf-8-sig")
         check_keys([path])
+
+
+@pytest.mark.parametrize("content", [None, b"", b"a text", b"[1]", b"sweep: [", b"\xff\xfe\x00\xd8", "directory"])
+def test_a_configuration_that_is_none_is_named(content: bytes | str | None, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    file = tmp_path / "mine.yaml"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif content:
+        file.mkdir()
+    with pytest.raises(SvdlensError, match=r"mine\.yaml") as error:
+        configuration([file], tmp_path)
+    assert "\n" not in str(error.value)

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from configurations import config_with
+from svdlens.errors import SvdlensError
 from svdlens.runtime.checksums import all_records, record_of, write_records
 from svdlens.sweep.plan import Sweep
 from svdlens.sweep.stale import LIST, data_set_files, main, stale_beside, stale_files
@@ -73,3 +74,14 @@ def test_a_run_speaks_of_other_files_only_where_the_tables_are_its_own(
     assert stale_beside(FIRST) == []
     write_list(FIRST)
     assert stale_beside(FIRST) == []
+
+
+def test_nothing_is_deleted_for_a_wrong_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    [(_, path), *_] = data_set_files(FIRST)
+    make([path])
+    for wrong in ({"sweep": {"models": ["gpt9"]}}, {"sweep": {"settings": ["rwa"]}}, {"controls": ["randon_unit"]}):
+        Path("mine.yaml").write_text(yaml.safe_dump(wrong))
+        with pytest.raises(SvdlensError):
+            main(["--delete", "mine.yaml"])
+        assert Path(path).exists()

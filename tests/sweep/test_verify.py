@@ -1,6 +1,7 @@
 """make verify: fetched files and their sources against provenance.json, by their whole content."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,55 @@ def test_verify_reads_everything_that_was_made(
     }
     assert [line for line in found if line.endswith("is gone")] == [f"{made[3]} is gone", f"{made[5]} is gone"]
     assert "Delete these files and ask for them" in way_out
+
+
+def replaced_by_a_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+def replaced_by_a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGES: list[Callable[[Path], object]] = [
+    lambda path: path.write_bytes(path.read_bytes()[:9]),
+    lambda path: path.write_text("[]"),
+    lambda path: path.write_bytes(b""),
+    replaced_by_a_link,
+    replaced_by_a_directory,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "models/mine/provenance.json",
+        "checksums/tables/a.parquet.sha256",
+        "vocabulary/mine/features.parquet",
+        "lists/mine.coherence.parquet",
+    ],
+)
+def test_whatever_is_damaged_verify_goes_on_and_names_it(
+    path: str, damage: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source, results = tmp_path / "source", Path("results")
+    source.mkdir()
+    made = [results / path, results / "tables/a.parquet", results / "tables/b.parquet"]
+    for each in made:
+        each.parent.mkdir(parents=True, exist_ok=True)
+        each.write_text(f"what was made as {each}")
+    if path.endswith("provenance.json"):
+        made[0].write_text(json.dumps({"files": {}}))
+    write_records(map(str, made[1:] if "checksums" in path else made))
+    named = {"models": {"mine": {"path": "source", "token_counts": "counts"}}, "lists": "mine.jsonl"}
+    Path("mine.yaml").write_text(yaml.safe_dump(named))
+    main(["mine.yaml"])
+    damage(results / path)
+    flip_a_bit(made[2], 3)
+    with pytest.raises(SvdlensError) as error:
+        main(["mine.yaml"])
+    assert f"results/{path} " in str(error.value) and f"{made[2]} has " in str(error.value)

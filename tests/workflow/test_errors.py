@@ -91,6 +91,15 @@ def test_what_no_rule_makes_is_said_with_the_nearest_name(
     assert not tiny.results.exists()
 
 
+@pytest.mark.parametrize("target", [["examples"], ["on_prompt", "examples"], ["effects"]])
+def test_what_takes_a_next_token_says_so_where_no_model_predicts_one(target: list[str], tiny: Workflow) -> None:
+    encoder = {"architecture": "bert", "settings": ["raw"], "readouts": ["W_E"]}
+    run = tiny.run("--dry-run", *target, config={"models": {"tiny": encoder}, "prompts": {"fire": "The fire"}})
+    assert run.status != 0
+    [message] = messages(run)
+    assert "a next token" in message and "Name " in message
+
+
 def infinite_weights(directory: Path) -> None:
     tensors = load_file(directory / "model.safetensors")
     tensors["h.0.mlp.c_fc.weight"][3, 5] = np.nan

@@ -179,6 +179,8 @@ def main(arguments: list[str]) -> int:
     if not 0 <= tolerance < 1:
         raise SvdlensError(f"TOLERANCE={arguments[2]}: the tolerance of floats is a number from 0 to less than 1.")
     comparison = Comparison(Path(arguments[0]), Path(arguments[1]), tolerance)
+    if not any(comparison.files):
+        raise SvdlensError(f"neither {arguments[0]} nor {arguments[1]} has a result in it. Make a sweep in each first.")
     lines, same = report(comparison, comparison.run())
     print("\n".join(lines))
     print("The two say the same." if same else "The two differ.")

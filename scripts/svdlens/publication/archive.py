@@ -13,6 +13,7 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from svdlens.publication.packed_files import (
     OF_PROJECT,
     check_finished,
     check_publishable,
+    check_same_configuration,
     check_text,
     explorer_files,
     private_values,
@@ -35,8 +37,11 @@ from svdlens.publication.packed_files import (
     without_private_values,
 )
 from svdlens.report.not_made import swept_configuration
-from svdlens.report.pages import configuration_page
+from svdlens.report.pages import configuration_of_page, configuration_page
+from svdlens.runtime.checksums import check_inputs
+from svdlens.sweep.config_checks import check_configuration, load_schema, take_copies
 from svdlens.sweep.config_files import configuration
+from svdlens.sweep.named_files import expand_home
 from svdlens.sweep.plan import Sweep
 
 PROJECT = Path(__file__).parents[3]
@@ -45,6 +50,10 @@ MANIFEST = "manifest-sha256.txt"
 COMPRESSED = {".parquet", ".png", ".pdf", ".zip"}
 """Compressed already."""
 SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
+CONFIGURATION_PAGE = Path("results/report/configuration.html")
+"""It says what results were made with. A page without places on this machine is packed instead of it."""
+EXPLORER_OUTPUTS = ("results/explorer/data", "results/explorer/static")
+
 Content = Path | bytes
 """A file as it is, or what is packed in its place."""
 
@@ -84,6 +93,14 @@ def published_configuration(path: Path, values: Mapping[str, str]) -> Content:
     if published == content:
         return path
     return yaml.safe_dump(published, sort_keys=False, allow_unicode=True).encode("utf-8")
+
+
+def sweep_of_run(config: Mapping[str, Any]) -> Sweep:
+    """The sweep of a configuration as the Snakefile has it, places written out."""
+    written_out = deepcopy(dict(config))
+    expand_home(written_out)
+    take_copies(written_out)
+    return Sweep(written_out)
 
 
 def check_content(name: str, source: Content, words: list[str]) -> None:
@@ -157,9 +174,12 @@ def packed_sweep(config_file: Path | None, licence: str = "", name: str = "", da
     if not SPDX.fullmatch(licence):
         raise SvdlensError(f"LICENSE={licence}: a licence is named by its SPDX identifier, such as {LICENSE} or MIT.")
     config = configuration([config_file] if config_file else [], PROJECT)
+    check_configuration(config, load_schema(PROJECT / "rules/config.schema.yaml"))
     sweep = Sweep(config)
     title = config_file.stem if config_file else "config"
     check_finished(sweep, str(config_file or "config.yaml"))
+    made = configuration_of_page(CONFIGURATION_PAGE.read_text(encoding="utf-8", errors="replace"))
+    check_same_configuration(made, swept_configuration(sweep_of_run(config)), str(config_file or "config.yaml"))
     citation = yaml.safe_load((PROJECT / "CITATION.cff").read_text(encoding="utf-8"))
     facts = {
         "name": name or f"Singular vectors of {', '.join(sweep.models)} read as tokens",
@@ -172,6 +192,8 @@ def packed_sweep(config_file: Path | None, licence: str = "", name: str = "", da
         "date": date_of(Path("results"), date),
     }
     packed = contents(sweep, config, config_file, facts)
+    # What is packed is what was made.
+    check_inputs(path for path in [*swept_files(sweep), *EXPLORER_OUTPUTS] if path != str(CONFIGURATION_PAGE))
     files = [packed_file(each, source) for each, source in packed.items()]
     models = models_of(sweep)
     packed[METADATA] = describe(facts, citation, models, files).encode("utf-8")

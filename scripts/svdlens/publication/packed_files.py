@@ -54,6 +54,18 @@ def check_finished(sweep: Sweep, name: str) -> None:
         raise SvdlensError(f"results/tables is of another sweep than {name}. {finish}")
 
 
+def check_same_configuration(made: Mapping[str, Any], asked: Mapping[str, Any], name: str) -> None:
+    """Raises SvdlensError if results were `made` with another configuration than the file `name` has, places on a
+    machine aside; each as swept_configuration has it."""
+    both = [without_private_values(each, private_values(each)) if each else each for each in (made, asked)]
+    differing = [key for key in both[1] if both[0].get(key) != both[1][key]]
+    if differing:
+        raise SvdlensError(
+            f"the results are of another configuration than {name}, which has another value of {', '.join(differing)} "
+            f"(results/report/configuration.html). Finish it first: snakemake --cores all --configfile {name}"
+        )
+
+
 def explorer_files() -> list[str]:
     """All of the explorer but what Snakemake left in it."""
     found = (path for path in Path("results/explorer").rglob("*") if path.is_file() and not path.is_symlink())

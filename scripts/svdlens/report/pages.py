@@ -1,6 +1,8 @@
 """The pages of the report that are no figures: configuration, models, main tables, and what was not made."""
 
+import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,16 @@ def configuration_page(config: Mapping[str, Any]) -> str:
     text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100)
     what = "The models and settings that are swept, and every other key of the configuration."
     return html_page("Configuration", [html_paragraph(what), html_text(text)])
+
+
+def configuration_of_page(page: str) -> dict[str, Any]:
+    """The configuration that `configuration_page` has written; nothing of any other page."""
+    found = re.search(r"<pre>(.*?)</pre>", page, re.DOTALL)
+    try:
+        content = yaml.safe_load(html.unescape(found[1])) if found else None
+    except yaml.YAMLError:
+        content = None
+    return content if isinstance(content, dict) else {}
 
 
 def models_page(provenances: Sequence[Path]) -> str:

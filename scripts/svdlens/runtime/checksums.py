@@ -57,26 +57,37 @@ def sha256_line(sha256: str, name: str) -> str:
 
 
 def read_record(record: Path) -> dict[Path, str]:
-    """The sha256 of each file of a record, by its path. Raises SvdlensError if the record itself is damaged."""
-    found = {}
-    for line in record.read_text(encoding="utf-8", errors="replace").removesuffix("\n").split("\n"):
+    """The sha256 of each file of a record, by its path. Raises SvdlensError if the record itself is damaged: if it
+    cannot be read, is cut short, or is of something else than its own path says."""
+    of, found = RESULTS / record.relative_to(RECORDS).with_suffix(""), {}
+    try:
+        content = record.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise SvdlensError(f"{record} is damaged: it cannot be read ({error.strerror}).") from error
+    for line in content.removesuffix("\n").split("\n"):
         sha256, separator, name = line.removeprefix("\\").partition("  ")
         if not separator or len(sha256) != 64:
-            raise SvdlensError(f"{record} is damaged: {line!r} is no line of sha256sum. Delete it and what it is of.")
+            raise SvdlensError(f"{record} is damaged: {line!r} is no line of sha256sum.")
         if line.startswith("\\"):
             name = name.replace("\\\\", "\0").replace("\\n", "\n").replace("\\r", "\r").replace("\0", "\\")
-        found[RESULTS / name] = sha256
+        path = RESULTS / name
+        if not path.is_relative_to(of) or ".." in path.parts:
+            raise SvdlensError(f"{record} is damaged: {line!r} is of another file than {of}.")
+        found[path] = sha256
     return found
 
 
-def difference(path: Path, expected: str) -> str | None:
-    """What is wrong with a file; None if it has this sha256. Raises OSError if it cannot be read."""
+def difference(path: Path, expected: str, when: str = "was made with the sha256") -> str | None:
+    """What is wrong with a file; None if it has the `expected` sha256, `when` says since when."""
     if not path.is_file():
-        return "is gone"
-    actual = sha256_of(path)
+        return "is no file" if path.exists() else "is gone"
+    try:
+        actual = sha256_of(path)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
     if actual == expected:
         return None
-    return f"has {path.stat().st_size} bytes with the sha256 {actual}, and was made with the sha256 {expected}"
+    return f"has {path.stat().st_size} bytes with the sha256 {actual}, and {when} {expected}"
 
 
 def check_inputs(inputs: Iterable[str]) -> None:
@@ -93,13 +104,19 @@ def check_inputs(inputs: Iterable[str]) -> None:
 
 
 def damage_of(path: Path) -> list[str]:
-    """A sentence about each file of an input that is not what was made; the input is marked to be made anew."""
+    """A sentence about each file of an input that is not what was made, or about its record, if nobody can tell; the
+    input is marked to be made anew."""
     record = record_of(path)
-    recorded = read_record(record) if record.exists() else {}
-    wrong = {file: said for file, sha256 in recorded.items() if (said := difference(file, sha256))}
-    if wrong:
+    if not os.path.lexists(record):
+        return []
+    try:
+        wrong = {file: said for file, sha256 in read_record(record).items() if (said := difference(file, sha256))}
+        found = [f"{file} is damaged or edited: it {said}." for file, said in wrong.items()]
+    except SvdlensError as error:
+        found = [str(error)]
+    if found:
         mark_to_be_made_anew(path)
-    return [f"{file} is damaged or edited: it {said}." for file, said in wrong.items()]
+    return found
 
 
 def mark_to_be_made_anew(path: Path) -> None:

@@ -20,6 +20,10 @@ from svdlens.runtime.running import end_with_run
 
 USER_IS_OFFLINE = "HF_HUB_OFFLINE" in os.environ
 """Whether that is the user's own wish; `run` sets it for nearly every job."""
+MORE_MEMORY = (
+    "Run again with fewer jobs at a time (--resources mem_mb=...), or lift the limit on memory, if there is one "
+    "(ulimit -v, --set-resources RULE:mem_mb=...): what is finished is kept."
+)
 START_UP = "start-up: %.2f s of processor time"
 """What each log says first: what Python and the imports of a script took, before its work."""
 
@@ -70,10 +74,24 @@ def run(
             raise
         fail(log, f"cannot write {error.filename}: {reason}; then run again, what is finished is kept.")
     except Exception as error:
+        if is_out_of_memory(error):
+            fail(log, f"{smk.rule} has not got the memory that it needs: {first_line(error)}. {MORE_MEMORY}")
         explain(error, smk, log)
         raise
     # What is alive now goes with the process. To look through it for cycles first takes longer than many a job.
     gc.freeze()
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed, of Python, numpy, Arrow (all MemoryError) or torch, on a CPU or a GPU."""
+    return isinstance(error, MemoryError) or any(
+        isinstance(error, RuntimeError) and sign in str(error)
+        for sign in ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
+    )
+
+
+def first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
 
 
 class WithoutPandas(Loader):

@@ -2,6 +2,7 @@
 which of them an entry is."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,40 @@ MERGE = "<<"
 def configuration(files: Iterable[Path], project: Path) -> dict[str, Any]:
     """The config.yaml of the project with these `files` over it, as Snakemake puts them together: mappings are merged,
     all else is replaced; with the architectures that local files say, and what differences and adapters have of their
-    base."""
+    base. Raises SvdlensError for a file that is none."""
     config: dict[str, Any] = {}
     for file in (project / "config.yaml", *files):
-        config = merged(config, yaml.safe_load(file.read_text(encoding="utf-8-sig")))
-    fill_in_architectures(config)
-    if not check_changes(config):
-        take_from_base(config)
+        config = merged(config, read_config_file(file))
+    # What is wrong with a configuration is for check_configuration to say.
+    with suppress(AttributeError, KeyError, TypeError):
+        fill_in_architectures(config)
+        if not check_changes(config):
+            take_from_base(config)
     return config
 
 
 def fill_in_defaults(config: dict[str, Any], project: Path) -> None:
     """Put `config` over the config.yaml of the project, in place; no change where that is in it already."""
-    defaults = yaml.safe_load((project / "config.yaml").read_text(encoding="utf-8"))
-    config.update(merged(defaults, config))
+    config.update(merged(read_config_file(project / "config.yaml"), config))
+
+
+def read_config_file(file: Path) -> dict[str, Any]:
+    """Raises SvdlensError where there is no such file, or no keys with values in it."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SvdlensError(
+            f"the configuration {str(file)!r} cannot be read: {error.strerror}. Name a file: SWEEP=mine.yaml"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SvdlensError(
+            f"the configuration {file} is no YAML: {' '.join(str(error).split())}. Correct it."
+        ) from error
+    if not isinstance(content, dict):
+        raise SvdlensError(
+            f"the configuration {file} has no keys in it. Give it some, such as sweep: {{models: [...]}}."
+        )
+    return content
 
 
 def merged(config: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`make label-cost`: what it would take to ask a language model about the lists of a sweep, before anything is sent.
 
-STUDY=yes: about those of the prompt study.
+STUDY=yes: about those of the prompt study. Before the lists are made, `--check` says whether there is anything to ask.
 """
 
 import sys
@@ -17,18 +17,9 @@ from svdlens.sweep.plan import Sweep
 PROJECT = Path(__file__).parents[3]
 
 
-def main(config_files: list[str], study: bool = False) -> None:
-    """For the sweep of config.yaml of the project with `config_files` over it, and its lists under results/; or for its
-    prompt study."""
-    # These take their time.
-    from svdlens.evaluation.prompt_study import prompts_of_study, study_lists
-    from svdlens.evaluation.prompt_study_cost import study_cost
-    from svdlens.labels.label_table import Choice
-    from svdlens.labels.llm.answers import questions_of
-    from svdlens.labels.llm.cost import replies_so_far, requests_of, told
-    from svdlens.labels.llm.lists import lists_of_table
-    from svdlens.labels.llm.prompts import read_prompts
-
+def asking_sweep(config_files: list[str]) -> tuple[Sweep, list[str]]:
+    """The sweep of config.yaml of the project with `config_files` over it, and those of its labellers that ask a
+    language model. Raises SvdlensError where none does."""
     config = configuration(map(Path, config_files), PROJECT)
     check_configuration(config, load_schema(PROJECT / "rules/config.schema.yaml"))
     expand_home(config)
@@ -40,6 +31,22 @@ def main(config_files: list[str], study: bool = False) -> None:
             "no labeller of this sweep asks a language model. Add one, sweep: {labellers: [coherence, llm]}, in a file "
             "that you name: make label-cost SWEEP=mine.yaml."
         )
+    return sweep, asking
+
+
+def main(config_files: list[str], study: bool = False) -> None:
+    """For the sweep of config.yaml of the project with `config_files` over it, and its lists under results/; or for its
+    prompt study."""
+    sweep, asking = asking_sweep(config_files)
+    # These take their time.
+    from svdlens.evaluation.prompt_study import prompts_of_study, study_lists
+    from svdlens.evaluation.prompt_study_cost import study_cost
+    from svdlens.labels.label_table import Choice
+    from svdlens.labels.llm.answers import questions_of
+    from svdlens.labels.llm.cost import replies_so_far, requests_of, told
+    from svdlens.labels.llm.lists import lists_of_table
+    from svdlens.labels.llm.prompts import read_prompts
+
     for labeller in asking:
         own = sweep.labeller_config(labeller)
         places = [place for place in sweep.labelled_places if place.labeller == labeller]
@@ -47,7 +54,9 @@ def main(config_files: list[str], study: bool = False) -> None:
         parameters = sweep.labeller_parameters(labeller)
         files = [Path(own.get(key, PROJECT / path)) for key, path in paths.PROMPT_FILES.items()]
         if study:
-            lists_by_control = study_lists(list(map(Path, tables)), config["prompt_study"]["lists"], own["tokens"])
+            lists_by_control = study_lists(
+                list(map(Path, tables)), sweep.config["prompt_study"]["lists"], own["tokens"]
+            )
             label, verify, _ = files
             conditions = prompts_of_study(label, verify, PROJECT / paths.STUDY_EXAMPLES)
             print(study_cost(lists_by_control, conditions, parameters, own))
@@ -62,6 +71,10 @@ def main(config_files: list[str], study: bool = False) -> None:
 
 if __name__ == "__main__":
     try:
-        main([name for name in sys.argv[1:] if name != "--study"], "--study" in sys.argv)
+        files = [argument for argument in sys.argv[1:] if argument not in ("--check", "--study")]
+        if "--check" in sys.argv:
+            asking_sweep(files)
+        else:
+            main(files, "--study" in sys.argv)
     except (SvdlensError, OSError) as error:
         sys.exit(str(error))

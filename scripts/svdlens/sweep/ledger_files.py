@@ -27,7 +27,14 @@ def main(action: str, file: str, config_files: list[str]) -> None:
     for path in ledgers(config_files):
         if action == "export":
             with Ledger(path, read_only=True) as ledger:
-                print(f"{ledger.export(Path(file)):,} replies of {path} are in {file}.")
+                try:
+                    n = ledger.export(Path(file))
+                except OSError as error:
+                    raise SvdlensError(
+                        f"cannot write {file} ({error.strerror}). Name a file in a directory that you can write: make "
+                        "ledger-export FILE=replies.jsonl"
+                    ) from error
+                print(f"{n:,} replies of {path} are in {file}.")
         else:
             if not path.exists():
                 for number, line in lines_of(Path(file)):  # an empty ledger would pass for one to replay

@@ -14,6 +14,7 @@ from pathlib import Path
 from svdlens.errors import SvdlensError
 from svdlens.runtime.checksums import all_records, read_record
 from svdlens.sweep import paths
+from svdlens.sweep.config_checks import check_configuration, load_schema
 from svdlens.sweep.config_files import configuration
 from svdlens.sweep.plan import Sweep
 
@@ -95,7 +96,9 @@ def main(arguments: list[str]) -> None:
     config.yaml of the project); with `--delete`, delete them, the directories that are empty then, and the checksums of
     files that are gone."""
     delete, files = "--delete" in arguments, [argument for argument in arguments if argument != "--delete"]
-    sweep = Sweep(configuration(map(Path, files), PROJECT))
+    config = configuration(map(Path, files), PROJECT)
+    check_configuration(config, load_schema(PROJECT / "rules/config.schema.yaml"))
+    sweep = Sweep(config)
     stale = stale_files(path for _, path in data_set_files(sweep))
     for path in map(Path, stale):
         print(path)

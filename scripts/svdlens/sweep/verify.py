@@ -9,10 +9,10 @@ import glob
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from svdlens.artefacts.atomic_files import sha256_of
 from svdlens.errors import SvdlensError
 from svdlens.labels.published.local_files import local_files
 from svdlens.runtime.checksums import all_records, difference, read_record
@@ -63,10 +63,27 @@ def result_files() -> Iterator[Path]:
 def fetched_files() -> set[Path]:
     """The files that a provenance.json knows."""
     found = set()
-    for provenance in Path("results").glob("*/*/provenance.json"):
-        names = json.loads(provenance.read_text(encoding="utf-8"))["files"]
-        found |= {provenance.with_name(name) for name in names}
+    for path in Path("results").glob("*/*/provenance.json"):
+        with suppress(SvdlensError):  # `differences` says it
+            found |= {path.with_name(name) for name in read_provenance(path).files}
     return found
+
+
+class Provenance(NamedTuple):
+    """Of a provenance.json: the sha256 of each fetched file, and of the GGUF file that it was made of."""
+
+    files: dict[str, str]
+    gguf: str | None
+
+
+def read_provenance(path: Path) -> Provenance:
+    """Raises SvdlensError if the file is damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        files = {name: file["sha256"] for name, file in content["files"].items()}
+        return Provenance(files, content["gguf"]["sha256"] if "gguf" in content else None)
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise SvdlensError(f"{path} is damaged: it is no provenance ({error})") from error
 
 
 def differences(results: Path, config: Mapping[str, Any], bundled: Path) -> Iterator[str]:
@@ -74,53 +91,66 @@ def differences(results: Path, config: Mapping[str, Any], bundled: Path) -> Iter
 
     `config` has models and labellers, the paths in it are written out; `bundled` has the models with `bundled`.
     """
-    for path in sorted(results.glob("models/*/provenance.json")):
-        provenance = json.loads(path.read_text(encoding="utf-8"))
-        sha256 = {name: file["sha256"] for name, file in provenance["files"].items()}
-        yield from differing(path.parent, sha256)
-        model = config["models"].get(path.parent.name, {})
-        place = model_place(model, bundled)
-        if place is not None and "gguf" in provenance:
-            yield from differing(place.parent, {place.name: provenance["gguf"]["sha256"]})
-        elif place is not None:
-            yield from differing(place, sha256)
-    for path in sorted(results.glob("published/*/provenance.json")):
-        files = json.loads(path.read_text(encoding="utf-8"))["files"]
-        yield from differing(path.parent, {name: file["sha256"] for name, file in files.items()})
-        for source in map(Path, local_files(config["labellers"].get("published", {}), path.parent.name)):
-            if source.name in files:
-                yield from differing(source.parent, {source.name: files[source.name]["sha256"]})
+    for path in sorted(results.glob("*/*/provenance.json")):
+        try:
+            provenance = read_provenance(path)
+        except SvdlensError as error:
+            yield str(error)
+            continue
+        yield from differing(path.parent, provenance.files)
+        yield from differing_sources(path, provenance, config, bundled)
     yield from differing_from_tables(results, config)
+
+
+def differing_sources(path: Path, provenance: Provenance, config: Mapping[str, Any], bundled: Path) -> Iterator[str]:
+    """The same of the files on this machine that a model or published answers, with this provenance.json, are from."""
+    kind, name = path.parts[-3:-1]
+    if kind == "models":
+        place = model_place(config["models"].get(name, {}), bundled)
+        if place is not None and provenance.gguf is not None:
+            yield from differing(place.parent, {place.name: provenance.gguf})
+        elif place is not None:
+            yield from differing(place, provenance.files)
+    if kind == "published":
+        for source in map(Path, local_files(config["labellers"].get("published", {}), name)):
+            if source.name in provenance.files:
+                yield from differing(source.parent, {source.name: provenance.files[source.name]})
 
 
 def differing_from_tables(results: Path, config: Mapping[str, Any]) -> Iterator[str]:
     """The same of files that nothing is fetched from: counts of tokens, lists from elsewhere and their tokenizer."""
-    from svdlens.artefacts.table_schemas import read_metadata  # takes its time
-
     for path in sorted(results.glob("vocabulary/*/features.parquet")):
         counts = config["models"].get(path.parent.name, {}).get("token_counts")
-        made_of = read_metadata(path).get("token_counts_sha256")
-        if counts and made_of:
+        made_of = metadata_of_table(path).get("token_counts_sha256") if counts else None
+        if made_of:
             yield from differing(Path(counts).parent, {Path(counts).name: str(made_of)}, f"{path} was made of it")
     if "lists" not in config:
         return
     lists = Path(config["lists"])
     for path in sorted(results.glob(f"lists/{glob.escape(lists.stem)}.*.parquet")):
-        facts = read_metadata(path)
-        yield from differing(lists.parent, {lists.name: str(facts["lists_sha256"])}, f"{path} was made of it")
+        facts = metadata_of_table(path)
+        if "lists_sha256" in facts:
+            yield from differing(lists.parent, {lists.name: str(facts["lists_sha256"])}, f"{path} was made of it")
         made_with = facts.get("tokenizer")
         if made_with and "tokenizer" in config and made_with != tokenizer_name(Path(config["tokenizer"])):
             yield f"{config['tokenizer']} is another tokenizer than {path} was made with"
 
 
+def metadata_of_table(path: Path) -> dict[str, object]:
+    """What a table of ours says of itself; nothing if it is damaged, which its checksum tells."""
+    from svdlens.artefacts.table_schemas import read_metadata  # takes its time
+
+    try:
+        return dict(read_metadata(path))
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def differing(directory: Path, sha256: Mapping[str, str], when: str = "it was fetched") -> Iterator[str]:
     """A sentence about each of these files of a directory that is not there or has another sha256."""
     for name, expected in sha256.items():
-        path = directory / name
-        if not path.is_file():
-            yield f"{path} is gone"
-        elif (actual := sha256_of(path)) != expected:
-            yield f"{path} has the sha256 {actual}, and when {when} {expected}"
+        if said := difference(directory / name, expected, f"when {when}"):
+            yield f"{directory / name} {said}"
 
 
 def main(config_files: list[str]) -> None:
@@ -132,7 +162,8 @@ def main(config_files: list[str]) -> None:
     if made:
         made.append(
             "Delete these files and ask for them by their paths (snakemake --cores all PATH --configfile SWEEP): they "
-            "are made anew, and the next whole run makes what follows from them."
+            "are made anew, and the next whole run makes what follows from them. Of damaged checksums, delete what "
+            "they are of, too."
         )
     if named:
         named.append(
