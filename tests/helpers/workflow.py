@@ -143,7 +143,7 @@ def environment() -> dict[str, str]:
 
 def copy_project(target: Path) -> Path:
     """What the workflow consists of; no models, no results."""
-    resources = [f"resources/{name}" for name in ("lexicon", "text", "prompts", "explorer", "label_sheet")]
+    resources = [f"resources/{name}" for name in ("lexicon", "text", "prompts", "explorer", "label_sheet", "adapters")]
     for name in ("rules", "scripts", "profiles", *resources):
         shutil.copytree(PROJECT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "config.yaml", "environment.yml"):

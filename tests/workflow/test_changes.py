@@ -65,7 +65,7 @@ def test_what_was_planted_is_the_first_direction(tiny: Workflow) -> None:
 
     for asked, said in (
         ("effects", "no direction of this sweep has an effect to measure"),
-        ("examples", "the sweep has none: an encoder, a difference or an adapter"),
+        ("examples", "is a difference or an adapter, which reads no text by itself"),
         ("weights", "weights are those of models"),
         ("results/weights/lora/raw.safetensors", "no rule of this configuration makes"),
         ("results/effects/model=lora/setting=raw/ov.parquet", "lora is a difference or an adapter"),

@@ -111,8 +111,7 @@ def one_for_each_topic(sweep: Sweep, name: str) -> list[FigureFile]:
             f"results/figures/{model}/{setting}/{name}",
             {"model": model, "setting": setting, "readout": sweep.choice(model, "readouts")[0]},
         )
-        for model in sweep.models
-        if model in sweep.topics
+        for model in sweep.topics
         for setting in sweep.choice(model, "settings")
     ]
 
