@@ -87,6 +87,7 @@ rule find_examples:
         switches=setting_switches,
         options={key: value for key, value in config["examples"].items() if key != "text"},
         content=examples_text_content,
+        source=model_source,
         code=code_hash("find_examples"),
     script:
         "../scripts/find_examples.py"
@@ -136,6 +137,7 @@ rule read_prompt:
         options=prompt_options,
         tolerance=config["cluster_tolerance"],
         labeller=SWEEP.figure_labeller,
+        source=model_source,
         code=code_hash("read_prompt"),
     script:
         "../scripts/read_prompt.py"

@@ -65,6 +65,11 @@ def edit_fit(wildcards):
     return [paths.EDIT_SUMMARY.format(edit=wildcards.edit)] if edit_of(wildcards)["eps"] == "fitted" else []
 
 
+def edit_source(wildcards, output):
+    """Made of `output`, as model_source."""
+    return catalogue_source(SWEEP.edits[wildcards.edit]["model"])
+
+
 def edit_provenance(wildcards):
     return paths.PROVENANCE.format(model=edit_of(wildcards)["model"])
 
@@ -204,6 +209,7 @@ rule measure_edit:
         matrices=edit_matrices,
         content=edit_content,
         seed=config["seed"],
+        source=edit_source,
         code=code_hash("measure_edit"),
     script:
         "../scripts/measure_edit.py"
@@ -234,6 +240,7 @@ rule save_edited_model:
         edit=edit_parameters("model", "setting", "eps"),
         switches=edit_switches,
         matrices=edit_matrices,
+        source=edit_source,
         code=code_hash("save_edited_model"),
     script:
         "../scripts/save_edited_model.py"

@@ -106,6 +106,7 @@ rule measure_effects:
         tokens=config["effects"]["tokens"],
         metric=config["effects"]["metric"],
         switches=setting_switches,
+        source=model_source,
         code=code_hash("measure_effects"),
     script:
         "../scripts/measure_effects.py"

@@ -71,6 +71,7 @@ rule tokenize_queries:
         runtime=minutes(10),
     params:
         queries=SWEEP.queries,
+        source=model_source,
         code=code_hash("tokenize_queries"),
     script:
         "../scripts/tokenize_queries.py"

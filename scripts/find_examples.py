@@ -14,6 +14,7 @@ from svdlens.models.load import load_model
 from svdlens.models.token_table import read_token_texts
 from svdlens.models.token_windows import read_text
 from svdlens.readout.readout_matrix import reading_gains, readout_matrix
+from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.runtime.script import run
 from svdlens.spec.settings import setting_from_names
 from svdlens.weights.weight_files import WeightFile
@@ -23,6 +24,7 @@ def main(smk):
     torch.set_num_threads(1)  # the last bits depend on it; batches of text run side by side
     files, params, options = smk.input, smk.params, smk.params.options
     directory = Path(files.provenance).parent
+    restore_lost_files(directory, "fetch_model", smk.params.source)
     model = load_model(directory, smk.wildcards.model)
     passages = passages_of(read_text(Path(files.text)), model, directory, options["length"], options["tokens"])
     setting = setting_from_names(smk.wildcards.setting, params.switches)

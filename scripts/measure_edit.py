@@ -13,6 +13,7 @@ from svdlens.evaluation.edit_summary import edit_tables
 from svdlens.models.load import load_model
 from svdlens.models.token_table import read_token_texts
 from svdlens.models.token_windows import read_text
+from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.runtime.script import run
 from svdlens.spec.edits import LISTED, WRITTEN, plain_eps
 from svdlens.spec.settings import setting_from_names
@@ -22,6 +23,7 @@ def main(smk):
     torch.set_num_threads(1)  # the same bytes, and no threads that wait for each other
     files, params, edit = smk.input, smk.params, smk.params.edit
     directory = Path(files.provenance).parent
+    restore_lost_files(directory, "fetch_model", smk.params.source)
     given = {"directions": pd.read_parquet(files.directions), "eps": plain_eps(edit["eps"]), "path": edit["path"]}
     given |= {"svd": dict(zip(params.matrices, files.svd, strict=True)), "seed": params.seed}
     given |= {"weights": {group: files[group] for group in ("attention", "mlp")}}

@@ -12,12 +12,14 @@ from svdlens.effects.metrics import LOSS, target_ids
 from svdlens.effects.slopes import measure_effects
 from svdlens.models.load import load_model
 from svdlens.models.token_windows import read_text
+from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.runtime.script import run
 from svdlens.spec.settings import setting_from_names
 
 
 def main(smk):
     directory, matrix, metric = Path(smk.input.provenance).parent, smk.wildcards.matrix, smk.params.metric
+    restore_lost_files(directory, "fetch_model", smk.params.source)
     text = read_text(Path(smk.params.text))
     model = load_model(directory, smk.wildcards.model)
     targets = None if metric == LOSS else target_ids(metric, directory)

@@ -15,6 +15,7 @@ from svdlens.figures.style import save_figure
 from svdlens.models.load import load_model
 from svdlens.models.token_table import read_token_texts
 from svdlens.models.token_windows import first_token, prompt_tokens
+from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.runtime.script import run
 from svdlens.spec.settings import setting_from_names
 
@@ -23,6 +24,7 @@ def main(smk):
     torch.set_num_threads(1)  # the last bits depend on it
     files, params, options, name = smk.input, smk.params, smk.params.options, smk.wildcards.model
     directory, setting = Path(files.provenance).parent, setting_from_names(smk.wildcards.setting, params.switches)
+    restore_lost_files(directory, "fetch_model", smk.params.source)
     model = load_model(directory, name)
     ids, first = prompt_tokens(params.prompt, model, directory), len(first_token(model))
     svds = {matrix: read_sides(path, matrix) for matrix, path in zip(params.matrices, files.svd, strict=True)}

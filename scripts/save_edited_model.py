@@ -9,6 +9,7 @@ from svdlens.artefacts.table_schemas import read_metadata
 from svdlens.edit.saved_model import edit_weights, save_model
 from svdlens.edit.vectors import edited_matrices, updates_of
 from svdlens.models.load import load_model
+from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.runtime.script import run
 from svdlens.spec.edits import plain_eps
 from svdlens.spec.settings import setting_from_names
@@ -18,6 +19,7 @@ def main(smk):
     torch.set_num_threads(1)
     files, edit = smk.input, smk.params.edit
     directory = Path(files.provenance).parent
+    restore_lost_files(directory, "fetch_model", smk.params.source)
     model = load_model(directory, edit["model"])
     svd = dict(zip(smk.params.matrices, files.svd, strict=True))
     matrices = edited_matrices(pd.read_parquet(files.directions), svd)

@@ -14,7 +14,11 @@ def test_what_directions_do_on_text(finished: Workflow, tmp_path: Path) -> None:
     run = copy_run(finished, tmp_path)
     text, config = run.directory / "mine.txt", {"examples": {"text": "mine.txt", "windows": 3}}
     text.write_text("fire burns\nice melts\n\nwater runs down\nthe end", encoding="utf-8")
+    # What the model has lost is fetched again.
+    lost = run.results / "models/tiny/model.safetensors"
+    lost.unlink()
     done = run.finish("examples", "on_prompt", config=config | {"prompt": "fire, fire!"})
+    assert lost.exists()
     assert done.rules <= {"find_examples", "read_prompt", "extract_weights"}, done.printed
     examples = run.results / "examples/model=tiny/setting=raw/examples.parquet"
     table = read_table(examples)

@@ -64,6 +64,7 @@ def test_an_edit_is_measured_drawn_and_saved(
     write_files(workflow.directory, "".join(f"{json.dumps(one)}\n" for one in prompts))
     config = {"edits": {"mine": EDIT | {"eps": "fitted"}, "direct": TRACED}, "trace": TRACE}
 
+    (workflow.results / "models/tiny/tokenizer.json").unlink()  # and it is fetched again
     run = workflow.finish("edits", "results/edits/mine/model", config=config)
     assert run.rules == MADE | DRAWN | {"tokenize_queries", "trace_queries"}, run.printed
     for name in config["edits"]:

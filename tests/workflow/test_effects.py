@@ -20,6 +20,7 @@ def test_effects_and_cards_join_to_the_lists_and_the_explorer_shows_them(finishe
     workflow = copy_run(finished, tmp_path)
     (workflow.directory / "own.txt").write_text("a cat sat on the mat and saw a dog in the fog " * 5, encoding="utf-8")
     config = {"effects": {"text": "own.txt", "tokens": 100, "metric": ["a", "b"]}}
+    (workflow.results / "models/tiny/model.safetensors").unlink()  # and it is fetched again
     run = workflow.finish("effects", "cards", "plot_effects", "plot_cards", config=config)
     assert run.counts == {"measure_effects": 3, "write_cards": 1, "plot_effects": 1, "plot_cards": 1}
     for name in ("effects_ov", "effects_mlp_in", "effects_mlp_out", "cards_ov"):

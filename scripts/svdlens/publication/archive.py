@@ -182,7 +182,7 @@ def packed_sweep(config_file: Path | None, licence: str = "", name: str = "", da
     check_same_configuration(made, swept_configuration(sweep_of_run(config)), str(config_file or "config.yaml"))
     citation = yaml.safe_load((PROJECT / "CITATION.cff").read_text(encoding="utf-8"))
     facts = {
-        "name": name or f"Singular vectors of {', '.join(sweep.models)} read as tokens",
+        "name": " ".join(name.split()) or f"Singular vectors of {', '.join(sweep.models)} read as tokens",
         "description": (
             f"Singular value decompositions of the weight matrices of {', '.join(sweep.models)} in the settings "
             f"{', '.join(sweep.swept_settings())}, with the singular vectors read as tokens and labelled."
