@@ -128,7 +128,7 @@ def test_an_edit_is_measured_drawn_and_saved(
             provenance=workflow.results / "models/tiny/provenance.json", directions=proportional,
             svd=[files[matrix] for matrix in matrices], fitted=[],
         ),
-        params=SimpleNamespace(edit=config["edits"]["direct"], matrices=matrices, switches=[]),
+        params=SimpleNamespace(edit=config["edits"]["direct"], matrices=matrices, switches=[], source={}),
         output=SimpleNamespace(model=tmp_path / "proportional"),
     )  # fmt: skip
     save_edited_model.main(given)
