@@ -185,6 +185,8 @@ def examples(shape: str, who: str) -> Work:
 class RandomModel(dict[str, torch.Tensor]):
     """The weights of a model under TransformerLens' names, float32; given out in float64, as a WeightFile does."""
 
+    low_rank = False
+
     def __init__(self, size: Shape) -> None:
         W_U = random_weights(size.d_model, size.d_vocab, seed=9)
         super().__init__({"unembed.W_U": W_U, "embed.W_E": W_U.T, "ln_final.w": 1 + random_weights(size.d_model)})
@@ -198,6 +200,10 @@ class RandomModel(dict[str, torch.Tensor]):
 
     def __getitem__(self, name: str) -> torch.Tensor:
         return super().__getitem__(name).double()
+
+    @property
+    def names(self) -> set[str]:
+        return set(self)
 
 
 def decompose_model(model: RandomModel, size: Shape, matrix: str, setting: Setting) -> dict[str, torch.Tensor]:

@@ -132,6 +132,7 @@ def test_what_a_sweep_leaves_out_is_said_with_the_reason_and_the_way_to_have_it(
         "figure fraction_published",
         "figure readouts",
         "figure agreement",
+        "figure topic_lists",
         "figure trace_table",
         "figure trace_heads",
         *(f"figure edit_{name}" for name in ("effect", "spectrum", "dose")),

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from svdlens.figures.registry import FIGURES
+from svdlens.sweep.change_checks import models_of
 from workflow import PROJECT, Workflow
 
 pytest_plugins = ["workflow_fixtures"]
@@ -27,6 +28,7 @@ TABLES |= {f"collect_{table}" for table in ("spectra", "tokens", "labels", "cont
 # Labels of others, further read-outs and labellers, and queries, which the sweep has not, are not drawn.
 PLOTS = {f"plot_{figure}" for figure in FIGURES} - {"plot_fraction_published", "plot_readouts", "plot_agreement"}
 PLOTS -= {"plot_trace_table", "plot_trace_heads", "plot_edit_effect", "plot_edit_spectrum", "plot_edit_dose"}
+PLOTS -= {"plot_topic_lists"}
 PLOTS -= {f"plot_{figure.name}" for figure in FIGURES.values() if figure.on_request}
 PLOTS |= {"check_token_tables"}
 NOT_DRAWN = {"collect_tokens", "embed_labels", "score_labels", "collect_scores", "list_findings", "list_files"}
@@ -189,5 +191,8 @@ def test_a_configuration_in_the_documentation_is_accepted(block: str, project: P
         (tmp_path / sheet).touch()  # what people hand in
     run = Workflow(project, tmp_path).finish("--dry-run")
     paper = yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))
-    models = yaml.safe_load(block)["sweep"].get("models", paper["sweep"]["models"])
-    assert run.counts["fetch_model"] == len(models)
+    swept = yaml.safe_load(block)["sweep"].get("models", paper["sweep"]["models"])
+    catalogue = paper["models"] | yaml.safe_load(block).get("models", {})
+    # And what differences and adapters are made of.
+    fetched = {*swept, *(name for model in swept for name in models_of(catalogue[model]))}
+    assert run.counts["fetch_model"] == len(fetched)
