@@ -155,6 +155,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--tiny", action="store_true")
     arguments = parser.parse_args()
+    arguments.directory.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix="adapter.", dir=arguments.directory))
     try:
         measure(place, SHAPES["tiny" if arguments.tiny else "7b"])
