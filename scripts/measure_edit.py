@@ -31,9 +31,7 @@ def main(smk):
     given |= {"texts": read_token_texts(Path(files.tokens)), "setting": setting_from_names("", params.switches)}
     features = pd.read_parquet(files.features, columns=["log_rank", "is_word"])
     given |= {"log_ranks": features["log_rank"].to_numpy(), "is_word": features["is_word"].to_numpy()}
-    model = load_model(directory, edit["model"])
-    found = measure_edit(Experiment(model=model, directory=directory, **given))
-
+    found = measure_edit(Experiment(model=load_model(directory, edit["model"]), directory=directory, **given))
     facts = {"setting": edit["setting"], "eps": found.eps, "path": edit["path"], "code": params.code}
     facts |= {"targets": WRITTEN if given["prompts"] else LISTED} | ({"fit": found.fit} if found.fit else {})
     facts = table_facts(files.provenance, **facts)

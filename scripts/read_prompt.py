@@ -32,12 +32,12 @@ def main(smk):
     seen = run_prompt(model, ids, modules_of(svds))
     columns = prompt_columns(seen, firings(model, seen, svds, setting), labels, texts, first)
     pairs = pair_columns(top_pairs(model, seen, svds.get("qk"), setting, options["pairs"]), seen, labels, texts)
-    heads, svd = options["heads"], svds.get("ov")
-    ablations = ablate_heads(model, seen, svd, setting, columns, heads, texts, params.tolerance, name)
+    ablations = ablate_heads(
+        model, seen, svds.get("ov"), setting, columns, options["heads"], texts, params.tolerance, name
+    )
     facts = table_facts(files.provenance, setting=sorted(params.switches), prompt=params.prompt, code=params.code)
-    write_table(Path(smk.output.directions), columns, PROMPTS, facts)
-    write_table(Path(smk.output.pairs), pairs, PROMPT_PAIRS, facts)
-    write_table(Path(smk.output.ablations), ablations, ABLATIONS, facts)
+    made = {"directions": (columns, PROMPTS), "pairs": (pairs, PROMPT_PAIRS), "ablations": (ablations, ABLATIONS)}
+    [write_table(Path(smk.output[key]), *table, facts) for key, table in made.items()]
     data = picture_data(columns, options["drawn"], first)
     figure = draw_prompt(data, model=name, setting=smk.wildcards.setting, labeller=params.labeller)
     save_figure(figure, data, *map(Path, smk.output.picture))
