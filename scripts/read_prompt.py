@@ -25,16 +25,14 @@ def main(smk):
     files, params, options, name = smk.input, smk.params, smk.params.options, smk.wildcards.model
     directory, setting = Path(files.provenance).parent, setting_from_names(smk.wildcards.setting, params.switches)
     restore_lost_files(directory, "fetch_model", smk.params.source)
-    model = load_model(directory, name)
-    ids, first = prompt_tokens(params.prompt, model, directory), len(first_token(model))
+    ids, first = prompt_tokens(params.prompt, model := load_model(directory, name), directory), len(first_token(model))
     svds = {matrix: read_sides(path, matrix) for matrix, path in zip(params.matrices, files.svd, strict=True)}
     texts, labels = read_token_texts(Path(files.tokens)), labels_of(files.labels, params.readout)
     seen = run_prompt(model, ids, modules_of(svds))
     columns = prompt_columns(seen, firings(model, seen, svds, setting), labels, texts, first)
     pairs = pair_columns(top_pairs(model, seen, svds.get("qk"), setting, options["pairs"]), seen, labels, texts)
-    ablations = ablate_heads(
-        model, seen, svds.get("ov"), setting, columns, options["heads"], texts, params.tolerance, name
-    )
+    edits = (columns, options["heads"], texts, params.tolerance, name)
+    ablations = ablate_heads(model, seen, svds.get("ov"), setting, *edits)
     facts = table_facts(files.provenance, setting=sorted(params.switches), prompt=params.prompt, code=params.code)
     made = {"directions": (columns, PROMPTS), "pairs": (pairs, PROMPT_PAIRS), "ablations": (ablations, ABLATIONS)}
     [write_table(Path(smk.output[key]), *table, facts) for key, table in made.items()]
