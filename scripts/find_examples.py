@@ -10,11 +10,10 @@ from svdlens.activations.passages import passages_of
 from svdlens.artefacts.activation_schemas import EXAMPLES
 from svdlens.artefacts.provenance import table_facts
 from svdlens.artefacts.table_schemas import write_table
-from svdlens.models.load import load_model
+from svdlens.models.load import load_fetched_model
 from svdlens.models.token_table import read_token_texts
 from svdlens.models.token_windows import read_text
 from svdlens.readout.readout_matrix import reading_gains, readout_matrix
-from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.runtime.script import run
 from svdlens.spec.settings import setting_from_names
 from svdlens.weights.weight_files import WeightFile
@@ -24,8 +23,7 @@ def main(smk):
     torch.set_num_threads(1)  # the last bits depend on it; batches of text run side by side
     files, params, options = smk.input, smk.params, smk.params.options
     directory = Path(files.provenance).parent
-    restore_lost_files(directory, "fetch_model", smk.params.source)
-    model = load_model(directory, smk.wildcards.model)
+    model = load_fetched_model(directory, smk.wildcards.model, params.source)
     passages = passages_of(read_text(Path(files.text)), model, directory, options["length"], options["tokens"])
     setting = setting_from_names(smk.wildcards.setting, params.switches)
     svds = {matrix: read_sides(path, matrix) for matrix, path in zip(params.matrices, files.svd, strict=True)}

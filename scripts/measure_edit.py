@@ -10,10 +10,9 @@ from svdlens.artefacts.provenance import table_facts
 from svdlens.artefacts.table_schemas import write_table
 from svdlens.edit.experiment import Experiment, measure_edit
 from svdlens.evaluation.edit_summary import edit_tables
-from svdlens.models.load import load_model
+from svdlens.models.load import load_fetched_model
 from svdlens.models.token_table import read_token_texts
 from svdlens.models.token_windows import read_text
-from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.runtime.script import run
 from svdlens.spec.edits import LISTED, WRITTEN, plain_eps
 from svdlens.spec.settings import setting_from_names
@@ -23,7 +22,6 @@ def main(smk):
     torch.set_num_threads(1)  # the same bytes, and no threads that wait for each other
     files, params, edit = smk.input, smk.params, smk.params.edit
     directory = Path(files.provenance).parent
-    restore_lost_files(directory, "fetch_model", smk.params.source)
     given = {"directions": pd.read_parquet(files.directions), "eps": plain_eps(edit["eps"]), "path": edit["path"]}
     given |= {"svd": dict(zip(params.matrices, files.svd, strict=True)), "seed": params.seed}
     given |= {"weights": {group: files[group] for group in ("attention", "mlp")}}
@@ -31,7 +29,9 @@ def main(smk):
     given |= {"texts": read_token_texts(Path(files.tokens)), "setting": setting_from_names("", params.switches)}
     features = pd.read_parquet(files.features, columns=["log_rank", "is_word"])
     given |= {"log_ranks": features["log_rank"].to_numpy(), "is_word": features["is_word"].to_numpy()}
-    found = measure_edit(Experiment(model=load_model(directory, edit["model"]), directory=directory, **given))
+    model = load_fetched_model(directory, edit["model"], params.source)
+    found = measure_edit(Experiment(model=model, directory=directory, **given))
+
     facts = {"setting": edit["setting"], "eps": found.eps, "path": edit["path"], "code": params.code}
     facts |= {"targets": WRITTEN if given["prompts"] else LISTED} | ({"fit": found.fit} if found.fit else {})
     facts = table_facts(files.provenance, **facts)

@@ -10,18 +10,16 @@ from svdlens.artefacts.table_schemas import EFFECTS, write_table
 from svdlens.effects.effects_table import effect_columns, effect_windows, updates_of_svd
 from svdlens.effects.metrics import LOSS, target_ids
 from svdlens.effects.slopes import measure_effects
-from svdlens.models.load import load_model
+from svdlens.models.load import load_fetched_model
 from svdlens.models.token_windows import read_text
-from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.runtime.script import run
 from svdlens.spec.settings import setting_from_names
 
 
 def main(smk):
     directory, matrix, metric = Path(smk.input.provenance).parent, smk.wildcards.matrix, smk.params.metric
-    restore_lost_files(directory, "fetch_model", smk.params.source)
     text = read_text(Path(smk.params.text))
-    model = load_model(directory, smk.wildcards.model)
+    model = load_fetched_model(directory, smk.wildcards.model, smk.params.source)
     targets = None if metric == LOSS else target_ids(metric, directory)
     windows = effect_windows(text, model, directory, smk.params.tokens)
     svd = load_file(smk.input.svd)

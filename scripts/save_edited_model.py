@@ -8,8 +8,7 @@ import torch
 from svdlens.artefacts.table_schemas import read_metadata
 from svdlens.edit.saved_model import edit_weights, save_model
 from svdlens.edit.vectors import edited_matrices, updates_of
-from svdlens.models.load import load_model
-from svdlens.runtime.lost_files import restore_lost_files
+from svdlens.models.load import load_fetched_model
 from svdlens.runtime.script import run
 from svdlens.spec.edits import plain_eps
 from svdlens.spec.settings import setting_from_names
@@ -19,8 +18,7 @@ def main(smk):
     torch.set_num_threads(1)
     files, edit = smk.input, smk.params.edit
     directory = Path(files.provenance).parent
-    restore_lost_files(directory, "fetch_model", smk.params.source)
-    model = load_model(directory, edit["model"])
+    model = load_fetched_model(directory, edit["model"], smk.params.source)
     svd = dict(zip(smk.params.matrices, files.svd, strict=True))
     matrices = edited_matrices(pd.read_parquet(files.directions), svd)
     setting = setting_from_names(edit["setting"], smk.params.switches)

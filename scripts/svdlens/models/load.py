@@ -1,6 +1,7 @@
 """A fetched model for forward passes: as a module of transformers, whose modules are found by TransformerLens' names,
 and as a TransformerBridge."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from svdlens.errors import SvdlensError
 from svdlens.models.byte_order_marks import without_marks
 from svdlens.models.checkpoint_layouts import LAYOUTS
 from svdlens.models.safetensors_files import read_json
+from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.spec.architectures import ARCHITECTURES
 
 
@@ -35,6 +37,15 @@ def load_model(directory: Path, model: str) -> nn.Module:
         loaded = AutoModelForCausalLM.from_pretrained(readable, dtype=torch.float32, local_files_only=True)
     prepared: nn.Module = loaded.eval().requires_grad_(False)
     return prepared
+
+
+def load_fetched_model(directory: Path, model: str, source: Mapping[str, Any]) -> nn.Module:
+    """load_model of what fetch_model has put into `directory` from `source`, once what is gone there is fetched again.
+
+    Raises SvdlensError as load_model and restore_lost_files do.
+    """
+    restore_lost_files(directory, "fetch_model", source)
+    return load_model(directory, model)
 
 
 def load_bridge(directory: Path, transformers_model: nn.Module | None = None) -> Any:
