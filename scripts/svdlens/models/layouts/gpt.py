@@ -1,12 +1,14 @@
 """Layouts of the models with layer norms that predict the next token: GPT-2 and what grew from it."""
 
+from dataclasses import replace
+
 from svdlens.models.layouts.layout import GROUPED_KEYS, KEYS, CheckpointLayout, Shapes, sizes
 from svdlens.models.layouts.llama import (
     DECODER_LAYER,
-    DECODER_MODULES,
     DECODER_TENSORS,
     DECODER_UNEMBEDDING,
     INVERSE_FREQUENCIES,
+    LLAMA,
     QUERY_KEY_VALUE_BIASES,
 )
 
@@ -356,10 +358,8 @@ def without_head_dim(shapes: Shapes) -> Shapes:
 
 
 # A Llama with layer norms.
-STABLELM = CheckpointLayout(
-    keys=GROUPED_KEYS,
-    prefix="model.",
-    layers="layers",
+STABLELM = replace(
+    LLAMA,
     tensors={**DECODER_TENSORS, "norm.bias": ("hidden_size",)},
     layer_tensors={**without_head_dim(DECODER_LAYER), **NORM_BIASES},
     defaults={
@@ -370,9 +370,7 @@ STABLELM = CheckpointLayout(
         "use_parallel_residual": False,
         "tie_word_embeddings": False,
     },
+    derived={},
     fixed={"qk_layernorm": False, "use_parallel_residual": False},
     biases={"use_qkv_bias": without_head_dim(QUERY_KEY_VALUE_BIASES)},
-    unembedding=DECODER_UNEMBEDDING,
-    modules=DECODER_MODULES,
-    buffers=INVERSE_FREQUENCIES,
 )

@@ -1,5 +1,7 @@
 """Layouts of the models with RMSNorm and a gated MLP: Llama and what grew from it."""
 
+from dataclasses import replace
+
 from svdlens.models.layouts.layout import GROUPED_KEYS, CheckpointLayout, Shapes, sizes
 
 DECODER_TENSORS: Shapes = {"embed_tokens.weight": ("vocab_size", "hidden_size"), "norm.weight": ("hidden_size",)}
@@ -63,12 +65,9 @@ LLAMA = CheckpointLayout(
 
 QUERY_KEY_NORMS: Shapes = {"self_attn.q_norm.weight": ("head_dim",), "self_attn.k_norm.weight": ("head_dim",)}
 
-SMOLLM3 = CheckpointLayout(
-    keys=GROUPED_KEYS,
-    prefix="model.",
-    layers="layers",
-    tensors=DECODER_TENSORS,
-    layer_tensors=DECODER_LAYER,
+# What follows differs from a Llama in what is named.
+SMOLLM3 = replace(
+    LLAMA,
     defaults={
         **sizes(layers=36, width=2048, heads=16, tokens=128256, mlp=11008),
         "num_key_value_heads": 4,
@@ -77,19 +76,10 @@ SMOLLM3 = CheckpointLayout(
         "mlp_bias": False,
         "tie_word_embeddings": True,
     },
-    derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
-    biases={"attention_bias": ATTENTION_BIASES, "mlp_bias": MLP_BIASES},
-    unembedding=DECODER_UNEMBEDDING,
-    modules=DECODER_MODULES,
-    buffers=INVERSE_FREQUENCIES,
 )
 
-MISTRAL = CheckpointLayout(
-    keys=GROUPED_KEYS,
-    prefix="model.",
-    layers="layers",
-    tensors=DECODER_TENSORS,
-    layer_tensors=DECODER_LAYER,
+MISTRAL = replace(
+    LLAMA,
     defaults={
         **sizes(layers=32, width=4096, heads=32, tokens=32000, mlp=14336),
         "num_key_value_heads": 8,
@@ -97,16 +87,11 @@ MISTRAL = CheckpointLayout(
         "tie_word_embeddings": False,
     },
     derived={"head_dim": "hidden_size / num_attention_heads"},
-    unembedding=DECODER_UNEMBEDDING,
-    modules=DECODER_MODULES,
-    buffers=INVERSE_FREQUENCIES,
+    biases={},
 )
 
-PHI3 = CheckpointLayout(
-    keys=GROUPED_KEYS,
-    prefix="model.",
-    layers="layers",
-    tensors=DECODER_TENSORS,
+PHI3 = replace(
+    LLAMA,
     layer_tensors={
         "input_layernorm.weight": ("hidden_size",),
         "self_attn.qkv_proj.weight": ("num_attention_heads head_dim + 2 num_key_value_heads head_dim", "hidden_size"),
@@ -121,16 +106,13 @@ PHI3 = CheckpointLayout(
         "head_dim": None,
         "tie_word_embeddings": False,
     },
-    derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
-    unembedding=DECODER_UNEMBEDDING,
+    biases={},
+    modules={},
     no_modules="has W_gate and W_in in one weight, and forward passes look into each by itself",
-    buffers=INVERSE_FREQUENCIES,
 )
 
-OLMO = CheckpointLayout(
-    keys=GROUPED_KEYS,
-    prefix="model.",
-    layers="layers",
+OLMO = replace(
+    LLAMA,
     tensors={"embed_tokens.weight": ("vocab_size", "hidden_size")},
     layer_tensors={name: shape for name, shape in DECODER_LAYER.items() if "layernorm" not in name},
     defaults={
@@ -140,17 +122,13 @@ OLMO = CheckpointLayout(
         "attention_bias": False,
         "tie_word_embeddings": False,
     },
-    derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
     biases={"attention_bias": ATTENTION_BIASES},
-    unembedding=DECODER_UNEMBEDDING,
+    modules={},
     no_modules="has norms without gains, and forward passes look for those",
-    buffers=INVERSE_FREQUENCIES,
 )
 
-OLMO2 = CheckpointLayout(
-    keys=GROUPED_KEYS,
-    prefix="model.",
-    layers="layers",
+OLMO2 = replace(
+    OLMO,
     tensors=DECODER_TENSORS,
     layer_tensors={
         **{name: shape for name, shape in DECODER_LAYER.items() if name != "input_layernorm.weight"},
@@ -158,25 +136,11 @@ OLMO2 = CheckpointLayout(
         "self_attn.k_norm.weight": ("num_key_value_heads head_dim",),
         "post_feedforward_layernorm.weight": ("hidden_size",),
     },
-    defaults={
-        **sizes(layers=32, width=4096, heads=32, tokens=50304, mlp=11008),
-        "num_key_value_heads": None,
-        "head_dim": None,
-        "attention_bias": False,
-        "tie_word_embeddings": False,
-    },
-    derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
-    biases={"attention_bias": ATTENTION_BIASES},
-    unembedding=DECODER_UNEMBEDDING,
     no_modules="has no norm before attention and MLP, and forward passes look for one",
-    buffers=INVERSE_FREQUENCIES,
 )
 
-QWEN2 = CheckpointLayout(
-    keys=GROUPED_KEYS,
-    prefix="model.",
-    layers="layers",
-    tensors=DECODER_TENSORS,
+QWEN2 = replace(
+    LLAMA,
     layer_tensors={**DECODER_LAYER, **QUERY_KEY_VALUE_BIASES},
     defaults={
         **sizes(layers=32, width=4096, heads=32, tokens=151936, mlp=22016),
@@ -185,39 +149,19 @@ QWEN2 = CheckpointLayout(
         "tie_word_embeddings": False,
     },
     whole_heads=False,
-    derived={"num_key_value_heads": "num_attention_heads", "head_dim": "hidden_size / num_attention_heads"},
-    unembedding=DECODER_UNEMBEDDING,
-    modules=DECODER_MODULES,
-    buffers=INVERSE_FREQUENCIES,
+    biases={},
 )
 
-QWEN3 = CheckpointLayout(
-    keys=GROUPED_KEYS,
-    prefix="model.",
-    layers="layers",
-    tensors=DECODER_TENSORS,
+QWEN3 = replace(
+    QWEN2,
     layer_tensors={**DECODER_LAYER, **QUERY_KEY_NORMS},
-    defaults={
-        **sizes(layers=32, width=4096, heads=32, tokens=151936, mlp=22016),
-        "num_key_value_heads": 32,
-        "head_dim": 128,
-        "attention_bias": False,
-        "tie_word_embeddings": False,
-    },
-    whole_heads=False,
+    defaults={**QWEN2.defaults, "head_dim": 128, "attention_bias": False},
     derived={"num_key_value_heads": "num_attention_heads"},
     biases={"attention_bias": ATTENTION_BIASES},
-    unembedding=DECODER_UNEMBEDDING,
-    modules=DECODER_MODULES,
-    buffers=INVERSE_FREQUENCIES,
 )
 
-GEMMA = CheckpointLayout(
-    keys=GROUPED_KEYS,
-    prefix="model.",
-    layers="layers",
-    tensors=DECODER_TENSORS,
-    layer_tensors=DECODER_LAYER,
+GEMMA = replace(
+    LLAMA,
     defaults={
         **sizes(layers=28, width=3072, heads=16, tokens=256000, mlp=24576),
         "num_key_value_heads": 16,
@@ -225,54 +169,31 @@ GEMMA = CheckpointLayout(
         "attention_bias": False,
         "tie_word_embeddings": True,
     },
+    derived={},
     whole_heads=False,
     biases={"attention_bias": ATTENTION_BIASES},
-    unembedding=DECODER_UNEMBEDDING,
-    modules=DECODER_MODULES,
-    buffers=INVERSE_FREQUENCIES,
 )
 
-GEMMA2 = CheckpointLayout(
-    keys=GROUPED_KEYS,
-    prefix="model.",
-    layers="layers",
-    tensors=DECODER_TENSORS,
+GEMMA2 = replace(
+    GEMMA,
     layer_tensors={
         **DECODER_LAYER,
         "pre_feedforward_layernorm.weight": ("hidden_size",),
         "post_feedforward_layernorm.weight": ("hidden_size",),
     },
     defaults={
+        **GEMMA.defaults,
         **sizes(layers=26, width=2304, heads=8, tokens=256000, mlp=9216),
         "num_key_value_heads": 4,
-        "head_dim": 256,
-        "attention_bias": False,
-        "tie_word_embeddings": True,
     },
-    biases={"attention_bias": ATTENTION_BIASES},
-    unembedding=DECODER_UNEMBEDDING,
+    whole_heads=True,
     modules={**DECODER_MODULES, "ln2": "pre_feedforward_layernorm"},
-    buffers=INVERSE_FREQUENCIES,
 )
 
-GEMMA3_TEXT = CheckpointLayout(
-    keys=GROUPED_KEYS,
-    prefix="model.",
-    layers="layers",
-    tensors=DECODER_TENSORS,
+GEMMA3_TEXT = replace(
+    GEMMA2,
     layer_tensors={**GEMMA2.layer_tensors, **QUERY_KEY_NORMS},
-    defaults={
-        **sizes(layers=26, width=2304, heads=8, tokens=262208, mlp=9216),
-        "num_key_value_heads": 4,
-        "head_dim": 256,
-        "attention_bias": False,
-        "final_logit_softcapping": None,
-        "tie_word_embeddings": True,
-    },
+    defaults={**GEMMA2.defaults, "vocab_size": 262208, "final_logit_softcapping": None},
     fixed={"final_logit_softcapping": None},  # a cap on logits makes centring them more than a shift
     whole_heads=False,
-    biases={"attention_bias": ATTENTION_BIASES},
-    unembedding=DECODER_UNEMBEDDING,
-    modules=GEMMA2.modules,
-    buffers=INVERSE_FREQUENCIES,
 )
