@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,3 +52,12 @@ def finished(project: Path, shared_place: Path) -> Workflow:
             new_workflow(project, project.parent).finish()
             done.touch()
     return workflow
+
+
+@pytest.fixture
+def finished_here(finished: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a finished run, which is the working directory."""
+    copy = tmp_path / "someone's run"
+    shutil.copytree(finished.directory, copy, ignore=shutil.ignore_patterns(".snakemake", "svd", "weights"))
+    monkeypatch.chdir(copy)
+    return copy

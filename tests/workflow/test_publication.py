@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 import socket
 import zipfile
 from pathlib import Path
@@ -14,21 +13,11 @@ from rocrate.rocrate import ROCrate
 
 from svdlens.errors import SvdlensError
 from svdlens.publication.archive import main, publish
-from workflow import Workflow
 
 pytest_plugins = ["workflow_fixtures"]
 
 ARCHIVE = Path("results/publish/svdlens-tiny.zip")
 SECRET = "a-very-secret-value"
-
-
-@pytest.fixture
-def run(finished: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of a finished run, which is the working directory."""
-    copy = tmp_path / "someone's run"
-    shutil.copytree(finished.directory, copy, ignore=shutil.ignore_patterns(".snakemake", "svd", "weights"))
-    monkeypatch.chdir(copy)
-    return copy
 
 
 def unpacked(archive: Path) -> dict[str, bytes]:
@@ -37,12 +26,12 @@ def unpacked(archive: Path) -> dict[str, bytes]:
         return {name: opened.read(name) for name in opened.namelist()}
 
 
-def test_the_archive_is_whole_and_described(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_archive_is_whole_and_described(finished_here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = yaml.safe_load(Path("tiny.yaml").read_text("utf-8"))
-    sweep["models"]["tiny"]["path"] = f"{run}/source"
+    sweep["models"]["tiny"]["path"] = f"{finished_here}/source"
     Path("tiny.yaml").write_text(yaml.safe_dump(sweep), "utf-8")
     page = Path("results/report/configuration.html")
-    page.write_text(page.read_text("utf-8").replace("path: source", f"path: {run}/source"), "utf-8")
+    page.write_text(page.read_text("utf-8").replace("path: source", f"path: {finished_here}/source"), "utf-8")
     main(["tiny.yaml", "", "", "2026-01-31"])
     assert "Licence of the results: CC-BY-4.0 (LICENSE=" in capsys.readouterr().out
     files = unpacked(ARCHIVE)
@@ -53,7 +42,7 @@ def test_the_archive_is_whole_and_described(run: Path, capsys: pytest.CaptureFix
     assert manifest == {
         name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != "manifest-sha256.txt"
     }
-    crate_directory = run / "crate"
+    crate_directory = finished_here / "crate"
     with zipfile.ZipFile(ARCHIVE) as archive:
         archive.extractall(crate_directory)
     crate = ROCrate(crate_directory)
@@ -82,7 +71,7 @@ def test_the_archive_is_whole_and_described(run: Path, capsys: pytest.CaptureFix
     # Nothing of the machine.
     assert yaml.safe_load(files["config/sweep.yaml"])["models"]["tiny"]["path"] == "source"
     assert b"path: source" in files["report/configuration.html"]
-    private = [str(run), run.name, f"{Path.home()}/"]
+    private = [str(finished_here), finished_here.name, f"{Path.home()}/"]
     private += [host for host in [socket.gethostname()] if len(host) > 8]
     for name, content in files.items():
         for word in private:
@@ -101,7 +90,7 @@ def test_the_archive_is_whole_and_described(run: Path, capsys: pytest.CaptureFix
     assert root["datePublished"] == "2001-09-09"  # the day of the last table
 
 
-def test_what_is_not_published(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_published(finished_here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unfinished sweep, another one, a secret, a path of a machine, and what is no licence or date."""
     sweep = Path("tiny.yaml")
 
@@ -130,9 +119,9 @@ def test_what_is_not_published(run: Path, monkeypatch: pytest.MonkeyPatch) -> No
         refused(message)
     page.write_bytes(content)
     original = explorer.read_bytes()
-    explorer.write_bytes(original + str(run / "source").encode())
+    explorer.write_bytes(original + str(finished_here / "source").encode())
     refused("explorer/data/catalogue.js names a place on this machine")
-    explorer.write_bytes(explorer.read_bytes().replace(str(run / "source").encode(), b" "))
+    explorer.write_bytes(explorer.read_bytes().replace(str(finished_here / "source").encode(), b" "))
     refused("explorer/data/catalogue.js is damaged or edited")
     explorer.write_bytes(original)
     table = Path("results/tables/labels.parquet")

@@ -13,25 +13,17 @@ from huggingface_hub import DatasetCard
 from svdlens.errors import SvdlensError
 from svdlens.publication.site import FACTS, index_page, main, read_facts, share
 from svdlens.sweep.paths import TABLES
-from workflow import Workflow
 
 pytest_plugins = ["workflow_fixtures"]
-
-
-@pytest.fixture
-def run(finished: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of a finished run, which is the working directory."""
-    copy = tmp_path / "run"
-    shutil.copytree(finished.directory, copy, ignore=shutil.ignore_patterns(".snakemake", "svd", "weights"))
-    monkeypatch.chdir(copy)
-    return copy
 
 
 def contents(directory: Path) -> dict[str, bytes]:
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
-def test_a_folder_has_all_and_says_what_it_is(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_has_all_and_says_what_it_is(
+    finished_here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     site = tmp_path / "site"
     main(["tiny.yaml", str(site), "", "A <b>name</b>", "2026-01-31"])
     assert "1 sweeps" in capsys.readouterr().out
@@ -61,7 +53,7 @@ def test_a_folder_has_all_and_says_what_it_is(run: Path, tmp_path: Path, capsys:
     assert sorted(path.name for path in site.iterdir()) == [".nojekyll", "index.html", "other", "tiny"]
 
 
-def test_the_card_is_one_of_the_hub(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_card_is_one_of_the_hub(finished_here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = share(Path("tiny.yaml"), tmp_path / "site")
     card = DatasetCard.load(folder / "README.md")
     assert card.data.license == "cc-by-4.0" and card.data.size_categories in (["n<1K"], ["1K<n<10K"])
@@ -77,7 +69,7 @@ def test_the_card_is_one_of_the_hub(run: Path, tmp_path: Path, monkeypatch: pyte
         assert found.num_rows == len(expected) and found.column_names == list(expected.columns)
 
 
-def test_what_is_not_shared(run: Path, tmp_path: Path) -> None:
+def test_what_is_not_shared(finished_here: Path, tmp_path: Path) -> None:
     """Into results, over what is no shared sweep, an unfinished sweep; what is there stays."""
     sweep = Path("tiny.yaml")
     with pytest.raises(SvdlensError, match="is in results"):
