@@ -26,7 +26,7 @@ def test_a_folder_has_all_and_says_what_it_is(
 ) -> None:
     site = tmp_path / "site"
     main(["tiny.yaml", str(site), "", "A <b>name</b>", "2026-01-31"])
-    assert "1 sweeps" in capsys.readouterr().out
+    assert "sweeps: 1" in capsys.readouterr().out
     page = (site / "index.html").read_text("utf-8")
     assert "<b>" not in page and "A &lt;b&gt;name&lt;/b&gt;" in page
     links = re.findall(r'href="([^"]+)"', page)

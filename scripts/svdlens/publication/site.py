@@ -171,7 +171,7 @@ def main(arguments: list[str]) -> None:
     """The file of the sweep, the directory, the licence, the name and the date; each but the directory may be empty."""
     config_file, directory, licence, name, date = [*arguments, "", "", "", "", ""][:5]
     folder = share(Path(config_file) if config_file else None, Path(directory), licence, name, date)
-    print(f"{folder}\n{Path(directory) / 'index.html'}: {len(read_facts(Path(directory)))} sweeps")
+    print(f"{folder}\n{Path(directory) / 'index.html'}, sweeps: {len(read_facts(Path(directory)))}")
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size > LARGEST_FILE):
         print(f"{path}: {path.stat().st_size / 1e6:.0f} MB, more than hosts of repositories take in a file")
 
