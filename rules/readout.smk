@@ -51,6 +51,7 @@ rule project_directions:
         gains="results/weights/{model}/gains.safetensors",
         unembed="results/weights/{model}/unembed.safetensors",
         tokens="results/vocabulary/{model}/tokens.parquet",
+        parts=parts(paths.TOKENS_PART, "readout_parts"),
         provenance=paths.PROVENANCE,
     output:
         lists=paths.SHARED_TOKENS,

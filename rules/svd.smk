@@ -29,9 +29,9 @@ def setting_stability(wildcards):
     return [SWEEP.svd_path(paths.STABILITY, setting_place(wildcards))]
 
 
-def parts(pattern):
-    """The files of all parts; none where one job does the whole."""
-    n = config["svd_parts"]
+def parts(pattern, key="svd_parts"):
+    """The files of all parts, of which the configuration says under `key` how many; none where one job does the whole."""
+    n = config[key]
     return expand(pattern, part=range(1, n + 1), parts=n, allow_missing=True) if n > 1 else []
 
 

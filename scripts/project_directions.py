@@ -2,40 +2,33 @@
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load_file
 
 from svdlens.artefacts.provenance import table_facts
 from svdlens.artefacts.table_schemas import CONTROLS, write_table
 from svdlens.models.token_table import read_token_texts
-from svdlens.readout.projection import Reading, project_directions, vectors_of_bases
-from svdlens.readout.readout_matrix import reading_gains, readout_matrix
-from svdlens.readout.top_tokens import ReadoutMatrix
+from svdlens.readout.parts import join_lists
+from svdlens.readout.projection import prepare_reading, project_directions
 from svdlens.runtime.compute import device_for
 from svdlens.runtime.script import run
 from svdlens.spec.controls import BASES, VARIMAX
-from svdlens.spec.matrix_kinds import stored_numbers
-from svdlens.spec.settings import LIST_SWITCHES, Setting
-from svdlens.weights.weight_files import WeightFile
+from svdlens.spec.settings import LIST_SWITCHES
 
 
 def main(smk):
     torch.set_num_threads(1)  # the last bits of LAPACK depend on its threads; top_tokens has threads of its own
-    matrix, params = smk.wildcards.matrix, smk.params
-    switches = [name for name in LIST_SWITCHES if smk.wildcards[name] == "on"]
-    setting = Setting(**dict.fromkeys(switches, True))
-    unembed = WeightFile(Path(smk.input.unembed))
-    gains = reading_gains(WeightFile(Path(smk.input.gains)), matrix)
-    device = device_for(smk.resources.get("gpu", 0))
-    readouts = {name: ReadoutMatrix(readout_matrix(unembed, setting, name), device) for name in params.readouts}
-    svd = load_file(smk.input.svd)
-    bases = dict(zip(BASES, [svd, *map(load_file, smk.input.varimax)], strict=False))
-    vectors = vectors_of_bases(bases, matrix, params.readouts, setting, gains)
-    texts = read_token_texts(Path(smk.input.tokens))
-    reading = Reading(matrix, svd["values"].numpy(), readouts, texts, params.tokens, smk.threads, stored_numbers(svd))
+    matrix, params, inputs = smk.wildcards.matrix, smk.params, smk.input
+    bases = dict(zip(BASES, map(load_file, [inputs.svd, *inputs.varimax]), strict=False))
+    weights, texts = (Path(inputs.unembed), Path(inputs.gains)), read_token_texts(Path(inputs.tokens))
+    how = (params.readouts, params.tokens, smk.threads, device_for(smk.resources.get("gpu", 0)))
+    vectors, reading = prepare_reading(bases, matrix, smk.wildcards, *weights, texts, *how)
     random = bases[VARIMAX]["random"] if VARIMAX in bases else None
-    columns = project_directions(vectors, params.basis, params.controls, reading, params.seed, random)
-    facts = table_facts(smk.input.provenance, matrix, setting=sorted(switches), basis=params.basis, code=params.code)
+    parts = join_lists([pq.read_table(path) for path in inputs.parts]) if inputs.parts else None
+    columns = project_directions(vectors, params.basis, params.controls, reading, params.seed, random, parts)
+    switches = sorted(name for name in LIST_SWITCHES if smk.wildcards[name] == "on")
+    facts = table_facts(inputs.provenance, matrix, setting=switches, basis=params.basis, code=params.code)
     write_table(Path(smk.output.lists), columns, CONTROLS, facts)
 
 

@@ -27,6 +27,7 @@ from svdlens.artefacts.table_schemas import TOKENS, columns_of, read_metadata, w
 from svdlens.models.token_table import read_token_texts, write_token_texts
 from svdlens.models.token_texts import read_vocabulary
 from svdlens.readout.control_directions import gaussian_directions, random_unit_directions, rotated_directions, seeded
+from svdlens.readout.parts import arrays_of_part
 from svdlens.readout.projection import Reading, project_directions, residual_vectors
 from svdlens.readout.readout_matrix import reading_gains, readout_matrix
 from svdlens.readout.token_table import TopTokens, token_columns, with_vocab_center
@@ -112,8 +113,10 @@ def project(
     threads: int = 1,
     basis: str = "svd",
     controls: tuple[str, ...] = DRAWN,
+    parts: int = 1,
 ) -> Path:
-    """What project_directions writes for the lists that a setting needs, and equivalent settings share."""
+    """What project_directions writes for the lists that a setting needs, and equivalent settings share; in `parts`,
+    after as many of project_part."""
     needed = "varimax" in (basis, *controls) or "random_varimax" in controls
     varimax = [varimax_of(results, matrix, setting, readouts)] if needed else []
     job = SimpleNamespace(
@@ -125,6 +128,7 @@ def project(
             gains=results / f"{MATRICES[matrix]}.safetensors",
             svd=svd_of(results, matrix, setting),
             tokens=results / "tokens.parquet",
+            parts=[],
         ),
         output=SimpleNamespace(lists=path),
         params=SimpleNamespace(
@@ -138,6 +142,13 @@ def project(
         resources={},
         threads=threads,
     )
+    if parts > 1:
+        files = [path.with_suffix(f".{part}_of_{parts}.parquet") for part in range(1, parts + 1)]
+        for part, file in enumerate(files, start=1):
+            wildcards = Files(job.wildcards | {"part": str(part), "parts": str(parts)})
+            part_job = SimpleNamespace(**vars(job) | {"wildcards": wildcards, "output": SimpleNamespace(lists=file)})
+            importlib.import_module("project_part").main(part_job)
+        job.input.parts = files
     importlib.import_module("project_directions").main(job)
     return path
 
@@ -209,6 +220,32 @@ READOUT_LISTS = pytest.mark.parametrize(
     ],
     ids=" ".join,
 )
+
+
+@pytest.mark.parametrize("parts", [1, 2, 5])
+def test_a_part_of_chosen_layers_has_each_with_its_number(parts: int) -> None:
+    layers, heads = torch.tensor([1, 4, 6], dtype=torch.int32), torch.tensor([0, 3], dtype=torch.int32)
+    arrays = {"left": torch.randn(3, 2, 4, 8), "values": torch.rand(3, 2, 4), "right": torch.randn(3, 2, 4, 8)}
+    arrays |= {"layers": layers, "heads": heads, "random": torch.randn(7, 8)}
+    pieces = [arrays_of_part(arrays, "ov", part, parts) for part in range(1, parts + 1)]
+    for name in ("left", "values", "right", "layers"):
+        assert torch.equal(torch.cat([piece[name] for piece in pieces]), arrays[name])
+    assert all(torch.equal(piece["heads"], heads) and "random" not in piece for piece in pieces)
+
+
+@pytest.mark.parametrize("parts", [2, 3])  # with two layers the second leaves a part without any
+@pytest.mark.parametrize("matrix", ["ov", "mlp_in"])
+@pytest.mark.parametrize("basis", ["svd", "varimax"])
+def test_lists_in_parts_are_those_of_the_whole(
+    results: Path, tmp_path: Path, matrix: str, basis: str, parts: int
+) -> None:
+    controls = (*DRAWN, "varimax", "random_varimax") if basis == "svd" else DRAWN
+    readouts = ["W_U", "W_E_cosine"]
+    paths = [
+        project(results, matrix, NINE["raw"], readouts, tmp_path / f"{n}.parquet", 1, basis, controls, n)
+        for n in (1, parts)
+    ]
+    assert paths[1].read_bytes() == paths[0].read_bytes()
 
 
 @READOUT_LISTS

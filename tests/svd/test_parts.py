@@ -39,11 +39,15 @@ def test_parts_are_joined_to_the_whole(parts: int, tmp_path: Path) -> None:
 def test_a_sweep_in_parts_has_the_files_of_one_that_is_whole(finished: Workflow, tiny: Workflow) -> None:
     made = "model=tiny/read_gain=off/read_center=off/write_center=off/mlp_in.safetensors"
     paths = [f"results/{kind}/{made}" for kind in ("svd", "stability")]
-    run = tiny.finish(*paths, config={"svd_parts": 2})
-    # The second part of a single layer is empty.
+    switches = "read_gain=off/read_center=off/write_center=off/unembed_gain=off/unembed_center=off"
+    paths.append(f"results/by_switches/tokens/model=tiny/{switches}/mlp_in.parquet")
+    run = tiny.finish(*paths, config={"svd_parts": 2, "readout_parts": 3})
+    # Of a single layer one part has it, and the others are empty.
+    once = ("fetch_model", "extract_weights", "decompose_matrices", "measure_stability")
     assert run.counts == {
-        **dict.fromkeys(("fetch_model", "extract_weights", "decompose_matrices", "measure_stability"), 1),
+        **dict.fromkeys((*once, "decode_tokens", "project_directions"), 1),
         **dict.fromkeys(("decompose_part", "measure_part"), 2),
+        "project_part": 3,
     }
     for path in paths:
         assert (tiny.directory / path).read_bytes() == (finished.directory / path).read_bytes()

@@ -19,15 +19,12 @@ from svdlens.interactive.vocabulary import know_vocabulary
 from svdlens.labels.coherence.labeller import Coherence
 from svdlens.labels.label_table import Choice, label_table
 from svdlens.models.token_texts import read_vocabulary
-from svdlens.readout.projection import Reading, project_directions, vectors_of_bases
-from svdlens.readout.readout_matrix import reading_gains, readout_matrix
+from svdlens.readout.projection import prepare_reading, project_directions
 from svdlens.readout.token_table import with_vocab_center
-from svdlens.readout.top_tokens import ReadoutMatrix
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads, stored_numbers
 from svdlens.spec.settings import Setting, list_key
 from svdlens.svd.layer_by_layer import Arrays
 from svdlens.svd.spectrum import spectra_columns
-from svdlens.weights.weight_files import WeightFile
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -125,13 +122,10 @@ def read_directions(
     device: str,
 ) -> pa.Table:
     """The lists of one kind of matrix and of its controls, as `project_directions` and `view_tokens` make them."""
-    switches = {name: state == "on" for name, state in list_key(setting, matrix, readouts).items()}
-    shared = Setting(**switches)
-    unembed = WeightFile(raw.files["unembed"])
-    gains = reading_gains(WeightFile(raw.files["gains"]), matrix)
-    matrices = {name: ReadoutMatrix(readout_matrix(unembed, shared, name), device) for name in readouts}
-    vectors = vectors_of_bases({"svd": svd}, matrix, readouts, shared, gains)
-    reading = Reading(matrix, svd["values"].numpy(), matrices, texts, tokens, threads, stored_numbers(svd))
+    switches, files = list_key(setting, matrix, readouts), raw.files
+    vectors, reading = prepare_reading(
+        {"svd": svd}, matrix, switches, files["unembed"], files["gains"], texts, readouts, tokens, threads, device
+    )
     columns = project_directions(vectors, "svd", controls, reading, seed)
     if setting.vocab_center:
         columns = with_vocab_center(columns)

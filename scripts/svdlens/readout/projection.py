@@ -1,7 +1,8 @@
 """Columns of the tokens tables: the singular vectors of one kind of matrix and its controls, read as tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,15 @@ from svdlens.readout.control_directions import (
     rotated_directions,
     seeded,
 )
+from svdlens.readout.readout_matrix import reading_gains, readout_matrix
 from svdlens.readout.token_table import join_columns, token_columns
 from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
 from svdlens.spec.controls import RANDOM_UNIT, RANDOM_VARIMAX, ROTATED, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads, stored_numbers
 from svdlens.spec.readouts import READOUTS
-from svdlens.spec.settings import Setting
+from svdlens.spec.settings import LIST_SWITCHES, Setting
 from svdlens.svd.null_space import null_space
+from svdlens.weights.weight_files import WeightFile
 
 Vectors = dict[str, Float[Tensor, "matrices k d_model"]]
 """The singular vectors on each side in the residual stream, one matrix after the other."""
@@ -87,6 +90,30 @@ class Reading:
         return null_space(self.values.reshape(-1, self.values.shape[-1]))[:, :k]
 
 
+def prepare_reading(
+    bases: Mapping[str, Mapping[str, Tensor]],
+    matrix: str,
+    switches: Mapping[str, str],
+    unembed: Path,
+    gains: Path,
+    texts: list[str],
+    readouts: Sequence[str],
+    k: int,
+    threads: int,
+    device: str,
+) -> tuple[dict[str, dict[str, Vectors]], Reading]:
+    """The vectors of each basis for each of `readouts`, and how they are read on `device`.
+
+    `bases` has the arrays of an SVD file and, if asked for, of other bases; of LIST_SWITCHES those of `switches` that
+    are "on" hold; `unembed` and `gains` are the files of the model's weights. Errors are those of readout_matrix.
+    """
+    setting = Setting(**{switch: switches[switch] == "on" for switch in LIST_SWITCHES})
+    weights, svd = WeightFile(unembed), bases["svd"]
+    matrices = {name: ReadoutMatrix(readout_matrix(weights, setting, name), device) for name in readouts}
+    vectors = vectors_of_bases(bases, matrix, readouts, setting, reading_gains(WeightFile(gains), matrix))
+    return vectors, Reading(matrix, svd["values"].numpy(), matrices, texts, k, threads, stored_numbers(svd))
+
+
 def project_vectors(vectors: Mapping[str, Vectors], reading: Reading, control: str | None = None) -> dict[str, object]:
     """Columns for the vectors of each side and matrix, which are given for each read-out: singular vectors, or those of
     a `control` that has as many of each."""
@@ -106,6 +133,20 @@ def project_vectors(vectors: Mapping[str, Vectors], reading: Reading, control: s
     return columns | {"control": [control] * n_rows, "null_space": np.tile(of_sides, len(arrays))}
 
 
+def project_matrices(
+    bases: Mapping[str, Mapping[str, Vectors]], basis: str, controls: Iterable[str], reading: Reading
+) -> dict[str | None, dict[str, Any]]:
+    """Columns for the directions of a sweep (None), and for the control that is another basis of every matrix, by name.
+
+    `bases` has the vectors of each basis that is asked for, svd among them, for each read-out; `basis` says which are
+    the directions.
+    """
+    pieces: dict[str | None, dict[str, Any]] = {None: project_vectors(bases[basis], reading)}
+    if VARIMAX in controls:
+        pieces[VARIMAX] = project_vectors(bases[VARIMAX], reading, VARIMAX)
+    return pieces
+
+
 def project_directions(
     bases: Mapping[str, Mapping[str, Vectors]],
     basis: str,
@@ -113,18 +154,20 @@ def project_directions(
     reading: Reading,
     seed: int,
     random_varimax: Float[Tensor, "n d_model"] | None = None,
+    of_matrices: Mapping[str | None, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Columns for the directions of a sweep and then for each control, with the number of its directions.
 
-    `bases` has the vectors of each basis that is asked for, svd among them, for each read-out; `basis` says which are
-    the directions. `random_varimax` are directions of the varimax bases of random subspaces: the control of that name,
-    and where the directions of the sweep are a varimax basis also its random unit vectors, for which a null has to be
-    chosen by its tokens as they are.
+    `bases` and `basis` are those of project_matrices, and `of_matrices` what it gives, where that was made in parts
+    (readout/parts.py). `random_varimax` are directions of the varimax bases of random subspaces: the control of that
+    name, and where the directions of the sweep are a varimax basis also its random unit vectors, for which a null has
+    to be chosen by its tokens as they are.
     """
-    pieces = [project_vectors(bases[basis], reading)]
+    of_matrices = of_matrices or project_matrices(bases, basis, controls, reading)
+    pieces = [of_matrices[None]]
     for control, n in controls.items():
-        if control == VARIMAX:
-            pieces.append(project_vectors(bases[VARIMAX], reading, control))
+        if control in of_matrices:
+            pieces.append(of_matrices[control])
         elif control == ROTATED:
             assert n is not None
             pieces.append(project_rotated(bases[basis], reading, n, seed))

@@ -1,4 +1,4 @@
-"""A decomposition cut into several jobs by layer, where one would take too long (rules/svd_parts.smk)."""
+"""Work cut into several jobs by layer, where one would take too long (rules/parts.smk)."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -12,12 +12,14 @@ TEMPORARY_WEIGHTS = ("attention", "mlp", "unembed", "gains", "steps")
 SVD_SWITCHES = "read_gain={read_gain}/read_center={read_center}/write_center={write_center}"
 SVD = f"results/svd/model={{model}}/{SVD_SWITCHES}/{{matrix}}.safetensors"
 STABILITY = f"results/stability/model={{model}}/{SVD_SWITCHES}/{{matrix}}.safetensors"
-# Of some of the layers, where svd_parts asks for several jobs.
-PART = f"model={{model}}/{SVD_SWITCHES}/{{matrix}}.{{part}}_of_{{parts}}.safetensors"
-SVD_PART, STABILITY_PART = f"results/svd_parts/{PART}", f"results/stability_parts/{PART}"
+# Of some of the layers, where svd_parts or readout_parts ask for several jobs.
+PART = "{matrix}.{part}_of_{parts}"
+SVD_PART = f"results/svd_parts/model={{model}}/{SVD_SWITCHES}/{PART}.safetensors"
+STABILITY_PART = f"results/stability_parts/model={{model}}/{SVD_SWITCHES}/{PART}.safetensors"
 
 LIST_SWITCHES = f"{SVD_SWITCHES}/unembed_gain={{unembed_gain}}/unembed_center={{unembed_center}}"
 VARIMAX = f"results/varimax/model={{model}}/{LIST_SWITCHES}/{{matrix}}.safetensors"
+TOKENS_PART = f"results/token_parts/model={{model}}/{LIST_SWITCHES}/{PART}.parquet"
 SHARED_TOKENS = f"results/by_switches/tokens/model={{model}}/{LIST_SWITCHES}/{{matrix}}.parquet"
 SHARED_LABELS = f"results/by_switches/labels/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"
 SHARED_SCORES = f"results/by_switches/scores/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"

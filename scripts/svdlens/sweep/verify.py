@@ -23,7 +23,7 @@ from svdlens.sweep.named_files import expand_home, model_place, tokenizer_name
 PROJECT = Path(__file__).parents[3]
 NO_RESULTS = ("checksums", "logs", "benchmarks")
 """Directories of results/ whose files are no results."""
-PARTS = ("svd_parts", "stability_parts")
+PARTS = ("svd_parts", "stability_parts", "token_parts")
 """Those of files that are deleted once they are joined."""
 
 
