@@ -182,9 +182,8 @@ def matrix_kinds() -> str:
     rows = []
     for name, kind in MATRIX_KINDS.items():
         product = " ".join(factor.weight.split(".")[1] + ("^T" if factor.transposed else "") for factor in kind.factors)
-        each = "head" if kind.per_head else "layer"
         sides = ", ".join(f"`{side}` (`{entry.array}`)" for side, entry in kind.sides.items())
-        rows.append([f"`{name}`", product, each, sides, f"`{kind.sign_side}`", code(kind.svd_switches)])
+        rows.append([f"`{name}`", product, kind.per, sides, f"`{kind.sign_side}`", code(kind.svd_switches)])
     heads = ["matrix", "product", "one for each", "sides (array)", "sign decided by", "switches that change its SVD"]
     return markdown_table(heads, rows)
 

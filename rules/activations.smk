@@ -16,8 +16,14 @@ def predicting_places():
             "what directions do on text is computed of models that predict a next token, and the sweep has none: "
             f"{'; '.join(f'{name} {reason}' for name, reason in reasons.items())}. Name another model in sweep.models."
         )
-    able = dict.fromkeys(place[:2] for place in SWEEP.places if not reasons[place.model])
-    return [{"model": model, "setting": setting} for model, setting in able]
+    able = [name for name in SWEEP.models if not reasons[name] and SWEEP.matrices_of_layers(name)]
+    if not able:
+        stop(
+            "what directions do on text is computed of what layers read and write, and the sweep has just unembed or embed. "
+            "Add ov, mlp_in or mlp_out to sweep.matrices."
+        )
+    places = dict.fromkeys(place[:2] for place in SWEEP.places if place.model in able)
+    return [{"model": model, "setting": setting} for model, setting in places]
 
 
 def prompt_text(wildcards):
@@ -44,7 +50,7 @@ def singular_vectors(wildcards):
 
 
 def model_matrices(wildcards):
-    return SWEEP.choice(wildcards.model, "matrices")
+    return SWEEP.matrices_of_layers(wildcards.model)
 
 
 def examples_text(wildcards):
@@ -95,9 +101,8 @@ rule find_examples:
 
 def all_labels(wildcards):
     """What the labeller that figures draw says of the lists of a setting."""
-    places = [place for place in SWEEP.labelled_places if place.labeller == SWEEP.figure_labeller]
-    own = [place for place in places if (place.model, place.setting) == (wildcards.model, wildcards.setting)]
-    return [paths.LABELS.format(**place._asdict()) for place in own]
+    of_layers = SWEEP.labels_of_layers(wildcards.model, wildcards.setting)
+    return [paths.LABELS.format(**place._asdict()) for place in of_layers]
 
 
 def prompt_options(wildcards):

@@ -19,7 +19,7 @@ from svdlens.labels.registry import LABELLERS
 from svdlens.runtime.running import confirm_run, start_run
 from svdlens.spec.controls import CONTROLS
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED
-from svdlens.spec.settings import LIST_SWITCHES
+from svdlens.spec.settings import SWITCHES
 from svdlens.sweep import paths
 from svdlens.sweep.asked_files import check_labelled_place, check_place
 from svdlens.sweep.code_hash import CodeHashes
@@ -110,3 +110,4 @@ wildcard_constraints:
     write_center="on|off",
     unembed_gain="on|off",
     unembed_center="on|off",
+    vocab_center="on|off",

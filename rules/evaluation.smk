@@ -14,7 +14,7 @@ def scored_lists(wildcards):
 
 
 def list_switches(wildcards):
-    return {name: wildcards[name] for name in LIST_SWITCHES}
+    return {name: wildcards[name] for name in SWITCHES}
 
 
 def labels_of_model(wildcards):
@@ -68,9 +68,9 @@ rule score_labels:
     output:
         scores=paths.SHARED_SCORES,
     log:
-        "results/logs/score_labels/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.{labeller}.log",
+        "results/logs/score_labels/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}.{labeller}.log",
     benchmark:
-        "results/benchmarks/score_labels/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.{labeller}.tsv"
+        "results/benchmarks/score_labels/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}.{labeller}.tsv"
     conda:
         "../environment.yml"
     threads: 1
@@ -92,9 +92,9 @@ rule compare_labellers:
     output:
         agreement=paths.SHARED_AGREEMENT,
     log:
-        "results/logs/compare_labellers/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.{labeller}.log",
+        "results/logs/compare_labellers/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}.{labeller}.log",
     benchmark:
-        "results/benchmarks/compare_labellers/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.{labeller}.tsv"
+        "results/benchmarks/compare_labellers/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}.{labeller}.tsv"
     conda:
         "../environment.yml"
     resources:

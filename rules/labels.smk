@@ -55,9 +55,9 @@ rule label_directions:
     output:
         labels=paths.SHARED_LABELS,
     log:
-        "results/logs/label_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.{labeller}.log",
+        "results/logs/label_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}.{labeller}.log",
     benchmark:
-        "results/benchmarks/label_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.{labeller}.tsv"
+        "results/benchmarks/label_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}.{labeller}.tsv"
     conda:
         "../environment.yml"
     resources:

@@ -20,9 +20,9 @@ rule decompose_part:
     output:
         svd=temp(paths.SVD_PART),
     log:
-        "results/logs/decompose_part/{model}/{read_gain}_{read_center}_{write_center}_{matrix}_{part}_of_{parts}.log",
+        "results/logs/decompose_part/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}_{part}_of_{parts}.log",
     benchmark:
-        "results/benchmarks/decompose_part/{model}/{read_gain}_{read_center}_{write_center}_{matrix}_{part}_of_{parts}.tsv"
+        "results/benchmarks/decompose_part/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}_{part}_of_{parts}.tsv"
     conda:
         "../environment.yml"
     threads: 1
@@ -46,9 +46,9 @@ rule measure_part:
     output:
         stability=temp(paths.STABILITY_PART),
     log:
-        "results/logs/measure_part/{model}/{read_gain}_{read_center}_{write_center}_{matrix}_{part}_of_{parts}.log",
+        "results/logs/measure_part/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}_{part}_of_{parts}.log",
     benchmark:
-        "results/benchmarks/measure_part/{model}/{read_gain}_{read_center}_{write_center}_{matrix}_{part}_of_{parts}.tsv"
+        "results/benchmarks/measure_part/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}_{part}_of_{parts}.tsv"
     conda:
         "../environment.yml"
     threads: 1
@@ -76,9 +76,9 @@ rule project_part:
     output:
         lists=temp(paths.TOKENS_PART),
     log:
-        "results/logs/project_part/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}_{part}_of_{parts}.log",
+        "results/logs/project_part/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}_{part}_of_{parts}.log",
     benchmark:
-        "results/benchmarks/project_part/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}_{part}_of_{parts}.tsv"
+        "results/benchmarks/project_part/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}_{part}_of_{parts}.tsv"
     conda:
         "../environment.yml"
     threads: 1

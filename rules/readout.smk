@@ -25,9 +25,9 @@ rule rotate_directions:
     output:
         varimax=paths.VARIMAX,
     log:
-        "results/logs/rotate_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.log",
+        "results/logs/rotate_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}.log",
     benchmark:
-        "results/benchmarks/rotate_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.tsv"
+        "results/benchmarks/rotate_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}.tsv"
     conda:
         "../environment.yml"
     threads: 2
@@ -56,9 +56,9 @@ rule project_directions:
     output:
         lists=paths.SHARED_TOKENS,
     log:
-        "results/logs/project_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.log",
+        "results/logs/project_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}.log",
     benchmark:
-        "results/benchmarks/project_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{matrix}.tsv"
+        "results/benchmarks/project_directions/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}.tsv"
     conda:
         "../environment.yml"
     threads: 1

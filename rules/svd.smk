@@ -44,9 +44,9 @@ rule decompose_matrices:
     output:
         svd=paths.SVD,
     log:
-        "results/logs/decompose_matrices/{model}/{read_gain}_{read_center}_{write_center}_{matrix}.log",
+        "results/logs/decompose_matrices/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}.log",
     benchmark:
-        "results/benchmarks/decompose_matrices/{model}/{read_gain}_{read_center}_{write_center}_{matrix}.tsv"
+        "results/benchmarks/decompose_matrices/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}.tsv"
     conda:
         "../environment.yml"
     threads: 1
@@ -72,9 +72,9 @@ rule measure_stability:
     output:
         stability=paths.STABILITY,
     log:
-        "results/logs/measure_stability/{model}/{read_gain}_{read_center}_{write_center}_{matrix}.log",
+        "results/logs/measure_stability/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}.log",
     benchmark:
-        "results/benchmarks/measure_stability/{model}/{read_gain}_{read_center}_{write_center}_{matrix}.tsv"
+        "results/benchmarks/measure_stability/{model}/{read_gain}_{read_center}_{write_center}_{unembed_gain}_{unembed_center}_{vocab_center}_{matrix}.tsv"
     conda:
         "../environment.yml"
     threads: 1

@@ -9,21 +9,20 @@ QUERY_TOKENS = "results/trace/queries/{model}.json"
 
 def trace_directions(wildcards):
     """The files with the vectors of the sweep's directions, by kind of matrix."""
-    places = [Place(wildcards.model, wildcards.setting, matrix) for matrix in SWEEP.choice(wildcards.model, "matrices")]
+    places = [Place(wildcards.model, wildcards.setting, matrix) for matrix in trace_matrices(wildcards)]
     if SWEEP.basis == "svd":
         return [SWEEP.svd_path(paths.SVD, place) for place in places]
     return [SWEEP.shared_path(paths.VARIMAX, place) for place in places]
 
 
 def trace_lists(wildcards):
-    return expand(paths.TOKENS, matrix=SWEEP.choice(wildcards.model, "matrices"), allow_missing=True)
+    return expand(paths.TOKENS, matrix=trace_matrices(wildcards), allow_missing=True)
 
 
 def trace_labels(wildcards):
     """What the labeller that figures draw says of them."""
-    places = [place for place in SWEEP.labelled_places if place.labeller == SWEEP.figure_labeller]
-    own = [place for place in places if (place.model, place.setting) == (wildcards.model, wildcards.setting)]
-    return [paths.LABELS.format(**place._asdict()) for place in own]
+    of_layers = SWEEP.labels_of_layers(wildcards.model, wildcards.setting)
+    return [paths.LABELS.format(**place._asdict()) for place in of_layers]
 
 
 def trace_vectors(wildcards):
@@ -32,7 +31,7 @@ def trace_vectors(wildcards):
 
 
 def trace_matrices(wildcards):
-    return SWEEP.choice(wildcards.model, "matrices")
+    return SWEEP.matrices_of_layers(wildcards.model)
 
 
 def trace_files(wildcards):

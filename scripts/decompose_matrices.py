@@ -5,7 +5,7 @@ from pathlib import Path
 from svdlens.artefacts.provenance import table_facts
 from svdlens.runtime.compute import device_for
 from svdlens.runtime.script import run
-from svdlens.spec.settings import PATH_SWITCHES
+from svdlens.spec.settings import switches_on
 from svdlens.svd.layer_by_layer import number_arrays, task_of_job
 from svdlens.svd.model_svd import decompose_layers
 from svdlens.svd.parts import join_parts
@@ -19,8 +19,7 @@ def main(smk):
         arrays = join_parts(smk.input.parts)
     else:
         arrays = decompose_layers(weights, task, layers, smk.threads, device_for(smk.resources.get("gpu", 0)))
-    switches = sorted(name for name in PATH_SWITCHES if smk.wildcards[name] == "on")
-    facts = table_facts(smk.input.provenance, matrix, setting=switches, code=smk.params.code)
+    facts = table_facts(smk.input.provenance, matrix, setting=switches_on(smk.wildcards), code=smk.params.code)
     save_tensors(Path(smk.output.svd), arrays | number_arrays(smk.params.numbers), facts)
 
 

@@ -11,7 +11,7 @@ from svdlens.labels.label_table import Choice, label_table
 from svdlens.labels.registry import LABELLERS
 from svdlens.runtime.lost_files import restore_lost_files
 from svdlens.runtime.script import run
-from svdlens.spec.settings import LIST_SWITCHES
+from svdlens.spec.settings import switches_on
 from svdlens.vocabulary.token_features import load_features
 
 
@@ -31,7 +31,7 @@ def main(smk):
         if entry.sampled:
             lists = labeller.known(lists)
         columns, calibration = label_table(lists, entry.name, labeller, features, Choice(**params.choice))
-        switches = sorted(name for name in LIST_SWITCHES if smk.wildcards[name] == "on")
+        switches = switches_on(smk.wildcards)
         facts = table_facts(smk.input.provenance, matrix, setting=switches, **labeller.facts, calibration=calibration)
         # A model labelled by itself: its labels are no independent evidence.
         facts["labeller_network"] = any(fact in facts["weights_sha256"].values() for fact in labeller.facts.values())

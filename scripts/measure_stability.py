@@ -5,7 +5,7 @@ from pathlib import Path
 from svdlens.artefacts.provenance import table_facts
 from svdlens.runtime.compute import device_for
 from svdlens.runtime.script import run
-from svdlens.spec.settings import PATH_SWITCHES
+from svdlens.spec.settings import switches_on
 from svdlens.svd.layer_by_layer import task_of_job
 from svdlens.svd.model_stability import measure_layers
 from svdlens.svd.parts import join_parts
@@ -21,7 +21,7 @@ def main(smk):
         arrays = join_parts(smk.input.parts)
     else:
         arrays = measure_layers(noise, task, layers, smk.threads, device_for(smk.resources.get("gpu", 0)))
-    facts = {"setting": sorted(name for name in PATH_SWITCHES if smk.wildcards[name] == "on"), "code": params.code}
+    facts = {"setting": switches_on(smk.wildcards), "code": params.code}
     facts = table_facts(smk.input.provenance, matrix, **facts, noise=noise.said(task, layers))
     save_tensors(Path(smk.output.stability), arrays, facts)
 

@@ -14,7 +14,7 @@ from svdlens.readout.projection import prepare_reading, project_directions
 from svdlens.runtime.compute import device_for
 from svdlens.runtime.script import run
 from svdlens.spec.controls import BASES, VARIMAX
-from svdlens.spec.settings import LIST_SWITCHES
+from svdlens.spec.settings import switches_on
 
 
 def main(smk):
@@ -27,8 +27,8 @@ def main(smk):
     random = bases[VARIMAX]["random"] if VARIMAX in bases else None
     parts = join_lists([pq.read_table(path) for path in inputs.parts]) if inputs.parts else None
     columns = project_directions(vectors, params.basis, params.controls, reading, params.seed, random, parts)
-    switches = sorted(name for name in LIST_SWITCHES if smk.wildcards[name] == "on")
-    facts = table_facts(inputs.provenance, matrix, setting=switches, basis=params.basis, code=params.code)
+    setting = switches_on(smk.wildcards)
+    facts = table_facts(inputs.provenance, matrix, setting=setting, basis=params.basis, code=params.code)
     write_table(Path(smk.output.lists), columns, CONTROLS, facts)
 
 

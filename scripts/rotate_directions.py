@@ -14,7 +14,7 @@ from svdlens.readout.varimax import random_varimax_directions, varimax_vectors
 from svdlens.runtime.script import run
 from svdlens.spec.controls import RANDOM_VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, stored_numbers
-from svdlens.spec.settings import LIST_SWITCHES, Setting
+from svdlens.spec.settings import shared_setting, switches_on
 from svdlens.svd.null_space import null_space
 from svdlens.weights.weight_files import WeightFile, save_tensors
 
@@ -22,8 +22,7 @@ from svdlens.weights.weight_files import WeightFile, save_tensors
 def main(smk):
     torch.set_num_threads(1)  # of this thread; the others have one each
     matrix, readout = smk.wildcards.matrix, smk.params.readout
-    switches = sorted(name for name in LIST_SWITCHES if smk.wildcards[name] == "on")
-    setting = Setting(**dict.fromkeys(switches, True))
+    setting = shared_setting(smk.wildcards)
     svd, gains = load_file(smk.input.svd), reading_gains(WeightFile(Path(smk.input.gains)), matrix)
     unembed = ReadoutMatrix(readout_matrix(WeightFile(Path(smk.input.unembed)), setting, readout))
     as_read, values = residual_vectors(svd, matrix, readout, setting, gains), svd["values"].flatten(0, -2)
@@ -37,7 +36,7 @@ def main(smk):
     k, generator = max(1, int(live.sum(axis=1).max())), seeded(smk.params.seed, matrix, RANDOM_VARIMAX)
     arrays["random"] = random_varimax_directions(smk.params.n_random, k, unembed, generator, smk.threads).float()
     arrays |= {name: svd[name] for name in stored_numbers(svd)}
-    facts = table_facts(smk.input.provenance, matrix, setting=switches, code=smk.params.code)
+    facts = table_facts(smk.input.provenance, matrix, setting=switches_on(smk.wildcards), code=smk.params.code)
     save_tensors(Path(smk.output.varimax), arrays, facts)
 
 

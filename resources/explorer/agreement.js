@@ -339,8 +339,8 @@ svdlens.agreement = (function () {
    */
   function listRow([one, other], first, second) {
     const { layer, head, index } = one;
-    const place = `L${layer}${head < 0 ? "" : ` H${head}`}, direction ${index}`;
-    const target = { view: null, layer, head: head < 0 ? null : head, open: index, only: null, model2: null, setting2: null };
+    const place = [text.shortCell(layer, head), `direction ${index}`].filter(Boolean).join(", ");
+    const target = { view: null, ...svdlens.grid.addressOf(one), open: index, only: null, model2: null, setting2: null };
     /** @type {(name: string, list: TokenList) => HTMLElement} */
     const labelCell = (name, { label }) =>
       element("td", { class: "label", "data-labeller": name }, listViews.nameOf(label), element("span", { class: "muted of" }, isInterpretable(label) ? "interpretable" : "not interpretable"));

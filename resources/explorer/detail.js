@@ -51,7 +51,7 @@ svdlens.detail = (function () {
     const { basis } = sweep.catalogue();
     const only = asked.only === "interpretable" || asked.only === "beyond" ? asked.only : "all";
     const wanted = listViews.wanted(first.lists, only);
-    const where = text.cell(cell.layer, cell.head);
+    const where = random ? "Random directions" : text.cell(cell.layer, cell.head);
     const cellAddress = random ? { layer: "random", head: null } : grid.addressOf(cell);
     const heading = element(
       "div",

@@ -40,11 +40,11 @@ svdlens.grid = (function () {
   }
 
   /**
-   * What the address has for a matrix.
+   * What the address has for a matrix: layer and head, where its kind has them.
    * @param {Pick<Cell, "layer" | "head">} cell
    */
   function addressOf({ layer, head }) {
-    return { layer, head: head < 0 ? null : head };
+    return { layer: layer < 0 ? null : layer, head: head < 0 ? null : head };
   }
 
   /**
@@ -82,7 +82,7 @@ svdlens.grid = (function () {
       element(
         "tr",
         {},
-        element("th", { scope: "row" }, String(layer)),
+        element("th", { scope: "row" }, layer < 0 ? "" : String(layer)),
         ...buttons.slice(i * columns, (i + 1) * columns).map((button) => element("td", {}, button))
       )
     );
@@ -113,7 +113,7 @@ svdlens.grid = (function () {
         onpointerover: describeCell,
         onfocusin: describeCell,
       },
-      element("caption", { class: "hidden" }, `${quantity.name}, ${bars ? "by layer" : "by layer and head"}, ${source.model.name}, ${source.setting}`),
+      element("caption", { class: "hidden" }, `${quantity.name}, ${frame.layers[0] < 0 ? "of the matrix" : bars ? "by layer" : "by layer and head"}, ${source.model.name}, ${source.setting}`),
       element("thead", {}, header),
       element("tbody", {}, ...rows)
     );

@@ -3,7 +3,7 @@
 var svdlens = window.svdlens || {};
 
 /** @typedef {(token: string) => boolean} Searched Whether a token is searched for. */
-/** @typedef {{layer: string | number, head: number | null}} CellAddress What the address needs to show the same lists again. */
+/** @typedef {{layer: string | number | null, head: number | null}} CellAddress What the address needs to show the same lists again. */
 /** @typedef {[source: Source, list: TokenList, spectrum: Spectrum | null]} ListForCsv */
 
 svdlens.lists = (function () {

@@ -98,7 +98,7 @@ svdlens.overview = (function () {
       ...remarks(chosen, summaries[0], cells[0]).map(notice),
       known.length ? grid.legend(quantity, scale, known.map((one) => one.control)) : null,
       description,
-      element("div", { class: "axis-name", "aria-hidden": "true" }, source.frame.heads[0] < 0 ? "layer" : "layer \u2193   head \u2192"),
+      element("div", { class: "axis-name", "aria-hidden": "true" }, source.frame.layers[0] < 0 ? "" : source.frame.heads[0] < 0 ? "layer" : "layer \u2193   head \u2192"),
       element("div", { class: "grids" }, ...grids.map((table, i) => element("div", { class: "grid-of" }, other ? element("h3", {}, text.source(sources[i])) : null, table))),
       ...sources.map((one, i) => overall(chosen, summaries[i], other ? `${text.source(one)}: ` : "")),
       element("div", { class: "actions" }, csv.button(() => gridCsv(chosen, sources, cells)), random, differ)
@@ -122,7 +122,7 @@ svdlens.overview = (function () {
     const layer = asked.layer === undefined ? undefined : numberAsked(asked.layer, layers);
     const head = asked.head === undefined ? undefined : numberAsked(asked.head, heads);
     const wrong = [];
-    if (layer === null) wrong.push(`no layer ${asked.layer}, it has ${text.numbers(layers)}`);
+    if (layer === null) wrong.push(layers[0] < 0 ? `no layers, and the address has layer ${asked.layer}` : `no layer ${asked.layer}, it has ${text.numbers(layers)}`);
     if (head === null) wrong.push(heads[0] < 0 ? `no heads, and the address has head ${asked.head}` : `no head ${asked.head}, it has ${text.numbers(heads)}`);
     const left = cells.filter((cell) => (typeof layer !== "number" || cell.layer === layer) && (typeof head !== "number" || cell.head === head));
     const cell = grid.largest(left);
@@ -229,7 +229,7 @@ svdlens.overview = (function () {
     const rows = sources.flatMap((source, i) =>
       cells[i].map(({ layer, head, found }) => [
         source.model.name, source.setting, source.matrix, reading.readout, reading.labelling,
-        quantity.key, reading.side, layer, head < 0 ? null : head,
+        quantity.key, reading.side, layer < 0 ? null : layer, head < 0 ? null : head,
         ...numbers.map((name) => rounded(found?.[name])),
       ])
     );

@@ -173,9 +173,9 @@ svdlens.results = (function () {
     const keys = sweep.keysOf(source.frame, row);
     const target = {
       view: null, model: model.name, setting, matrix, readout: keys.readout,
-      layer: keys.layer, head: keys.head < 0 ? null : keys.head, open: keys.index, only: null, model2: null, setting2: null,
+      ...svdlens.grid.addressOf(keys), open: keys.index, only: null, model2: null, setting2: null,
     };
-    const cell = `${text.matrix(matrix)} L${keys.layer}${keys.head < 0 ? "" : ` H${keys.head}`}`;
+    const cell = `${text.matrix(matrix)} ${text.shortCell(keys.layer, keys.head)}`.trimEnd();
     const label = element("td", { class: "label" });
     const tokens = element("td", { class: "tokens" });
     const made = element(

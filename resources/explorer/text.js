@@ -102,12 +102,22 @@ svdlens.text = (function () {
 
   /**
    * The name of one matrix among those of its kind.
-   * @param {number} layer -1 for the random directions
+   * @param {number} layer -1 of a kind that the model has one of
    * @param {number} head -1 where there are no heads
    */
   function cell(layer, head) {
-    if (layer < 0) return "Random directions";
+    if (layer < 0) return "The matrix";
     return head < 0 ? `Layer ${layer}` : `Layer ${layer}, head ${head}`;
+  }
+
+  /**
+   * The same in few letters, as the start of a phrase; nothing of a kind that the model has one of.
+   * @param {number} layer
+   * @param {number} head
+   */
+  function shortCell(layer, head) {
+    if (layer < 0) return "";
+    return head < 0 ? `L${layer}` : `L${layer} H${head}`;
   }
 
   /** @param {Source} source */
@@ -182,5 +192,5 @@ svdlens.text = (function () {
     return runs.length > 1 ? `${runs.slice(0, -1).join(", ")} and ${runs[runs.length - 1]}` : runs.join("");
   }
 
-  return { number, numbers, decimals, percent, points, pointsRange, range, count, sign, cell, source, matrix, token, name };
+  return { number, numbers, decimals, percent, points, pointsRange, range, count, sign, cell, shortCell, source, matrix, token, name };
 })();

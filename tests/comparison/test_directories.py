@@ -17,10 +17,11 @@ from svdlens.artefacts.sweep_tables import concatenate_tables
 from svdlens.artefacts.table_schemas import FRACTIONS, LABELS, SPECTRA, TOKENS, write_table
 from svdlens.comparison.directories import main
 from svdlens.errors import SvdlensError
+from svdlens.spec.settings import SWITCHES
 
 VALUES = np.array([4.0, 2.0, 1.995, 1.0])  # the second and the third are near-degenerate
 PLACE = "model=tiny/setting=raw"
-SVD = "svd/model=tiny/read_gain=off/read_center=off/write_center=off/mlp_in.safetensors"
+SVD = f"svd/model=tiny/{'/'.join(f'{switch}=off' for switch in SWITCHES)}/mlp_in.safetensors"
 
 
 def nothing(schema: pa.Schema, n: int) -> dict[str, object]:

@@ -142,7 +142,22 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "missing matrix": (
         {"sweep": {"matrices": ["ov", "mlp_gate"]}},
-        ("'mlp_gate'", "tiny (gpt2)", "ov, qk, mlp_in, mlp_out", "models.tiny.matrices: [ov]"),
+        ("'mlp_gate'", "tiny (gpt2)", "ov, qk, mlp_in, mlp_out, unembed, embed", "models.tiny.matrices: [ov]"),
+    ),
+    "unembedding of an encoder": (
+        {
+            "models": {"tiny": {"architecture": "bert", "settings": ["raw"], "readouts": ["W_E"]}},
+            "sweep": {"matrices": ["ov", "unembed"]},
+        },
+        ("'unembed'", "tiny (bert)", "models.tiny.matrices: [ov]"),
+    ),
+    "token table without a layer": (
+        {"models": {"tiny": {"token_tables": [{"matrix": "mlp_in"}]}}},
+        ("models.tiny.token_tables: {'matrix': 'mlp_in'}", "`layer` is needed but for unembed and embed"),
+    ),
+    "token table of a layer that there is not": (
+        {"models": {"tiny": {"token_tables": [{"matrix": "embed", "layer": 0}]}}},
+        ("models.tiny.token_tables", "`layer` is needed but for unembed and embed, which have none"),
     ),
     "missing readout": (
         {"models": {"tiny": {"architecture": "bert", "settings": ["raw"]}}},

@@ -527,13 +527,13 @@ def test_a_sound_model_is_accepted_with_its_padding_counted(architecture: str, m
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_kinds_of_matrices_are_those_that_extraction_finds(architecture: str, weights: dict[str, Files]) -> None:
     files = weights[architecture]
-    for matrix in MATRIX_KINDS:
-        group = files["attention" if matrix in ("ov", "qk") else "mlp"]
+    for matrix, kind in MATRIX_KINDS.items():
+        group, layer = files[kind.weight_group], 0 if kind.in_layers else None
         if matrix in ARCHITECTURES[architecture].matrices:
-            assert all(part.isfinite().all() for part in factors(group, matrix, 0, Setting()))
+            assert all(part.isfinite().all() for part in factors(group, matrix, layer, Setting()))
         elif matrix != "qk":
-            with pytest.raises(Exception, match="W_gate"):
-                factors(group, matrix, 0, Setting())
+            with pytest.raises(Exception, match=r"W_gate|W_U"):
+                factors(group, matrix, layer, Setting())
     for readout in ARCHITECTURES[architecture].readouts:
         assert readout_matrix(files["unembed"], Setting(), readout).shape == (16, VOCABULARY)
 

@@ -19,7 +19,7 @@ from shared_data import shared
 from svdlens.errors import SvdlensError
 from svdlens.runtime.compute import device_for
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads
-from svdlens.spec.settings import Setting
+from svdlens.spec.settings import SWITCHES, Setting
 from svdlens.svd.layer_by_layer import Task, chosen_numbers
 from svdlens.svd.matrix_svd import VALUE_TOLERANCE, Decomposition, decompose, fix_signs
 from svdlens.svd.model_stability import measure_layers
@@ -137,12 +137,11 @@ def run_script(
     gpu: int = 0,
     numbers: dict[str, list[int]] | None = None,
 ) -> Path:
-    names = ("read_gain", "read_center", "write_center")
     output, provenance = directory / f"{matrix}.safetensors", weights.with_name("provenance.json")
     provenance.write_text(json.dumps({"model": "mine", "revision": None, "rotary": False, "files": {}}))
     job = SimpleNamespace(
         wildcards=Wildcards(
-            {"model": "mine", "matrix": matrix, **{name: "on" if name in switches else "off" for name in names}}
+            {"model": "mine", "matrix": matrix, **{name: "on" if name in switches else "off" for name in SWITCHES}}
         ),
         input=SimpleNamespace(weights=str(weights), parts=[], provenance=provenance),
         output=SimpleNamespace(svd=str(output)),
@@ -179,8 +178,7 @@ def test_the_script_applies_its_switches(tmp_path: Path) -> None:
     W_V -= W_V.mean(axis=1, keepdims=True)
     W_O = raw["blocks.0.attn.W_O"] - raw["blocks.0.attn.W_O"].mean(axis=2, keepdims=True)
     expected = np.linalg.svd(W_V @ W_O, compute_uv=False)[:, :5]
-    switches = ("read_gain", "read_center", "write_center")
-    svd = load_file(run_script(tmp_path / "weights.safetensors", "ov", tmp_path, 1, switches))
+    svd = load_file(run_script(tmp_path / "weights.safetensors", "ov", tmp_path, 1, SWITCHES))
     np.testing.assert_allclose(svd["values"][0], expected, rtol=1e-6, atol=0)
     # A centred MLP has one value of exactly 0: nothing is written along the ones vector.
     W_out = raw["blocks.0.mlp.W_out"] - raw["blocks.0.mlp.W_out"].mean(axis=1, keepdims=True)

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from svdlens.spec.settings import SWITCHES
 from svdlens.svd.parts import join_parts, layers_of_part
 from svdlens.weights.weight_files import save_tensors
 from workflow import Workflow
@@ -37,9 +38,8 @@ def test_parts_are_joined_to_the_whole(parts: int, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.workflow
 def test_a_sweep_in_parts_has_the_files_of_one_that_is_whole(finished: Workflow, tiny: Workflow) -> None:
-    made = "model=tiny/read_gain=off/read_center=off/write_center=off/mlp_in.safetensors"
-    paths = [f"results/{kind}/{made}" for kind in ("svd", "stability")]
-    switches = "read_gain=off/read_center=off/write_center=off/unembed_gain=off/unembed_center=off"
+    switches = "/".join(f"{name}=off" for name in SWITCHES)
+    paths = [f"results/{kind}/model=tiny/{switches}/mlp_in.safetensors" for kind in ("svd", "stability")]
     paths.append(f"results/by_switches/tokens/model=tiny/{switches}/mlp_in.parquet")
     run = tiny.finish(*paths, config={"svd_parts": 2, "readout_parts": 3})
     # Of a single layer one part has it, and the others are empty.

@@ -23,7 +23,7 @@ from svdlens.sweep.plan import Place, Sweep
 SWEEP = Sweep(config_with({"models": {"tiny": {"path": "source"}}, "sweep": {"models": ["tiny"]}}))
 
 
-@pytest.mark.parametrize("matrix", MATRIX_KINDS)
+@pytest.mark.parametrize("matrix", [name for name, kind in MATRIX_KINDS.items() if kind.in_layers])
 def test_the_name_of_an_export_is_read_as_it_is_made(matrix: str) -> None:
     for side in MATRIX_KINDS[matrix].sides:
         for layer, head in ((0, 0), (10, 3), (123, 45)):
@@ -38,6 +38,8 @@ def test_the_name_of_an_export_is_read_as_it_is_made(matrix: str) -> None:
         ("ov_L0_write", ("'ov_L0_write' has no head.", "ov_L{layer}_H{head}_{side}", "read, write")),
         ("qk_L3_key", ("has no head.", "query, key")),
         ("ov_H0_write", ("has no layer.",)),
+        ("unembed_read", ("unembed is of no layer", "exports are of what layers")),
+        ("embed_L0_write", ("embed is of no layer",)),
         ("mlp_out_write", ("has no layer.", "mlp_out_L{layer}_{side}, with a side of write.")),
         ("ov_L1_H0", ("has no side.",)),
         ("mlp_in_L1", ("has no side.",)),

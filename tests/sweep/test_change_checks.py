@@ -54,6 +54,10 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"lora": {"adapter": {"of": "base", "path": "a", "bundled": "b"}}},
         ("models.lora.adapter has path and bundled",),
     ),
+    "vocabulary": (
+        {"lora": MODELS["lora"] | {"matrices": ["ov", "unembed", "embed"]}},
+        ("models.lora: unembed and embed of a difference or an adapter", "those of base", "lora.matrices: [ov]"),
+    ),
     "a way out": ({"lora": {"adapter": {"of": "base", "bundled": "../b"}}}, ("models.lora.adapter.bundled",)),
     "two sources": (
         {"delta": {"path": "x", "diff": {"of": "tuned", "minus": "base"}}},

@@ -28,7 +28,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
         "directions: [{matrix: mlp_gate, layer: 0, index: 0}]",
         ("'mlp_gate' is none of the matrices of tiny",),
     ),
-    "pattern": ("directions: [{matrix: qk, layer: 0, head: 0, index: 0}]", ("qk is no map", "ov, mlp_in")),
+    "pattern": ("directions: [{matrix: qk, layer: 0, head: 0, index: 0}]", ("qk is not edited", "ov, mlp_in")),
     "no such matrix": ("directions: [{matrix: vo, layer: 0, head: 0, index: 0}]", ("'vo' is not one of ov",)),
     "no head": ("directions: [{matrix: ov, layer: 0, index: 0}]", ("`head` is for ov, and needed there",)),
     "a head": ("directions: [{matrix: mlp_in, layer: 0, head: 0, index: 0}]", ("`head` is for ov",)),

@@ -5,7 +5,7 @@ switches cannot change which SVD or which list of tokens.
 """
 
 import itertools
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
 from svdlens.spec.architectures import ARCHITECTURES
 from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.readouts import READOUTS
-from svdlens.spec.settings import FLAGS, LIST_SWITCHES, Setting, list_key, setting_from_names, svd_key
+from svdlens.spec.settings import FLAGS, SWITCHES, Setting, list_key, setting_from_names, svd_key
 from svdlens.svd.matrix_svd import decompose_dense, decompose_product
 from svdlens.weights.extraction import GROUPS, extract_weights
 from svdlens.weights.factors import factors, processed_weights, unembed
@@ -35,7 +35,6 @@ NAMES = ["embed.W_E", "unembed.W_U"] + [
     for layer in range(LAYERS)
     for name in ("attn.W_Q", "attn.W_K", "attn.W_V", "attn.W_O", "mlp.W_in", "mlp.W_out")
 ]
-SWITCHES = [field.name for field in fields(Setting)]
 MATRICES = list(ARCHITECTURES["gpt2"].matrices)
 
 
@@ -53,7 +52,8 @@ def files(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Wei
 
 
 def layer_factors(files: dict[str, WeightFile], matrix: str, layer: int, setting: Setting) -> list[torch.Tensor]:
-    return list(factors(files["attention" if matrix in ("ov", "qk") else "mlp"], matrix, layer, setting))
+    kind = MATRIX_KINDS[matrix]
+    return list(factors(files[kind.weight_group], matrix, layer if kind.in_layers else None, setting))
 
 
 # --- TransformerLens as the oracle
@@ -193,14 +193,14 @@ some_readouts = st.lists(st.sampled_from(list(READOUTS)), min_size=1, unique=Tru
 def test_switches_that_change_no_list_are_off_in_its_key(setting, matrix, readouts):
     """The key is a setting itself: the one with the fewest switches that has these lists, and this SVD."""
     key = list_key(setting, matrix, readouts)
-    assert list(key) == list(LIST_SWITCHES)
+    assert list(key) == list(SWITCHES)
     fewest = Setting(**{switch: value == "on" for switch, value in key.items()})
-    assert not fewest.vocab_center
     assert all(getattr(setting, switch) for switch in key if getattr(fewest, switch))
     assert list_key(fewest, matrix, readouts) == key
     assert svd_key(fewest, matrix) == svd_key(setting, matrix)
-    # vocab_center makes no other lists, and the order of the read-outs is nothing to them.
-    assert list_key(replace(setting, vocab_center=not setting.vocab_center), matrix, readouts[::-1]) == key
+    # vocab_center makes no other lists, but of the unembedding itself; the order of the read-outs is nothing to them.
+    toggled = list_key(replace(setting, vocab_center=not setting.vocab_center), matrix, readouts[::-1])
+    assert (toggled == key) == (matrix != "unembed")
     # More read-outs never share more.
     for readout in readouts:
         fewer = list_key(setting, matrix, [readout])
@@ -218,12 +218,14 @@ def test_settings_with_one_key_agree_in_every_switch_that_matters(one, other, ma
 def test_the_key_of_an_svd_names_exactly_the_switches_that_change_its_matrix(
     matrix: str, files: dict[str, WeightFile]
 ) -> None:
-    """So settings share a file when, and only when, they share an SVD. `unembed_*` and `vocab_center` touch none."""
+    """So settings share a file when, and only when, they share an SVD."""
     touched = {
         "ov": {"read_gain", "read_center", "write_center"},
         "qk": {"read_gain", "read_center"},
         "mlp_in": {"read_gain", "read_center"},
         "mlp_out": {"write_center"},
+        "unembed": {"unembed_gain", "unembed_center", "vocab_center"},
+        "embed": {"write_center"},
     }[matrix]
     raw = layer_factors(files, matrix, 1, Setting())
     for switch in SWITCHES:
@@ -232,14 +234,14 @@ def test_the_key_of_an_svd_names_exactly_the_switches_that_change_its_matrix(
         same = all(torch.equal(one, other) for one, other in zip(raw, switched, strict=True))
         assert same == (switch not in touched), switch
         assert (svd_key(setting, matrix) == svd_key(Setting(), matrix)) == same, switch
-        assert list(svd_key(setting, matrix)) == ["read_gain", "read_center", "write_center"]
-        assert svd_key(setting, matrix).get(switch, "off") == ("on" if switch in touched else "off")
+        assert list(svd_key(setting, matrix)) == list(SWITCHES)
+        assert svd_key(setting, matrix)[switch] == ("on" if switch in touched else "off")
 
 
 def test_the_gate_is_read_like_the_other_matrix_of_an_mlp_that_reads() -> None:
     """Its numbers are in test_architectures.py: GPT-2 has none."""
     gate, other = MATRIX_KINDS["mlp_gate"], MATRIX_KINDS["mlp_in"]
-    for fact in ("svd_switches", "sign_side", "sides", "norm", "weight_group", "per_head"):
+    for fact in ("svd_switches", "sign_side", "sides", "norm", "weight_group", "per"):
         assert getattr(gate, fact) == getattr(other, fact), fact
     assert set(MATRIX_KINDS) == {matrix for entry in ARCHITECTURES.values() for matrix in entry.matrices}
 

@@ -18,7 +18,7 @@ from svdlens.artefacts.table_schemas import read_metadata
 from svdlens.edit.hooks import edited
 from svdlens.edit.vectors import edited_matrices, updates_of
 from svdlens.models.load import load_model
-from svdlens.spec.settings import setting_from_names
+from svdlens.spec.settings import SWITCHES, setting_from_names
 from workflow import PROJECT, Workflow, copy_run, messages, read_table
 
 pytest_plugins = ["workflow_fixtures"]
@@ -102,7 +102,7 @@ def test_an_edit_is_measured_drawn_and_saved(
     # The saved model is the model under hooks, with the eps that was fitted.
     place = workflow.results / "edits/mine"
     model, setting = load_model(workflow.results / "models/tiny", "tiny"), setting_from_names("raw", [])
-    svd = workflow.results / "svd/model=tiny/read_gain=off/read_center=off/write_center=off"
+    svd = workflow.results / "svd/model=tiny" / "/".join(f"{switch}=off" for switch in SWITCHES)
     files = {matrix: str(svd / f"{matrix}.safetensors") for matrix in ("ov", "mlp_in", "mlp_out")}
     before = model(IDS).logits
 

@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from firefox import firefox
 from svdlens.artefacts.table_schemas import read_metadata
+from svdlens.spec.settings import SWITCHES
 from tiny import make_tiny, make_tiny_gpt2
 from workflow import (
     AFTER_FRACTIONS,
@@ -39,9 +40,8 @@ from workflow import (
 
 pytest_plugins = ["workflow_fixtures"]
 
-SWITCHES = ("read_gain", "read_center", "write_center", "unembed_gain", "unembed_center")
-SVD = "svd/model=tiny/read_gain=off/read_center=off/write_center=off"
 SHARED = "model=tiny/" + "/".join(f"{switch}=off" for switch in SWITCHES)
+SVD = f"svd/{SHARED}"
 
 
 def test_two_clean_runs_give_the_same_bytes(finished: Workflow, project: Path, tmp_path: Path) -> None:

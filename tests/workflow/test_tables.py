@@ -23,8 +23,7 @@ pytest_plugins = ["workflow_fixtures"]
 
 CATEGORY = pa.dictionary(pa.int16(), pa.string())
 SIDES = {"ov": {"read", "write"}, "mlp_in": {"read"}, "mlp_out": {"write"}}
-SWITCHES = "read_gain=off/read_center=off/write_center=off"
-LIST_SWITCHES = f"{SWITCHES}/unembed_gain=off/unembed_center=off"
+SWITCHES = "read_gain=off/read_center=off/write_center=off/unembed_gain=off/unembed_center=off/vocab_center=off"
 
 # The contract for tables as docs/artefacts.md has it, written out once more: the columns are public.
 KEYS = {"matrix": CATEGORY, "layer": pa.int32(), "head": pa.int32(), "index": pa.int32()}
@@ -70,8 +69,8 @@ TABLES = {
     "tokens/model=tiny/setting=raw/{}.parquet": TOKENS,
     "labels/model=tiny/setting=raw/{}.coherence.parquet": LABELS,
     **{f"controls/model=tiny/setting=raw/{{}}.{control}.parquet": CONTROL | TOKENS for control in DEFAULT_CONTROLS},
-    f"by_switches/tokens/model=tiny/{LIST_SWITCHES}/{{}}.parquet": CONTROL | TOKENS,
-    f"by_switches/labels/model=tiny/{LIST_SWITCHES}/{{}}.coherence.parquet": CONTROL | LABELS,
+    f"by_switches/tokens/model=tiny/{SWITCHES}/{{}}.parquet": CONTROL | TOKENS,
+    f"by_switches/labels/model=tiny/{SWITCHES}/{{}}.coherence.parquet": CONTROL | LABELS,
 }
 INTERVAL = dict.fromkeys(("value", "low", "high", "chance", "shuffled"), pa.float64())
 SCORES = {"matrix": CATEGORY, "side": CATEGORY, "readout": CATEGORY, "labeller": CATEGORY, "test": CATEGORY}
@@ -115,7 +114,7 @@ def as_text(table: pa.Table) -> list[str]:
 
 
 def shared(finished: Workflow, what: str, file: str) -> pa.Table:
-    return read_table(finished.results / f"by_switches/{what}/model=tiny/{LIST_SWITCHES}/{file}.parquet")
+    return read_table(finished.results / f"by_switches/{what}/model=tiny/{SWITCHES}/{file}.parquet")
 
 
 @pytest.mark.parametrize("matrix", SIDES)

@@ -15,7 +15,7 @@ from svdlens.activations.example_table import side_columns
 from svdlens.activations.passages import Passages
 from svdlens.activations.peaks import find_peaks
 from svdlens.readout.projection import residual_vectors
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads, stored_numbers
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, numbered_layers, stored_numbers
 from svdlens.spec.settings import Setting
 from svdlens.svd.null_space import null_space
 
@@ -32,7 +32,7 @@ def read_sides(path: Path | str, matrix: str) -> SVD:
 
 def layers_of(svd: SVD, matrix: str) -> list[int]:
     """The layers that an SVD file has, in order."""
-    return list(dict.fromkeys(layers_and_heads(svd["values"].shape, matrix, stored_numbers(svd))[0]))
+    return list(dict.fromkeys(numbered_layers(svd["values"].shape, matrix, stored_numbers(svd))[0]))
 
 
 def acting_directions(
@@ -77,7 +77,7 @@ def find_examples(
     read = readout_matrix[:, torch.from_numpy(occurring)].float()
     columns: dict[str, list[Any]] = {}
     for matrix, svd in svds.items():
-        places = layers_and_heads(svd["values"].shape, matrix, stored_numbers(svd))
+        places = numbered_layers(svd["values"].shape, matrix, stored_numbers(svd))
         keys = list(zip(*places, strict=True))
         vectors = residual_vectors(svd, matrix, readout, setting, gains[matrix])
         for side, of_all in vectors.items():

@@ -14,7 +14,7 @@ from svdlens.edit.hooks import has_direct_path
 from svdlens.edit.updates import EDITED, direction_update
 from svdlens.models.load import count_of, model_type, module_of, weight_of
 from svdlens.spec.architectures import ARCHITECTURES
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads, stored_numbers
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, numbered_layers, stored_numbers
 from svdlens.spec.settings import Setting
 from svdlens.svd.null_space import null_space
 
@@ -96,7 +96,7 @@ def modules_of(svds: Mapping[str, SVD]) -> list[tuple[int, str]]:
     for matrix, svd in svds.items():
         kind = MATRIX_KINDS[matrix]
         name = EDITED[matrix] if "write" in kind.sides else kind.norm
-        layers, _ = layers_and_heads(svd["values"].shape, matrix, stored_numbers(svd))
+        layers, _ = numbered_layers(svd["values"].shape, matrix, stored_numbers(svd))
         found += [(layer, name) for layer in layers]
     return list(dict.fromkeys(found))
 
@@ -109,7 +109,7 @@ def firings(model: nn.Module, seen: Pass, svds: Mapping[str, SVD], setting: Sett
             continue
         writes = "write" in MATRIX_KINDS[matrix].sides
         array = svd["right" if writes else "left"]
-        places = layers_and_heads(svd["values"].shape, matrix, stored_numbers(svd))
+        places = numbered_layers(svd["values"].shape, matrix, stored_numbers(svd))
         live = ~torch.from_numpy(null_space(svd["values"].numpy()))[..., : array.shape[-2]]
         cells = zip(*places, array.flatten(0, -3), live.flatten(0, -2), strict=True)
         for layer, head, vectors, is_live in cells:
@@ -140,7 +140,7 @@ def top_pairs(model: nn.Module, seen: Pass, svd: SVD | None, setting: Setting, n
         names = ("layer", "head", "index", "query_position", "key_position", "share", "query_firing", "key_firing")
         return {name: [] for name in names}
     t = len(seen.ids)
-    places = layers_and_heads(svd["values"].shape, "qk", stored_numbers(svd))
+    places = numbered_layers(svd["values"].shape, "qk", stored_numbers(svd))
     causal = torch.ones(t, t, dtype=torch.bool).tril()
     d_head = len(weight_of(module_of(model, "attn.W_O", 0))) // count_of(model, "n_heads")
     rows: list[Tensor] = []

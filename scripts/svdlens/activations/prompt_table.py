@@ -12,7 +12,7 @@ from svdlens.activations.ablation import head_ablations
 from svdlens.activations.examples import SVD
 from svdlens.activations.prompt import Firing, Pass
 from svdlens.errors import SvdlensError
-from svdlens.spec.matrix_kinds import layers_and_heads, stored_numbers
+from svdlens.spec.matrix_kinds import numbered_layers, stored_numbers
 from svdlens.spec.settings import Setting
 from svdlens.svd.spectrum import describe_spectrum
 
@@ -137,7 +137,7 @@ def chosen_heads(
 
 def of_head(svd: SVD, name: str, layer: int, head: int) -> torch.Tensor:
     """One array of an SVD file for one head."""
-    layers, heads = layers_and_heads(svd["values"].shape, "ov", stored_numbers(svd))
+    layers, heads = numbered_layers(svd["values"].shape, "ov", stored_numbers(svd))
     number = list(zip(layers, heads, strict=True)).index((layer, head))
     array = svd[name]
     return array.flatten(0, 1)[number]

@@ -15,7 +15,7 @@ from svdlens.artefacts.table_schemas import CARDS, READ_WRITE_GAPS
 from svdlens.evaluation.counted_rows import counted_rows
 from svdlens.evaluation.fractions import by_matrix, counts_of_matrices, units_of
 from svdlens.evaluation.intervals import paired_excess
-from svdlens.spec.matrix_kinds import layers_and_heads, stored_numbers
+from svdlens.spec.matrix_kinds import numbered_layers, stored_numbers
 
 SIDES = ("read", "write")
 COMPARED = 15
@@ -62,7 +62,7 @@ def card_columns(
 
 def side_cosines(matrix: str, svd: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """The cosine of what each direction reads with what it writes, as the setting has both, by its keys."""
-    layers, heads = layers_and_heads(svd["values"].shape, matrix, stored_numbers(svd))
+    layers, heads = numbered_layers(svd["values"].shape, matrix, stored_numbers(svd))
     left, right = (svd[side].astype(np.float64) for side in ("left", "right"))
     cosines: Float[np.ndarray, "n k"] = (left * right).sum(axis=-1).reshape(len(layers), -1)
     n, k = cosines.shape

@@ -15,7 +15,7 @@ from svdlens.edit.updates import Update, direction_update
 from svdlens.effects.slopes import Effects, direct_effects
 from svdlens.errors import SvdlensError
 from svdlens.models.token_windows import first_token, positions_of, token_windows
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads, stored_numbers
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, numbered_layers, stored_numbers
 from svdlens.spec.settings import Setting
 from svdlens.svd.null_space import null_space
 
@@ -45,7 +45,7 @@ def updates_of_svd(model: nn.Module, matrix: str, setting: Setting, svd: Mapping
 
     svd: its arrays. Raises what direction_update raises.
     """
-    layers, heads = layers_and_heads(svd["values"].shape, matrix, stored_numbers(svd))
+    layers, heads = numbered_layers(svd["values"].shape, matrix, stored_numbers(svd))
     array = svd["right" if "write" in MATRIX_KINDS[matrix].sides else "left"]
     vectors = torch.from_numpy(np.ascontiguousarray(array)).reshape(len(layers), *array.shape[-2:])
     return [
@@ -72,7 +72,7 @@ def effect_columns(
     lists: pd.DataFrame,
 ) -> dict[str, Any]:
     """The columns of EFFECTS. updates: of updates_of_svd; effects: what measure_effects says of them."""
-    layers, heads = layers_and_heads(svd["values"].shape, matrix, stored_numbers(svd))
+    layers, heads = numbered_layers(svd["values"].shape, matrix, stored_numbers(svd))
     k = len(updates[0].write)
     nothing = null_space(svd["values"].reshape(len(layers), -1))[:, :k]
     # matrix, direction, sign: the order in which a reader looks for them

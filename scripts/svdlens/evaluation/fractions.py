@@ -118,7 +118,7 @@ def fractions_of(
     for kind in KINDS[:1] if criterion in ("P", "V") else KINDS:
         for unit in UNITS:
             for group, group_keys in GROUPS.items():
-                if group == "head" and rows["head"].isna().all():
+                if group in ("layer", "head") and rows[group].isna().all():
                     continue
                 keys = ["side", *group_keys]
                 piece = beside_random(counts[unit], keys, f"k_{kind}", random_units[unit])

@@ -68,6 +68,7 @@ def vector_set(
     whatever the setting (MatrixKind.hook_of). `model` is the name by which other programs load it; what the vectors
     are of stands in the entry `svdlens`, `facts` among it, which SAEDashboard passes over.
     """
+    kind = MATRIX_KINDS[matrix]
     signed = vectors[rows["index"]] * rows["sign"].to_numpy()[:, None]
     names = [row_name(row, matrix, side, layer, head) for row in rows.to_dict("records")]
     return {
@@ -77,7 +78,7 @@ def vector_set(
             "d_vectors": len(names),
             "vector_names": names,
             "model_name": model,
-            "hook_name": f"blocks.{layer}.{MATRIX_KINDS[matrix].hook_of(side, setting.read_gain, shared_norm)}",
+            "hook_name": kind.hook_of(side, kind.has_gain(setting), layer, shared_norm),
             "hook_layer": layer,
             # Of hooks that have an axis for heads; none of these has.
             "hook_head_index": None,

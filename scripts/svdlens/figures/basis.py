@@ -34,7 +34,7 @@ from svdlens.figures.panels import (
 )
 from svdlens.figures.style import matrix_name, ordered_matrices
 from svdlens.spec.controls import RANDOM_UNIT, RANDOM_VARIMAX, ROTATED, VARIMAX
-from svdlens.spec.matrix_kinds import MATRIX_KINDS
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, OF_THE_MODEL
 
 NULLS = {SINGULAR: RANDOM_UNIT, ROTATED: RANDOM_UNIT, VARIMAX: RANDOM_VARIMAX}
 """By basis what it is of random subspaces: single random vectors, where it is not chosen by its tokens."""
@@ -80,9 +80,12 @@ def basis_data(
         beside = beside.drop(columns="partly_labelled").merge(partly, on=PLACE)
         rows = pd.concat([rows, beside], ignore_index=True)
     last = rows["model"].map(counted.groupby("model")["layer"].max())
-    of_none = rows["layer"].isna()
+    # Random directions are of no layer, nor are matrices of the vocabulary, which are shown once.
+    of_none, of_model = rows["layer"].isna(), rows["matrix"].isin(OF_THE_MODEL)
     pieces = [
-        rows[of_none | (rows["layer"] >= np.minimum(share * (last + 1), last))].assign(layers=name)
+        rows[(of_none & ~(of_model & (share > 0))) | (rows["layer"] >= np.minimum(share * (last + 1), last))].assign(
+            layers=name
+        )
         for name, share in LAYERS.items()
     ]
     # Random directions are of no side: they stand beside each.

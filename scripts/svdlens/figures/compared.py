@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import setting_pairs
 from svdlens.sweep.plan import Sweep
@@ -28,6 +29,12 @@ def single_switches(sweep: Sweep, subject: Mapping[str, Any]) -> bool:
 def both_sides(sweep: Sweep, subject: Mapping[str, Any]) -> bool:
     """Whether OV is swept in this setting."""
     return any((place.setting, place.matrix) == (subject["setting"], "ov") for place in sweep.places)
+
+
+def any_layers(sweep: Sweep, subject: Mapping[str, Any]) -> bool:
+    """Whether matrices of layers are swept, in this setting if the file is of one, and not just unembed and embed."""
+    setting = subject.get("setting")
+    return any(setting in (place.setting, None) and MATRIX_KINDS[place.matrix].in_layers for place in sweep.places)
 
 
 class Compared(NamedTuple):
@@ -63,6 +70,11 @@ COMPARED = {
         single_switches,
         "no two settings{where} differ in a single switch",
         more_settings,
+    ),
+    "layers": Compared(
+        any_layers,
+        "no matrices of layers are swept{where}",
+        lambda sweep, subject: "add ov, mlp_in or mlp_out to sweep.matrices",
     ),
     "sides": Compared(both_sides, "no OV circuits are swept{where}", lambda sweep, subject: "add ov to sweep.matrices"),
 }

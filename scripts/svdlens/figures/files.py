@@ -74,12 +74,12 @@ def one_for_each_token_table(sweep: Sweep, name: str) -> list[FigureFile]:
     """Subjects: model, setting, matrix, layer, head, readout, directions; of models.NAME.token_tables what is swept."""
     return [
         FigureFile(
-            f"results/figures/{model}/{setting}/{name}_{matrix}_L{table['layer']}{head}",
+            f"results/figures/{model}/{setting}/{name}_{matrix}{where}",
             {
                 "model": model,
                 "setting": setting,
                 "matrix": matrix,
-                "layer": table["layer"],
+                "layer": table.get("layer"),
                 "head": table.get("head"),
                 "readout": sweep.choice(model, "readouts")[0],
                 "directions": table.get("directions", sweep.config["figures"]["token_table_directions"]),
@@ -87,8 +87,8 @@ def one_for_each_token_table(sweep: Sweep, name: str) -> list[FigureFile]:
         )
         for model, setting, matrix in sweep.places
         for table in sweep.config["models"][model].get("token_tables", [])
-        if table["matrix"] == matrix and sweep.is_swept(model, matrix, table["layer"], table.get("head"))
-        for head in [f"_H{table['head']}" if "head" in table else ""]
+        if table["matrix"] == matrix and sweep.is_swept(model, matrix, table.get("layer"), table.get("head"))
+        for where in ["".join(f"_{key[0].upper()}{table[key]}" for key in ("layer", "head") if key in table)]
     ]
 
 
@@ -344,8 +344,8 @@ def selected_figures(sweep: Sweep) -> list[str]:
 
 def first_table(matrix: str) -> str:
     """An entry of models.NAME.token_tables, of the first matrix of a kind."""
-    head = ", head: 0" if MATRIX_KINDS[matrix].per_head else ""
-    return f"{{matrix: {matrix}, layer: 0{head}}}"
+    kind = MATRIX_KINDS[matrix]
+    return f"{{matrix: {matrix}{', layer: 0' * kind.in_layers}{', head: 0' * kind.per_head}}}"
 
 
 def why_not_drawn(sweep: Sweep, name: str) -> tuple[str, str] | None:
@@ -396,5 +396,6 @@ def check_figures(sweep: Sweep) -> None:
                 "effect": "is of effects",
                 "card": "is of cards",
             }.get(FIGURES[name].scope, "shows the stability of vectors")
-            what = f"compares {FIGURES[name].compares}" if FIGURES[name].compares else what
+            compares = FIGURES[name].compares
+            what = f"compares {compares}" if compares and not files_with_something(sweep, name) else what
             raise SvdlensError(f"figures.select: {name} {what}, and {why}: {how}, or leave {name} out.")

@@ -10,6 +10,7 @@ import pandas as pd
 from svdlens.artefacts.sweep_tables import labeller_networks
 from svdlens.evaluation.intervals import wilson_interval
 from svdlens.figures.selection import as_text, whole_numbers
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.sweep.plan import Place
 
 PLACE = list(Place._fields)
@@ -79,8 +80,15 @@ def fraction_rows(
     data[CONTROL_SHARES] = controls[["fraction", "low", "high"]]
     if rotated:
         data["rotated_fraction"] = rows["rotated_fraction"]
+    if group == "layer":
+        swept = of_layers(swept)
     data["partly_labelled"] = [place in partly for place in zip(*(data[name] for name in PLACE), strict=True)]
     return in_sweep(data, swept, labeller_networks)
+
+
+def of_layers(swept: Swept) -> list[tuple[str, str, str]]:
+    """What of the sweep is of matrices that each layer has its own of."""
+    return [place for place in swept if MATRIX_KINDS[place[2]].in_layers]
 
 
 def in_sweep(data: pd.DataFrame, swept: Swept, labeller_networks: Set[str] = frozenset()) -> pd.DataFrame:

@@ -56,7 +56,8 @@ def fractions_of_matrices(
     """
     kind = MATRIX_KINDS[matrix]
     chosen = {"model": model, "setting": setting, "matrix": matrix, "labeller": labeller, "criterion": criterion}
-    chosen |= {"side": kind.sign_side, "group": "head" if kind.per_head else "layer", "unit": "row", "kind": "all"}
+    group = kind.per if kind.in_layers else "all"
+    chosen |= {"side": kind.sign_side, "group": group, "unit": "row", "kind": "all"}
     rows = fractions
     for column, value in chosen.items():
         rows = rows[rows[column] == value]
@@ -83,11 +84,16 @@ def why_this_one(candidates: pd.DataFrame, *, labeller: str, criterion: str) -> 
     whole = candidates["k"].sum() / candidates["n"].sum()
     random = chosen["control_fraction"]
     beside = "" if random is None else f", of random directions {percent(random)}"
+    by = f"({chosen['k']} of {chosen['n']}; labeller {labeller}, criterion {criterion})"
+    if not MATRIX_KINDS[chosen["matrix"]].in_layers:
+        return (
+            f"Of the lists of this matrix on the {chosen['side']} side {percent(chosen['fraction'])} {by} are "
+            f"interpretable{beside}."
+        )
     return (
         f"Chosen by a rule: of the {len(candidates):,} {matrix_name(chosen['matrix'])} matrices of this model, that "
         f"with the largest share of interpretable lists on the {chosen['side']} side, {percent(chosen['fraction'])} "
-        f"({chosen['k']} of {chosen['n']}; labeller {labeller}, criterion {criterion}). Of all of them it is "
-        f"{percent(whole)}{beside}: the best of many looks better than it is."
+        f"{by}. Of all of them it is {percent(whole)}{beside}: the best of many looks better than it is."
     )
 
 

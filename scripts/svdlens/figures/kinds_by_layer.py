@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from svdlens.figures.fraction_rows import Swept, in_sweep
+from svdlens.figures.fraction_rows import Swept, in_sweep, of_layers
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.label_rows import SHOWN_KINDS, controls_of_labelled, count_rows, count_shares, read_setting
 from svdlens.figures.panels import (
@@ -61,7 +61,7 @@ def kinds_by_layer_data(
         pieces.append(kinds.merge(whole[[*KEYS, *names.values()]], on=KEYS, how="left"))
     table = pd.concat([piece for piece in pieces if len(piece)] or pieces[:1], ignore_index=True)
     table["layer"] = table["layer"].astype("Int64")
-    return in_sweep(table.rename(columns={"shown_kind": "kind"}), swept, labeller_networks)
+    return in_sweep(table.rename(columns={"shown_kind": "kind"}), of_layers(swept), labeller_networks)
 
 
 def draw_kinds_by_layer(data: pd.DataFrame, *, setting: str, labeller: str, criterion: str, n_controls: int) -> Figure:

@@ -113,6 +113,7 @@ FIGURES = {
             category="Spectra",
             scope="setting",
             inputs={"spectra": SPECTRA},
+            compares="layers",
         ),
         FigureEntry(
             name="near_degenerate",
@@ -123,6 +124,7 @@ FIGURES = {
             inputs={"spectra": SPECTRA},
             options=("weight_noise", "directions"),
             stability=True,
+            compares="layers",
         ),
         FigureEntry(
             name="fraction_by_layer",
@@ -131,6 +133,7 @@ FIGURES = {
             scope="setting",
             inputs={"fractions": FRACTIONS},
             options=LABELLED,
+            compares="layers",
         ),
         FigureEntry(
             name="fraction_by_depth",
@@ -139,6 +142,7 @@ FIGURES = {
             scope="setting",
             inputs={"fractions": FRACTIONS},
             options=LABELLED,
+            compares="layers",
         ),
         FigureEntry(
             name="fraction_by_index",
@@ -192,6 +196,7 @@ FIGURES = {
             options=LABELLED,
             mem_mb=6000,
             runtime=20,
+            compares="layers",
         ),
         FigureEntry(
             name="readouts",
@@ -234,6 +239,7 @@ FIGURES = {
             control=ROTATED,
             mem_mb=6000,
             runtime=20,
+            compares="layers",
         ),
         FigureEntry(
             name="topic_lists",

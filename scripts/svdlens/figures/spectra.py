@@ -26,6 +26,7 @@ from svdlens.figures.style import (
     readable_logarithms,
     whole_number_ticks,
 )
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.svd.null_space import NULL_SPACE
 from svdlens.svd.spectrum_fits import fit_exponential, fit_power_law
 
@@ -121,6 +122,10 @@ def draw_spectra(data: pd.DataFrame, *, rotary: bool) -> Figure:
         )
     first = data.iloc[0]
     values, mean, fits = (data[data["series"] == series] for series in ("value", "mean", "fit"))
+    in_layers = MATRIX_KINDS[first["matrix"]].in_layers
+    if not in_layers:
+        # One matrix, and its fit; that of the mean is the same once more.
+        values, fits = values.assign(layer=0), fits.assign(layer=[0, *fits["layer"].iloc[1:]])
     lines = [
         (int(group["layer"].iloc[0]), group[["index", "value"]].to_numpy(float))
         for _, group in values.groupby(["layer", "head"], dropna=False, sort=True)
@@ -130,12 +135,14 @@ def draw_spectra(data: pd.DataFrame, *, rotary: bool) -> Figure:
     span = range(layers[0], layers[-1] + 1)
     colours = ListedColormap(colormaps["viridis"](np.linspace(0, 0.9, len(span))))
     norm = BoundaryNorm(np.arange(layers[0] - 0.5, layers[-1] + 1), len(span))
-    per_head = bool(values["head"].notna().any())
+    per = MATRIX_KINDS[first["matrix"]].per
     with look():
         title = f"{first['model']}, setting {first['setting']}: singular values of {matrix_name(first['matrix'])}"
-        caption = spectra_caption(per_head) + content_term(first["matrix"], rotary)
+        caption = spectra_caption(per) + content_term(first["matrix"], rotary)
         figure = Figure(figsize=(WIDTH, HEIGHT))
-        below = frame_figure(figure, title, caption, spectra_legend(fits))
+        below = frame_figure(
+            figure, title, caption, spectra_legend(fits, "geometric mean" if in_layers else "singular values")
+        )
         # Boxes are fixed, in inches from the strip of the caption: a layout would have to draw everything once more.
         scale = WIDTH, figure.get_figheight()
         logarithmic, linear, goodness, bar_axes = (
@@ -148,7 +155,7 @@ def draw_spectra(data: pd.DataFrame, *, rotary: bool) -> Figure:
                 LineCollection(
                     [points for _, points in lines],
                     colors=[colours(norm(layer)) for layer, _ in lines],
-                    linewidths=0.6 if per_head else 1.1,
+                    linewidths=0.6 if per == "head" else 1.1,
                     alpha=0.7,
                     capstyle="round",
                 )
@@ -167,7 +174,11 @@ def draw_spectra(data: pd.DataFrame, *, rotary: bool) -> Figure:
         linear.set_title("singular value, linear")
         linear.set_ylim(bottom=0)
         readable_logarithms(logarithmic.yaxis)
-        draw_goodness(goodness, fits, layers, "layer; each mark is a head" if per_head else "layer")
+        draw_goodness(goodness, fits, layers, "layer; each mark is a head" if per == "head" else "layer")
+        if not in_layers:
+            goodness.set(xticks=[], xlabel="")
+            bar_axes.remove()
+            return figure
         bar = figure.colorbar(ScalarMappable(norm, colours), cax=bar_axes, label="layer")
         bar.ax.yaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
         bar.ax.yaxis.set_minor_locator(MaxNLocator(nbins=1, integer=True))
@@ -197,10 +208,10 @@ def draw_goodness(axes: Axes, fits: pd.DataFrame, layers: Sequence[int], label: 
         )
 
 
-def spectra_legend(fits: pd.DataFrame) -> list[Line2D]:
-    """The mean, and each law with its R2 for the mean."""
+def spectra_legend(fits: pd.DataFrame, black: str) -> list[Line2D]:
+    """The black line, and each law with its R2 for the mean."""
     whole = fits[fits["layer"].isna()].iloc[0]
-    handles = [Line2D([], [], color="black", lw=1.3, label="geometric mean")]
+    handles = [Line2D([], [], color="black", lw=1.3, label=black)]
     for law, style in LAWS.items():
         r2 = whole[f"{law}_r2"]
         known = "not fitted" if pd.isna(r2) else f"R² {r2:.3f}"
@@ -213,11 +224,14 @@ def spectra_legend(fits: pd.DataFrame) -> list[Line2D]:
     return handles
 
 
-def spectra_caption(per_head: bool) -> str:
-    """What lines, laws and R2 are; `per_head`: whether there is a matrix for each head."""
-    line = "head" if per_head else "layer"
+def spectra_caption(per: str) -> str:
+    """What lines, laws and R2 are; `per` is that of the MatrixKind."""
+    not_drawn = "Values below one millionth of the first (numerical null space) are not drawn."
+    if per == "model":
+        return (
+            f"Black: the values, with the laws fitted to their logarithm by least squares, and R² of these. {not_drawn}"
+        )
     return (
-        f"One thin line per {line}; black: their geometric mean, with the laws fitted to its logarithm by least "
-        f"squares, and R² of these. Below: R² of the same laws fitted to every {line} by itself. Values below one "
-        "millionth of the first (numerical null space) are not drawn."
+        f"One thin line per {per}; black: their geometric mean, with the laws fitted to its logarithm by least "
+        f"squares, and R² of these. Below: R² of the same laws fitted to every {per} by itself. {not_drawn}"
     )

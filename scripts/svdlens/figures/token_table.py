@@ -58,7 +58,8 @@ def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
         )
         for subject in chosen:
             try:
-                frame = table if subject["layer"] in set(table["layer"]) else read_keys(path)
+                there = subject["layer"] is None or subject["layer"] in set(table["layer"])
+                frame = table if there else read_keys(path)
                 data = token_table_data(frame, **subject, tokens=options["n_tokens"])
             except SvdlensError as error:
                 # One entry too many in the configuration costs no other picture.
@@ -69,10 +70,12 @@ def draw_figures(inputs: Inputs, subjects: Subjects, options: Options) -> Drawn:
             yield data, draw_token_table(data, rotary=subject["model"] in options["rotary"])
 
 
-def read_leading_tokens(path: Path, *, layers: Collection[int], directions: int) -> pd.DataFrame:
+def read_leading_tokens(path: Path, *, layers: Collection[int | None], directions: int) -> pd.DataFrame:
     """The rows of a table of tokens that token_table_data needs; of a large model the whole table is gigabytes."""
     # Without `partitioning` the directory names model=... and setting=... would become columns.
-    wanted = [("layer", "in", list(layers)), ("index", "<", directions)]
+    wanted: list[tuple[str, str, Any]] = [("index", "<", directions)]
+    if None not in layers:
+        wanted.append(("layer", "in", list(layers)))
     return pd.read_parquet(path, partitioning=None, filters=wanted)
 
 
@@ -225,12 +228,9 @@ class Cells(Artist):
 def token_table_title(data: pd.DataFrame) -> str:
     """Model, setting, matrix and side of the rows of token_table_data."""
     first = data.iloc[0]
-    head = "" if pd.isna(first["head"]) else f", head {first['head']}"
+    numbers = "".join(f", {key} {first[key]}" for key in ("layer", "head") if not pd.isna(first[key]))
     side = SIDE_NAMES.get(first["side"], first["side"])
-    return (
-        f"{first['model']}, setting {first['setting']}: {matrix_name(first['matrix'])}, layer {first['layer']}{head}, "
-        f"{side}"
-    )
+    return f"{first['model']}, setting {first['setting']}: {matrix_name(first['matrix'])}{numbers}, {side}"
 
 
 def token_table_caption(data: pd.DataFrame) -> str:

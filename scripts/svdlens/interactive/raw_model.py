@@ -12,11 +12,12 @@ from svdlens.errors import SvdlensError
 from svdlens.interactive.choices import check_numbers
 from svdlens.interactive.model_files import put_model
 from svdlens.spec.architectures import Architecture
-from svdlens.spec.matrix_kinds import MATRIX_KINDS
-from svdlens.spec.settings import Setting, svd_key
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, Layer
+from svdlens.spec.settings import Setting, shared_setting, svd_key
 from svdlens.svd.layer_by_layer import Arrays, Task, number_arrays
 from svdlens.svd.model_svd import decompose_layers
 from svdlens.weights.extraction import GROUPS, extract_weights
+from svdlens.weights.factors import count_heads
 from svdlens.weights.weight_files import WeightFile
 
 
@@ -75,15 +76,15 @@ def decompose(
     """
     kind = MATRIX_KINDS[matrix]
     weights = WeightFile(raw.files[kind.weight_group])
-    counts = {"layers": weights.layers}
+    counts = {"layers": weights.layers} if kind.in_layers else {}
     if kind.per_head:
-        counts["heads"] = max(weights.length(f"blocks.0.{factor.weight}") for factor in kind.factors)
+        counts["heads"] = count_heads(weights, matrix)
     check_numbers(numbers, counts)
     used = {name: chosen for name, chosen in numbers.items() if name in counts}
-    switches = {name: state == "on" for name, state in svd_key(setting, matrix).items()}
     heads = tuple(used["heads"]) if "heads" in used else None
-    task = Task(matrix, Setting(**switches), directions, heads)
-    arrays = decompose_layers(weights, task, used.get("layers", range(weights.layers)), threads, device)
+    task = Task(matrix, shared_setting(svd_key(setting, matrix)), directions, heads)
+    layers: Sequence[Layer] = used.get("layers", range(weights.layers)) if kind.in_layers else [None]
+    arrays = decompose_layers(weights, task, layers, threads, device)
     return arrays | number_arrays(used)
 
 

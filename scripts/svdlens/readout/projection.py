@@ -21,7 +21,7 @@ from svdlens.readout.top_tokens import ReadoutMatrix, top_tokens
 from svdlens.spec.controls import RANDOM_UNIT, RANDOM_VARIMAX, ROTATED, VARIMAX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads, stored_numbers
 from svdlens.spec.readouts import READOUTS
-from svdlens.spec.settings import LIST_SWITCHES, Setting
+from svdlens.spec.settings import Setting, shared_setting
 from svdlens.svd.null_space import null_space
 from svdlens.weights.weight_files import WeightFile
 
@@ -42,13 +42,13 @@ def residual_vectors(
 
     A token embedding meets a reading matrix after the gain of the norm before it. Read through W_E, as it is or scaled,
     the reading sides are multiplied by it, unless the setting has it in the matrix already. `gains` is
-    [n_layers, d_model], None for a model without.
+    [n_layers, d_model], of unembed [1, d_model], None for a model without.
     """
-    vectors = stored_vectors(svd, matrix)
-    layers, _ = layers_and_heads(svd[MATRIX_KINDS[matrix].sign_array].shape, matrix, stored_numbers(svd))
-    for name, side in MATRIX_KINDS[matrix].sides.items():
-        if READOUTS[readout].meets_gain and side.reads and gains is not None and not setting.read_gain:
-            vectors[name] = vectors[name] * gains[layers][:, None]
+    vectors, kind = stored_vectors(svd, matrix), MATRIX_KINDS[matrix]
+    layers, _ = layers_and_heads(svd[kind.sign_array].shape, matrix, stored_numbers(svd))
+    for name, side in kind.sides.items():
+        if READOUTS[readout].meets_gain and side.reads and gains is not None and not kind.has_gain(setting):
+            vectors[name] = vectors[name] * gains[[layer or 0 for layer in layers]][:, None]
     return vectors
 
 
@@ -104,10 +104,10 @@ def prepare_reading(
 ) -> tuple[dict[str, dict[str, Vectors]], Reading]:
     """The vectors of each basis for each of `readouts`, and how they are read on `device`.
 
-    `bases` has the arrays of an SVD file and, if asked for, of other bases; of LIST_SWITCHES those of `switches` that
-    are "on" hold; `unembed` and `gains` are the files of the model's weights. Errors are those of readout_matrix.
+    `bases` has the arrays of an SVD file and, if asked for, of other bases; `switches` are those of list_key; `unembed`
+    and `gains` are the files of the model's weights. Errors are those of readout_matrix.
     """
-    setting = Setting(**{switch: switches[switch] == "on" for switch in LIST_SWITCHES})
+    setting = shared_setting(switches)
     weights, svd = WeightFile(unembed), bases["svd"]
     matrices = {name: ReadoutMatrix(readout_matrix(weights, setting, name), device) for name in readouts}
     vectors = vectors_of_bases(bases, matrix, readouts, setting, reading_gains(WeightFile(gains), matrix))

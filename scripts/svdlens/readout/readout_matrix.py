@@ -116,8 +116,10 @@ def unit_columns(vectors: Float[Tensor, "d_model d_vocab"]) -> Float[Tensor, "d_
 
 
 def reading_gains(weights: WeightFile, matrix: str) -> Float[Tensor, "n_layers d_model"] | None:
-    """The gain (no unit) of the norm before each layer's matrix, None in a model that has no norm there. float64."""
-    norm = MATRIX_KINDS[matrix].norm
-    if f"blocks.0.{norm}.w" not in weights.names:
+    """The gain (no unit) of the norm before each layer's matrix, one row of a kind that the model has one of; None in a
+    model that has no norm there. float64."""
+    kind = MATRIX_KINDS[matrix]
+    if kind.norm_gain(0 if kind.in_layers else None) not in weights.names:
         return None
-    return torch.stack([weights[f"blocks.{layer}.{norm}.w"] for layer in range(weights.layers)])
+    layers = range(weights.layers) if kind.in_layers else [None]
+    return torch.stack([weights[kind.norm_gain(layer)] for layer in layers])

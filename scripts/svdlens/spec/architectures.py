@@ -56,7 +56,9 @@ class Architecture:
     @property
     def matrices(self) -> tuple[str, ...]:
         """The matrices that can be decomposed: those whose factors such a model has."""
-        lacks = (*(() if self.gated else ("mlp.W_gate",)), *(("attn.W_Q",) if self.qk_norm else ()))
+        lacks = {"mlp.W_gate"} if not self.gated else set()
+        lacks |= {"attn.W_Q"} if self.qk_norm else set()
+        lacks |= {"unembed.W_U"} if "W_U" not in self.readouts else set()
         return tuple(
             name for name, kind in MATRIX_KINDS.items() if not any(factor.weight in lacks for factor in kind.factors)
         )

@@ -21,11 +21,6 @@ FLAGS = {
     "center_unembed": ("vocab_center",),
 }
 
-PATH_SWITCHES = ("read_gain", "read_center", "write_center")
-"""The switches in the path of an SVD."""
-LIST_SWITCHES = (*PATH_SWITCHES, "unembed_gain", "unembed_center")
-"""The switches in the path of token lists and labels."""
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -42,41 +37,55 @@ class Setting:
     vocab_center: bool = False
 
 
+SWITCHES = tuple(field.name for field in fields(Setting))
+"""All of them; each is in the path of what is stored once for all settings that share it, `off` where it does not
+count."""
+
+
 def setting_from_names(name: str, switches: Iterable[str]) -> Setting:
     """The setting called `name`, from switches and TransformerLens flags.
 
     Raises SvdlensError for a name that is neither.
     """
-    known = [field.name for field in fields(Setting)]
     chosen: set[str] = set()
     for switch in switches:
-        if switch not in known and switch not in FLAGS:
+        if switch not in SWITCHES and switch not in FLAGS:
             raise SvdlensError(
-                f"settings.{name}: {switch!r} is no switch. Switches: {', '.join(known)}; "
-                f"flags of TransformerLens: {', '.join(FLAGS)}.{did_you_mean(switch, [*known, *FLAGS])}"
+                f"settings.{name}: {switch!r} is no switch. Switches: {', '.join(SWITCHES)}; "
+                f"flags of TransformerLens: {', '.join(FLAGS)}.{did_you_mean(switch, [*SWITCHES, *FLAGS])}"
             )
         chosen.update(FLAGS.get(switch, (switch,)))
     return Setting(**dict.fromkeys(chosen, True))
 
 
 def svd_key(setting: Setting, matrix: str) -> dict[str, str]:
-    """'on' or 'off' for each of PATH_SWITCHES: the SVD of `matrix` that `setting` needs.
+    """'on' or 'off' for each of SWITCHES: the SVD of `matrix` that `setting` needs.
 
     Switches that the matrix ignores are off, so that settings which share an SVD share its file.
     """
     relevant = MATRIX_KINDS[matrix].svd_switches
-    return {name: "on" if name in relevant and getattr(setting, name) else "off" for name in PATH_SWITCHES}
+    return {name: "on" if name in relevant and getattr(setting, name) else "off" for name in SWITCHES}
 
 
 def list_key(setting: Setting, matrix: str, readouts: Iterable[str]) -> dict[str, str]:
-    """'on' or 'off' for each of LIST_SWITCHES: the token lists of `matrix`, through these `readouts`, of `setting`.
+    """'on' or 'off' for each of SWITCHES: the token lists of `matrix`, through these `readouts`, of `setting`.
 
     Switches that change no list are off, so that settings which share lists, and hence labels, share their files.
-    vocab_center is none of them: it takes the same number from all scores of a list.
+    vocab_center is one of them, but for matrices that it changes: it takes the same number from all scores of a list.
     """
     relevant = {*MATRIX_KINDS[matrix].svd_switches}
     relevant |= {switch for readout in readouts for switch in READOUTS[readout].switches}
-    return {name: "on" if name in relevant and getattr(setting, name) else "off" for name in LIST_SWITCHES}
+    return {name: "on" if name in relevant and getattr(setting, name) else "off" for name in SWITCHES}
+
+
+def shared_setting(key: Mapping[str, str]) -> Setting:
+    """The setting with the switches that are "on" in a key of svd_key or list_key, among whatever else it holds."""
+    return Setting(**{name: key[name] == "on" for name in SWITCHES})
+
+
+def switches_on(key: Mapping[str, str]) -> list[str]:
+    """The switches that are "on" in such a key, in the order of the alphabet."""
+    return sorted(name for name in SWITCHES if key[name] == "on")
 
 
 class Pair(NamedTuple):

@@ -17,8 +17,8 @@ from torch import Tensor
 from svdlens.errors import SvdlensError
 from svdlens.runtime.compute import full_precision, single_threaded_pool
 from svdlens.runtime.progress import progress
-from svdlens.spec.matrix_kinds import MATRIX_KINDS
-from svdlens.spec.settings import PATH_SWITCHES, Setting
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, Layer
+from svdlens.spec.settings import Setting, shared_setting
 from svdlens.weights.factors import count_heads, factors
 from svdlens.weights.weight_files import WeightFile
 
@@ -39,16 +39,16 @@ class Task:
     heads: tuple[int, ...] | None = None
 
 
-Compute = Callable[[list[Tensor], Task, int, Sequence[int]], Arrays]
+Compute = Callable[[list[Tensor], Task, Layer, Sequence[int]], Arrays]
 """Arrays of one matrix or of a batch of heads, from its float64 factors, the task, the layer, and the heads in it ([0]
 where there is no batch)."""
 
 
 def each_layer(
-    compute: Compute, weights: WeightFile, task: Task, layers: Sequence[int], threads: int, device: str
+    compute: Compute, weights: WeightFile, task: Task, layers: Sequence[Layer], threads: int, device: str
 ) -> Arrays:
-    """What `compute` gives for every matrix of `layers`: [n_layers, n_heads, ...] for ov and qk, else [n_layers, ...].
-    float32, singular `values` in float64.
+    """What `compute` gives for every matrix of `layers`: [n_layers, n_heads, ...] for ov and qk, else [n_layers, ...],
+    [1, ...] of a kind that the model has one of. float32, singular `values` in float64.
 
     On the CPU, bytes do not depend on `threads`, nor on which layers are done together. Raises SvdlensError for weights
     that are not finite, and where `device` has no room for a single matrix.
@@ -70,7 +70,9 @@ def each_layer(
     return collected
 
 
-def on_cpu(compute: Compute, weights: WeightFile, task: Task, layers: Sequence[int], threads: int) -> Iterator[Arrays]:
+def on_cpu(
+    compute: Compute, weights: WeightFile, task: Task, layers: Sequence[Layer], threads: int
+) -> Iterator[Arrays]:
     """Arrays of each layer. One thread for each matrix, several matrices at a time: LAPACK's last bits depend on its
     threads."""
     torch.set_num_threads(1)
@@ -101,7 +103,7 @@ def joined(jobs: list[Future[Arrays]], task: Task) -> Arrays:
 
 
 def on_device(
-    compute: Compute, weights: WeightFile, task: Task, layers: Sequence[int], device: str
+    compute: Compute, weights: WeightFile, task: Task, layers: Sequence[Layer], device: str
 ) -> Iterator[Arrays]:
     """Arrays of each layer: all heads of a layer at once, and fewer from where the device runs out of memory.
 
@@ -137,7 +139,7 @@ class OutOfMemory(SvdlensError):
 
 
 def batch_on_device(
-    compute: Compute, batch: list[Tensor], task: Task, layer: int, heads: Sequence[int], device: str
+    compute: Compute, batch: list[Tensor], task: Task, layer: Layer, heads: Sequence[int], device: str
 ) -> Arrays:
     """`compute` on the device, its results on the CPU. Raises OutOfMemory."""
     try:
@@ -146,31 +148,39 @@ def batch_on_device(
     except torch.OutOfMemoryError as error:
         torch.cuda.empty_cache()
         raise OutOfMemory(
-            f"{device} has no room for {task.matrix} of layer {layer}: {error}. Free its memory, or run on the CPU: "
+            f"{device} has no room for {name_of(task.matrix, layer)}: {error}. Free its memory, or run on the CPU: "
             "leave the resource gpu of this rule at 0."
         ) from error
 
 
-def finite_factors(weights: WeightFile, task: Task, layer: int) -> list[Float[Tensor, "... d_first d_last"]]:
+def finite_factors(weights: WeightFile, task: Task, layer: Layer) -> list[Float[Tensor, "... d_first d_last"]]:
     """weights.factors of one layer. Raises SvdlensError for weights that are not finite."""
     layer_factors = factors(weights, task.matrix, layer, task.setting)
     for factor in layer_factors:
         if not factor.isfinite().all():
             raise SvdlensError(
-                f"{task.matrix} of layer {layer} has {int((~factor.isfinite()).sum())} weights that are NaN or "
+                f"{name_of(task.matrix, layer)} has {int((~factor.isfinite()).sum())} weights that are NaN or "
                 "infinite; an SVD needs finite ones. Take a checkpoint without them."
             )
     return layer_factors
 
 
+def name_of(matrix: str, layer: Layer) -> str:
+    """A matrix in a message, without its head."""
+    return matrix if layer is None else f"{matrix} of layer {layer}"
+
+
 def chosen_numbers(
     weights: WeightFile, matrix: str, model: str, numbers: Mapping[str, Sequence[int]]
-) -> tuple[Sequence[int], tuple[int, ...] | None]:
-    """The layers to decompose, and the heads (None: all), of the `numbers` that the configuration has for the model
-    under `layers` and `heads`; without these, all.
+) -> tuple[Sequence[Layer], tuple[int, ...] | None]:
+    """The layers to decompose ([None] of a kind that the model has one of), and the heads (None: all).
+
+    `numbers` are what the configuration has for the model under `layers` and `heads`; without these, all.
 
     Raises SvdlensError for a number that the model does not have.
     """
+    if not MATRIX_KINDS[matrix].in_layers:
+        return [None], None
     counts = {"layers": weights.layers}
     if MATRIX_KINDS[matrix].per_head:
         counts["heads"] = count_heads(weights, matrix)
@@ -185,13 +195,13 @@ def chosen_numbers(
 
 def task_of_job(
     weights: WeightFile, wildcards: Mapping[str, str], directions: int | str, numbers: Mapping[str, Sequence[int]]
-) -> tuple[Task, Sequence[int]]:
-    """The task of a job with the wildcards model, matrix and PATH_SWITCHES, and the layers to do, all parts together.
+) -> tuple[Task, Sequence[Layer]]:
+    """The task of a job with the wildcards model, matrix and SWITCHES, and the layers to do, all parts together.
 
     `directions` may be "all"; `numbers` and errors are those of chosen_numbers.
     """
     layers, heads = chosen_numbers(weights, wildcards["matrix"], wildcards["model"], numbers)
-    setting = Setting(**{switch: wildcards[switch] == "on" for switch in PATH_SWITCHES})
+    setting = shared_setting(wildcards)
     return Task(wildcards["matrix"], setting, None if directions == "all" else int(directions), heads), layers
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from svdlens.spec.matrix_kinds import Layer
 from svdlens.svd.layer_by_layer import Arrays, Task, each_layer
 from svdlens.svd.matrix_svd import Decomposition, decompose, power_of_two
 from svdlens.svd.stability import stability_in_float32, stability_under_noise
@@ -12,11 +13,12 @@ from svdlens.svd.weight_noise import WeightNoise
 
 
 def measure_layers(
-    noise: WeightNoise, task: Task, layers: Sequence[int], threads: int = 1, device: str = "cpu"
+    noise: WeightNoise, task: Task, layers: Sequence[Layer], threads: int = 1, device: str = "cpu"
 ) -> Arrays:
     """stability_noise [k] and stability_float32 [k] of each matrix of `layers`, k as in decompose_layers; float32.
 
-    With leading dimensions [n_layers, n_heads] for ov and qk, [n_layers] for MLPs. `noise` is that on the weights, and
+    With leading dimensions [n_layers, n_heads] for ov and qk, [n_layers] for MLPs, [1] for embed and unembed.
+    `noise` is that on the weights, and
     has them. Every matrix is decomposed once more: stored vectors are rounded to float32, and a cosine with them is
     another number. On the CPU, bytes do not depend on `threads`, nor on which layers are done together. Raises
     SvdlensError as decompose_layers does.
@@ -26,7 +28,7 @@ def measure_layers(
 
 
 def measure_matrix(
-    matrix_factors: list[Tensor], task: Task, layer: int, heads: Sequence[int], noise: WeightNoise
+    matrix_factors: list[Tensor], task: Task, layer: Layer, heads: Sequence[int], noise: WeightNoise
 ) -> Arrays:
     """See measure_layers: arrays of one matrix, or of a batch of heads, float64."""
     variances = noise.variances(matrix_factors, task, layer, heads)

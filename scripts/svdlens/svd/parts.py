@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors.torch import load_file
 
+from svdlens.spec.matrix_kinds import Layer
 from svdlens.svd.layer_by_layer import Arrays
 
+Number = TypeVar("Number", bound=Layer)
 
-def layers_of_part(layers: Sequence[int], part: int, parts: int) -> Sequence[int]:
+
+def layers_of_part(layers: Sequence[Number], part: int, parts: int) -> Sequence[Number]:
     """The layers of the job `part` of `parts`, counted from 1: in order, as many in each as can be; none where there
     are more parts than layers."""
     start, end = (len(layers) * number // parts for number in (part - 1, part))

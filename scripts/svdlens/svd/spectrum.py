@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from svdlens.spec.matrix_kinds import Layer
 from svdlens.svd.null_space import null_space
 
 
@@ -64,7 +65,7 @@ def sign_margins(vectors: Float[np.ndarray, "k d_model"]) -> Float[np.ndarray, "
 def spectra_columns(
     values: Float[np.ndarray, "matrices rank"],
     sign_vectors: Float[np.ndarray, "matrices k d_model"],
-    layers: list[int],
+    layers: list[Layer],
     heads: list[int | None],
     matrix: str,
     tolerance: float,
@@ -94,7 +95,7 @@ def spectra_columns(
         columns_of_vectors[name] = column.reshape(-1)
     return {
         "matrix": [matrix] * (n_matrices * rank),
-        "layer": np.repeat(layers, rank),
+        "layer": [layer for layer in layers for _ in range(rank)],
         "head": [head for head in heads for _ in range(rank)],
         "index": np.tile(np.arange(rank), n_matrices),
         "value": values.reshape(-1),

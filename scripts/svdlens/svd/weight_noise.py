@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, Factor
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, Factor, Layer
 from svdlens.svd.layer_by_layer import Task
 from svdlens.weights.weight_files import WeightFile
 
@@ -26,7 +26,7 @@ class WeightNoise:
     steps: WeightFile
 
     def variances(
-        self, matrix_factors: list[Float[Tensor, "... _ _"]], task: Task, layer: int, heads: Sequence[int]
+        self, matrix_factors: list[Float[Tensor, "... _ _"]], task: Task, layer: Layer, heads: Sequence[int]
     ) -> list[Float[Tensor, "... _ _"]]:
         """The variance of the noise on each weight of the factors of one matrix or of a batch of `heads` of a layer.
 
@@ -36,7 +36,7 @@ class WeightNoise:
         """
         variances = []
         for weight, factor in zip(matrix_factors, MATRIX_KINDS[task.matrix].factors, strict=True):
-            if weight_name(layer, factor) in self.steps.names:
+            if factor.name(layer) in self.steps.names:
                 variance = self.rounding_variance(factor, task, layer, heads)
                 variances.append(variance.reshape(weight.shape).to(weight))
             else:
@@ -45,33 +45,28 @@ class WeightNoise:
         return variances
 
     def rounding_variance(
-        self, factor: Factor, task: Task, layer: int, heads: Sequence[int]
+        self, factor: Factor, task: Task, layer: Layer, heads: Sequence[int]
     ) -> Float[Tensor, "... _ _"]:
         """step^2 / 12 of a rounded weight, [n_heads, ...] of `heads` or that of the layer, turned as the factor."""
         kind = MATRIX_KINDS[task.matrix]
-        step = self.steps[weight_name(layer, factor)]
-        if factor.reads and task.setting.read_gain:
-            step = step * self.weights[f"blocks.{layer}.{kind.norm}.w"][:, None]
+        step = self.steps[factor.name(layer)]
+        if factor.role == "reads" and task.setting.read_gain:
+            step = step * self.weights[kind.norm_gain(layer)][:, None]
         if kind.per_head:
             # Heads that share keys and values (weights.factors.repeat_heads).
-            n_heads = max(self.weights.length(weight_name(layer, factor)) for factor in kind.factors)
+            n_heads = max(self.weights.length(factor.name(layer)) for factor in kind.factors)
             step = step[[head * len(step) // n_heads for head in heads]]
         variance = step.square() / 12
         return variance.mT if factor.transposed else variance
 
-    def said(self, task: Task, layers: Sequence[int]) -> dict[str, str]:
+    def said(self, task: Task, layers: Sequence[Layer]) -> dict[str, str]:
         """By the name of each factor of a kind of matrix, the noise on it, in words."""
         said = {}
         for factor in MATRIX_KINDS[task.matrix].factors:
-            rounded = [layer for layer in layers if weight_name(layer, factor) in self.steps.names]
+            rounded = [layer for layer in layers if factor.name(layer) in self.steps.names]
             words = f"normal, {self.relative:g} standard deviations"
             if rounded:
                 where = "" if len(rounded) == len(layers) else f" in layers {', '.join(map(str, rounded))}"
                 words = f"rounding of the stored weights{where}" + (f", else {words}" if where else "")
             said[factor.weight] = words
         return said
-
-
-def weight_name(layer: int, factor: Factor) -> str:
-    """The name of a factor in a weight file."""
-    return f"blocks.{layer}.{factor.weight}"

@@ -178,6 +178,8 @@ def exported_matrix(name: str) -> ExportedMatrix:
     matrix, layer, head, side = found.group("matrix", "layer", "head", "side") if found else (name, "", "", "")
     matrix, side = matrix.lower(), side and side.lower()
     check_name("kinds of matrices", matrix, MATRIX_KINDS)
+    if not MATRIX_KINDS[matrix].in_layers:
+        raise SvdlensError(f"{matrix} is of no layer, and exports are of what layers read and write. Ask for another.")
     per_head, sides = MATRIX_KINDS[matrix].per_head, MATRIX_KINDS[matrix].sides
     pattern = f"{matrix}_L{{layer}}{'_H{head}' if per_head else ''}_{{side}}, with a side of {', '.join(sides)}"
     parts = {"layer": layer, "side": side} | ({"head": head} if per_head else {})

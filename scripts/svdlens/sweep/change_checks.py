@@ -8,6 +8,7 @@ from typing import Any
 
 from svdlens.errors import did_you_mean
 from svdlens.spec.architectures import DEFAULT
+from svdlens.spec.matrix_kinds import OF_THE_MODEL
 
 CHANGES = ("diff", "adapter")
 """Keys of the catalogue that such a model has as its source."""
@@ -60,6 +61,21 @@ def check_changes(config: Mapping[str, Any]) -> str | None:
             return (
                 f"models.{name}.architecture is {entry['architecture']}, and that of {base_of(entry)} is "
                 f"{models[base_of(entry)].get('architecture', DEFAULT)}. Leave it out: it is that of the base."
+            )
+    return None
+
+
+def check_vocabulary_of_changes(config: Mapping[str, Any]) -> str | None:
+    """The first swept difference or adapter of which matrices are asked for that it is read through. After
+    take_from_base."""
+    for name in config["sweep"]["models"]:
+        entry = config["models"][name]
+        chosen = entry.get("matrices", config["sweep"]["matrices"])
+        if change_of(entry) and (wrong := [matrix for matrix in chosen if matrix in OF_THE_MODEL]):
+            left = ", ".join(matrix for matrix in chosen if matrix not in wrong) or "ov, mlp_in, mlp_out"
+            return (
+                f"models.{name}: {' and '.join(wrong)} of a difference or an adapter are not decomposed: it is read "
+                f"through those of {base_of(entry)}. Write `models.{name}.matrices: [{left}]`."
             )
     return None
 

@@ -11,12 +11,12 @@ from svdlens.errors import SvdlensError, did_you_mean
 from svdlens.labels.registry import LABELLERS
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, check_choices
 from svdlens.spec.controls import BESIDE_SVD, CONTROLS, VARIMAX
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, SIDES
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, OF_THE_MODEL, SIDES
 from svdlens.spec.readouts import READOUTS
 from svdlens.spec.settings import setting_from_names
 from svdlens.spec.token_vectors import BEST_LIST, TOKEN_VECTORS
 from svdlens.sweep.asking_checks import check_asking
-from svdlens.sweep.change_checks import CHANGES, check_changes, take_from_base
+from svdlens.sweep.change_checks import CHANGES, check_changes, check_vocabulary_of_changes, take_from_base
 from svdlens.sweep.edit_checks import check_edits
 from svdlens.sweep.local_architectures import fill_in_architectures
 from svdlens.sweep.named_files import named_paths
@@ -75,6 +75,8 @@ def check_configuration(config: MutableMapping[str, Any], schema: Mapping[str, A
     if problem := check_changes(config):
         raise SvdlensError(problem)
     take_from_base(config)
+    if problem := check_vocabulary_of_changes(config):
+        raise SvdlensError(problem)
     settings = {name: setting_from_names(name, switches) for name, switches in config["settings"].items()}
     for model in config["sweep"]["models"]:
         entry = config["models"][model]
@@ -154,8 +156,14 @@ def check_trace(config: Mapping[str, Any]) -> str | None:
                 return (
                     f"trace.{key}: {name!r} is not in the sweep. In it: {', '.join(swept)}.{did_you_mean(name, swept)}"
                 )
+    traced = [model for model in trace.get("models", sweep.models) if sweep.matrices_of_layers(model)]
+    if sweep.query_names and not traced:
+        return (
+            "trace: it searches what layers read and write, and the sweep has just unembed or embed of its models. Add "
+            "ov, mlp_in or mlp_out to sweep.matrices."
+        )
     if sweep.query_names and not sweep.traced:
-        chosen = f"{', '.join(trace['models'])} in {', '.join(trace['settings'])}"
+        chosen = f"{', '.join(traced)} in {', '.join(trace['settings'])}"
         return f"trace: the sweep has no {chosen}. Leave `settings` out, or name one that the model has."
     if BEST_LIST in trace["queries"]:
         return f"trace.queries: {BEST_LIST} is the name of the query that `best_list: true` makes. Take another name."
@@ -227,6 +235,11 @@ def check_models(config: Mapping[str, Any]) -> str | None:
         for table in model.get("token_tables", []):
             if ("head" in table) != (table["matrix"] in per_head):
                 return f"models.{name}.token_tables: {table}: `head` is for {' and '.join(per_head)}, and needed there."
+            if ("layer" in table) != MATRIX_KINDS[table["matrix"]].in_layers:
+                return (
+                    f"models.{name}.token_tables: {table}: `layer` is needed but for {' and '.join(OF_THE_MODEL)}, "
+                    "which have none."
+                )
     return None
 
 

@@ -13,9 +13,7 @@ from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED
 from svdlens.spec.token_vectors import BEST_LIST
 from svdlens.sweep.plan import Place, Sweep
 
-EDITED = [name for name, kind in MATRIX_KINDS.items() if not any(factor.transposed for factor in kind.factors)]
-"""Kinds of matrices that can be edited: those that map the residual stream, which a pattern of attention does not."""
-WRITING = [name for name in EDITED if "write" in MATRIX_KINDS[name].sides]
+WRITING = [name for name in SCALED if "write" in MATRIX_KINDS[name].sides]
 
 
 def check_edits(config: Mapping[str, Any]) -> str | None:
@@ -121,10 +119,12 @@ def check_directions(sweep: Sweep, name: str) -> str | None:
     seen = set()
     for entry in edit["directions"]:
         matrix, layer, head, index = (entry.get(key) for key in ("matrix", "layer", "head", "index"))
-        if matrix not in EDITED:
-            return f".directions: {matrix} is no map of the residual stream. Take one of {', '.join(EDITED)}."
+        if matrix not in SCALED:
+            return (
+                f".directions: {matrix} is not edited: edits scale what a layer adds. Take one of {', '.join(SCALED)}."
+            )
         if (head is not None) != MATRIX_KINDS[matrix].per_head:
-            per_head = ", ".join(kind for kind in EDITED if MATRIX_KINDS[kind].per_head)
+            per_head = ", ".join(kind for kind in SCALED if MATRIX_KINDS[kind].per_head)
             return f".directions: {entry}: `head` is for {per_head}, and needed there."
         if not sweep.is_swept(model, matrix, layer, head):
             numbers = sweep.numbers(model, matrix)

@@ -4,33 +4,34 @@ Where something is stored once for all settings that share it, its directory nam
 belongs to one setting is under model=.../setting=....
 """
 
+from svdlens.spec.settings import SWITCHES as ALL_SWITCHES
+
 PROVENANCE = "results/models/{model}/provenance.json"
 WEIGHTS = "results/weights/{model}/{group}.safetensors"
 TEMPORARY_WEIGHTS = ("attention", "mlp", "unembed", "gains", "steps")
 """The groups of them, which are deleted when no job needs them any more."""
 
-SVD_SWITCHES = "read_gain={read_gain}/read_center={read_center}/write_center={write_center}"
-SVD = f"results/svd/model={{model}}/{SVD_SWITCHES}/{{matrix}}.safetensors"
-STABILITY = f"results/stability/model={{model}}/{SVD_SWITCHES}/{{matrix}}.safetensors"
+SWITCHES = "/".join(f"{name}={{{name}}}" for name in ALL_SWITCHES)
+SVD = f"results/svd/model={{model}}/{SWITCHES}/{{matrix}}.safetensors"
+STABILITY = f"results/stability/model={{model}}/{SWITCHES}/{{matrix}}.safetensors"
 # Of some of the layers, where svd_parts or readout_parts ask for several jobs.
 PART = "{matrix}.{part}_of_{parts}"
-SVD_PART = f"results/svd_parts/model={{model}}/{SVD_SWITCHES}/{PART}.safetensors"
-STABILITY_PART = f"results/stability_parts/model={{model}}/{SVD_SWITCHES}/{PART}.safetensors"
+SVD_PART = f"results/svd_parts/model={{model}}/{SWITCHES}/{PART}.safetensors"
+STABILITY_PART = f"results/stability_parts/model={{model}}/{SWITCHES}/{PART}.safetensors"
 
-LIST_SWITCHES = f"{SVD_SWITCHES}/unembed_gain={{unembed_gain}}/unembed_center={{unembed_center}}"
-VARIMAX = f"results/varimax/model={{model}}/{LIST_SWITCHES}/{{matrix}}.safetensors"
-TOKENS_PART = f"results/token_parts/model={{model}}/{LIST_SWITCHES}/{PART}.parquet"
-SHARED_TOKENS = f"results/by_switches/tokens/model={{model}}/{LIST_SWITCHES}/{{matrix}}.parquet"
-SHARED_LABELS = f"results/by_switches/labels/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"
-SHARED_SCORES = f"results/by_switches/scores/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"
-SHARED_AGREEMENT = f"results/by_switches/agreement/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"
+VARIMAX = f"results/varimax/model={{model}}/{SWITCHES}/{{matrix}}.safetensors"
+TOKENS_PART = f"results/token_parts/model={{model}}/{SWITCHES}/{PART}.parquet"
+SHARED_TOKENS = f"results/by_switches/tokens/model={{model}}/{SWITCHES}/{{matrix}}.parquet"
+SHARED_LABELS = f"results/by_switches/labels/model={{model}}/{SWITCHES}/{{matrix}}.{{labeller}}.parquet"
+SHARED_SCORES = f"results/by_switches/scores/model={{model}}/{SWITCHES}/{{matrix}}.{{labeller}}.parquet"
+SHARED_AGREEMENT = f"results/by_switches/agreement/model={{model}}/{SWITCHES}/{{matrix}}.{{labeller}}.parquet"
 
 # The replies of a language model about lists, and what they say. `of`: by_switches or lists; `lists`: the path of a
 # file of lists below that of all of them, without its suffix.
 REPLIES = "results/{of}/replies/{lists}.{labeller}.jsonl"
 ATTEMPT = "results/{of}/replies/{lists}.{labeller}.attempt"
 ANSWERS = "results/{of}/answers/{lists}.{labeller}.parquet"
-SHARED_ANSWERS = f"results/by_switches/answers/model={{model}}/{LIST_SWITCHES}/{{matrix}}.{{labeller}}.parquet"
+SHARED_ANSWERS = f"results/by_switches/answers/model={{model}}/{SWITCHES}/{{matrix}}.{{labeller}}.parquet"
 
 PROMPT_FILES = {
     "label_prompt": "resources/prompts/label.jinja",

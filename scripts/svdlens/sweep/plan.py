@@ -15,7 +15,7 @@ from svdlens.models.checkpoint_layouts import LAYOUTS
 from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, Architecture
 from svdlens.spec.controls import RANDOM_VARIMAX, ROTATED, VARIMAX
 from svdlens.spec.edits import BEST, BEST_MATRIX
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED, Layer
 from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
 from svdlens.spec.token_vectors import BEST_LIST, TOKEN_VECTORS
 from svdlens.sweep import paths
@@ -84,16 +84,21 @@ class Sweep:
         """The `settings`, `matrices` or `readouts` of a model: its own, or else those of the sweep."""
         return list(self.config["models"][model].get(key, self.config["sweep"][key]))
 
+    def matrices_of_layers(self, model: str) -> list[str]:
+        """The kinds of matrices of a model that its layers have, which read and write on the way of a text."""
+        return [matrix for matrix in self.choice(model, "matrices") if MATRIX_KINDS[matrix].in_layers]
+
     def numbers(self, model: str, matrix: str) -> dict[str, list[int]]:
         """The `layers`, and for attention matrices the `heads`, that are decomposed, in order.
 
         Those of the model, or else of the sweep; neither is there where all are decomposed.
         """
-        keys = ("layers", "heads") if MATRIX_KINDS[matrix].per_head else ("layers",)
+        kind = MATRIX_KINDS[matrix]
+        keys = [*(["layers"] if kind.in_layers else []), *(["heads"] if kind.per_head else [])]
         chosen = {key: self.config["models"][model].get(key, self.config["sweep"].get(key)) for key in keys}
         return {key: sorted(numbers) for key, numbers in chosen.items() if numbers is not None}
 
-    def is_swept(self, model: str, matrix: str, layer: int, head: int | None) -> bool:
+    def is_swept(self, model: str, matrix: str, layer: Layer, head: int | None) -> bool:
         """Whether a matrix is among those that are decomposed, if the model has it."""
         numbers = self.numbers(model, matrix)
         return layer in numbers.get("layers", [layer]) and head in numbers.get("heads", [head])
@@ -134,6 +139,12 @@ class Sweep:
             for labeller in self.labellers
             if self.is_labelled(place, labeller)
         ]
+
+    def labels_of_layers(self, model: str, setting: str) -> list[LabelledPlace]:
+        """The places of one model and setting that the labeller of the figures labels, of matrices_of_layers."""
+        matrices = self.matrices_of_layers(model)
+        places = [place for place in self.labelled_places if place[:2] == (model, setting)]
+        return [place for place in places if place.labeller == self.figure_labeller and place.matrix in matrices]
 
     def is_labelled(self, place: Place, labeller: str) -> bool:
         """Whether a labeller, if it were in the sweep, would give labels of a place."""
@@ -247,7 +258,8 @@ class Sweep:
     @property
     def traced(self) -> list[tuple[str, str]]:
         """The models and settings that are searched: of the sweep those that `trace` chooses, or else all."""
-        trace, pairs = self.config["trace"], dict.fromkeys(place[:2] for place in self.places)
+        trace = self.config["trace"]
+        pairs = dict.fromkeys(place[:2] for place in self.places if self.matrices_of_layers(place.model))
         return [
             (model, setting)
             for model, setting in pairs

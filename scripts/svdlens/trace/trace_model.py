@@ -16,7 +16,7 @@ from svdlens.artefacts.table_schemas import LABELS
 from svdlens.readout.control_directions import seeded
 from svdlens.readout.projection import residual_vectors
 from svdlens.readout.readout_matrix import reading_gains
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, layers_and_heads, stored_numbers
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, numbered_layers, stored_numbers
 from svdlens.spec.settings import Setting
 from svdlens.spec.token_vectors import TOKEN_VECTORS
 from svdlens.trace.cosines import Cosines, null_group, null_queries, query_vector, trace
@@ -48,7 +48,7 @@ def load_directions(files: Mapping[str, str], gains: str, setting: Setting, toke
         sides = residual_vectors(arrays, matrix, readout, setting, reading_gains(weights, matrix))
         vectors[matrix] = {side: directions.float() for side, directions in sides.items()}
         shape = arrays[MATRIX_KINDS[matrix].sign_array].shape
-        matrices[matrix] = layers_and_heads(shape, matrix, stored_numbers(arrays))
+        matrices[matrix] = numbered_layers(shape, matrix, stored_numbers(arrays))
     return Directions(all_directions(vectors), direction_keys(vectors, matrices))
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from svdlens.errors import SvdlensError
-from svdlens.spec.matrix_kinds import MATRIX_KINDS, Factor, MatrixKind
+from svdlens.spec.matrix_kinds import MATRIX_KINDS, Factor, Layer, MatrixKind
 from svdlens.spec.settings import Setting
 from svdlens.weights.processing import process_reading, process_unembed, process_writing
 from svdlens.weights.weight_files import WeightFile
@@ -18,26 +18,30 @@ MINUS = "minus."
 
 
 def processed_factor(
-    weights: WeightFile, layer: int, factor: Factor, norm: str, setting: Setting, begin: str = ""
+    weights: WeightFile, layer: Layer, factor: Factor, kind: MatrixKind, setting: Setting, begin: str = ""
 ) -> Float[Tensor, "... d_first d_last"]:
-    """The weight of a factor as the setting wants it, not yet transposed; `norm` is ln1 or ln2. float64.
+    """The weight of a factor of a kind of matrix as the setting wants it, not yet transposed. float64.
 
     begin: MINUS for that of the model that is taken away.
     """
-    weight = weights[f"{begin}blocks.{layer}.{factor.weight}"]
-    if not factor.reads:
+    if factor.role == "unembeds":
+        return unembed(weights, setting)
+    weight = weights[begin + factor.name(layer)]
+    if factor.role == "writes":
         return process_writing(weight, setting)
-    gain = weights[f"{begin}blocks.{layer}.{norm}.w"] if setting.read_gain else None
+    gain = weights[begin + kind.norm_gain(layer)] if setting.read_gain else None
     return process_reading(weight, gain, setting)
 
 
 def factors(
-    weights: WeightFile, matrix: str, layer: int, setting: Setting
+    weights: WeightFile, matrix: str, layer: Layer, setting: Setting
 ) -> list[Float[Tensor, "... d_first d_last"]]:
-    """The processed factors whose product, in the convention x @ W, is the matrix (one per head, or one per layer).
+    """The processed factors whose product, in the convention x @ W, is the matrix of a layer, of each head, or of the
+    model.
 
     ov: W_V [n_heads, d_model, d_head], W_O [n_heads, d_head, d_model]. qk: W_Q, W_K^T likewise.
-    mlp_in, mlp_gate: W_in, W_gate [d_model, d_mlp]. mlp_out: W_out [d_mlp, d_model]. float64.
+    mlp_in, mlp_gate: W_in, W_gate [d_model, d_mlp]. mlp_out: W_out [d_mlp, d_model]. unembed: W_U
+    [d_model, d_vocab]. embed: W_E [d_vocab, d_model]. float64.
     Key and value heads that several query heads share are repeated for each of them. Of a difference or an adapter
     they are those of the change. Raises SvdlensError for a kind that an adapter does not change.
     """
@@ -52,10 +56,10 @@ def factors(
 
 
 def factors_of_model(
-    weights: WeightFile, kind: MatrixKind, layer: int, setting: Setting, begin: str = ""
+    weights: WeightFile, kind: MatrixKind, layer: Layer, setting: Setting, begin: str = ""
 ) -> list[Float[Tensor, "... d_first d_last"]]:
     """See factors: of a model by itself, or of one of the two of a difference."""
-    processed = [processed_factor(weights, layer, factor, kind.norm, setting, begin) for factor in kind.factors]
+    processed = [processed_factor(weights, layer, factor, kind, setting, begin) for factor in kind.factors]
     if kind.per_head:
         n_heads = max(len(weight) for weight in processed)
         processed = [repeat_heads(weight, n_heads) for weight in processed]
@@ -76,14 +80,14 @@ def factors_of_difference(
 
 
 def low_rank_factors(
-    weights: WeightFile, kind: MatrixKind, layer: int, setting: Setting
+    weights: WeightFile, kind: MatrixKind, layer: Layer, setting: Setting
 ) -> list[Float[Tensor, "... d_first d_last"]]:
     """The two factors of an adapter's change, those sides that are in the residual stream as the setting wants them.
 
     Gains and means are of d_model, so that they act on the outer side of a factor as they do on that of the product.
     """
     first, second = (weights[f"blocks.{layer}.{kind.name}.{which}"] for which in ("first", "second"))
-    gain = weights[f"blocks.{layer}.{kind.norm}.w"] if setting.read_gain else None
+    gain = weights[kind.norm_gain(layer)] if setting.read_gain else None
     for side in kind.sides.values():
         outer = first if side.array == "left" else second.mT
         processed = process_reading(outer, gain, setting) if side.reads else process_writing(outer.mT, setting).mT
@@ -105,7 +109,7 @@ def count_heads(weights: WeightFile, matrix: str) -> int:
     if weights.low_rank:
         check_changed(weights, matrix)
         return weights.length(f"blocks.0.{matrix}.first")
-    return max(weights.length(f"blocks.0.{factor.weight}") for factor in MATRIX_KINDS[matrix].factors)
+    return max(weights.length(factor.name(0)) for factor in MATRIX_KINDS[matrix].factors)
 
 
 def repeat_heads(
@@ -134,12 +138,11 @@ def processed_weights(
     if "unembed.W_U" in unembedding.names:
         tensors["unembed.W_U"] = unembed(unembedding, setting)
     files = {"attention": attention, "mlp": mlp}
-    for kind in MATRIX_KINDS.values():
+    for kind in filter(lambda kind: kind.in_layers, MATRIX_KINDS.values()):
         file = files[kind.weight_group]
         for factor in kind.factors:
-            if f"blocks.0.{factor.weight}" not in file.names:
+            if factor.name(0) not in file.names:
                 continue
             for layer in range(file.layers):
-                name = f"blocks.{layer}.{factor.weight}"
-                tensors[name] = processed_factor(file, layer, factor, kind.norm, setting)
+                tensors[factor.name(layer)] = processed_factor(file, layer, factor, kind, setting)
     return {name: tensor.float().contiguous() for name, tensor in tensors.items()}
