@@ -138,6 +138,36 @@ def test_an_adapter_of_an_architecture_without_modules_is_refused_by_name(adapte
         check_adapter(adapter, base, "bert", "model 'mine'")
 
 
+TIED: dict[str, tuple[dict[str, Any], bool]] = {
+    "unembedding": ({"target_modules": ["v_proj", "lm_head"]}, False),
+    "embedding": ({"target_modules": ["v_proj", "embed_tokens"]}, False),
+    "embedding, and the unembedding with it": (
+        {"target_modules": ["v_proj", "embed_tokens"], "ensure_weight_tying": True},
+        False,
+    ),
+    "saved as a whole": (
+        {"target_modules": ["v_proj"], "modules_to_save": ["embed_tokens"], "ensure_weight_tying": True},
+        False,
+    ),
+    "saved beside": ({"target_modules": ["v_proj"]}, True),
+}
+
+
+@pytest.mark.parametrize("case", TIED)
+def test_tied_embeddings_in_an_adapter_of_peft_are_refused(case: str, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    config, save_embeddings = TIED[case]
+    source = make_tiny("llama", tmp_path / "source", tie_word_embeddings=True)
+    fetch_from_directory(source, tmp_path / "base", {}, "base", "path", "llama")
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(source), LoraConfig(r=2, **config))
+    model.save_pretrained(tmp_path / "adapter", save_embedding_layers=save_embeddings)
+    with pytest.raises(SvdlensError, match=r"lm_head|embed_tokens") as error:
+        check_adapter(tmp_path / "adapter", tmp_path / "base", "llama", "model 'mine'")
+    assert "merge_and_unload" in str(error.value) and "`diff`" in str(error.value)
+
+
 def test_alpha_is_that_of_the_first_pattern_and_divided_by_the_rank_or_its_root(base: Path, tmp_path: Path) -> None:
     patterns = {"model.layers.1.self_attn.v_proj": 30, "v_proj": 12, "^model.layers.0.mlp.down_proj": 5}
     for rooted in (False, True):
