@@ -96,9 +96,21 @@ def whole_numbers(directory: Path) -> Any:
     return model
 
 
+class Spread(torch.Tensor):
+    """In place of a DTensor, which needs several processes."""
+
+
+def spread(directory: Path) -> Any:
+    model = AutoModelForCausalLM.from_pretrained(directory)
+    weight = model.transformer.h[0].mlp.c_fc.weight.data.as_subclass(Spread)
+    model.transformer.h[0].mlp.c_fc.weight = torch.nn.Parameter(weight)
+    return model
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
+        (spread, "weights that are a Spread, no plain tensors"),
         (without_unembedding, r"is a GPT2Model.*a GPT2LMHeadModel is read. Load it as such"),
         (quantised, "is quantised"),
         (whole_numbers, "is quantised"),

@@ -46,7 +46,9 @@ KEYS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "another base at the start": ({"init_lora_weights": "pissa"}, ("init_lora_weights = 'pissa'",)),
     "unknown key": ({"use_tomorrow": 1}, ("use_tomorrow = 1", "does not know this key")),
     "rank of another": ({"rank_pattern": {}, "r": 7}, ("the rank 7", "has 2 rows", "Restore")),
-    "no alpha": ({"lora_alpha": None}, ("lora_alpha None", "finite number other than 0")),
+    "no alpha": ({"lora_alpha": None}, ("lora_alpha None", "number other than 0, finite")),
+    "alpha beyond floats": ({"lora_alpha": 10**400}, ("lora_alpha 1000", "finite in float32")),
+    "alpha that is no number": ({"lora_alpha": float("nan")}, ("lora_alpha nan",)),
     "alpha of zero": ({"lora_alpha": 0}, ("lora_alpha 0",)),
     "regular expression": ({"alpha_pattern": {"(a+)+$": 2}}, ("'(a+)+$', a regular expression",)),
     "patterns that are none": ({"rank_pattern": [3]}, ("rank_pattern = [3], no mapping",)),
@@ -88,6 +90,14 @@ TENSORS: dict[str, tuple[Callable[[dict[str, np.ndarray]], object], tuple[str, .
     "a layer too many": (
         lambda tensors: tensors.update({name.replace(".1.", ".7."): one for name, one in tensors.items()}),
         ("layers.7.", "which the base has not", "'somebody/base'"),
+    ),
+    "two names of one module": (
+        lambda tensors: tensors.update({name.replace("model.model.", "model."): one for name, one in tensors.items()}),
+        ("are of the same module", "open which one is meant"),
+    ),
+    "a layer by another name": (
+        lambda tensors: tensors.update({FIRST.replace(".0.", ".00.") + "A.weight": np.ones((2, 16), "f4")}),
+        ("layers.00.self_attn.q_proj.lora_A.weight' is no lora_A or lora_B of a module",),
     ),
     "embedding": (
         lambda tensors: tensors.update({"base_model.model.model.embed_tokens.lora_embedding_A": np.ones((2, 3), "f4")}),

@@ -150,6 +150,11 @@ def check_in_memory(model: Any, tokenizer: Any) -> None:
             f"the model ({kind}) is quantised, and quantised weights are not the numbers that it was trained to. Load "
             "it without quantization_config."
         )
+    if others := [type(one.data).__name__ for one in model.parameters() if type(one.data) is not torch.Tensor]:
+        raise SvdlensError(
+            f"the model ({kind}) has weights that are a {others[0]}, no plain tensors: they are quantised, or spread "
+            "over processes. Load it without quantization_config, on one device."
+        )
     if without := [name for name, parameter in model.named_parameters() if parameter.is_meta]:
         raise SvdlensError(
             f"the model ({kind}) has no numbers for {without[0]}: it is on the meta device, or offloaded. Load it "
@@ -163,16 +168,11 @@ def check_in_memory(model: Any, tokenizer: Any) -> None:
 
 
 def is_quantised(model: Any) -> bool:
-    """Whether transformers says so, or its weights are no plain numbers: other libraries put such in their place."""
-    said = getattr(model, "hf_quantizer", None) is not None or getattr(model, "is_quantized", False)
-    return (
-        said
-        or any(not isinstance(value, torch.Tensor) or value.is_quantized for value in model.state_dict().values())
-        or any(
-            type(parameter.data) is not torch.Tensor or not parameter.is_floating_point()
-            for parameter in model.parameters()
-        )
-    )
+    """Whether transformers says so, or its weights are no floats or are packed: other libraries put such in place."""
+    if getattr(model, "hf_quantizer", None) is not None or getattr(model, "is_quantized", False):
+        return True
+    packed = any(not isinstance(value, torch.Tensor) or value.is_quantized for value in model.state_dict().values())
+    return packed or not all(parameter.is_floating_point() for parameter in model.parameters())
 
 
 def save_model(model: Any, tokenizer: Any, target: Path) -> None:

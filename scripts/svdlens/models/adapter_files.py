@@ -26,6 +26,7 @@ NAMES = (WEIGHTS, CONFIG)
 TENSOR = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
 PATTERN = re.compile(r"\^?[A-Za-z0-9_.]+")
 """What a key of rank_pattern or alpha_pattern is: a name or the end of one. Other regular expressions are refused."""
+LARGEST_ALPHA = 3e38  # of float32
 MERGE = "Merge it into its base (merge_and_unload of PEFT), save both, and take their difference, `diff`."
 
 # Keys with which W + scale B A is not what the adapter is; why.
@@ -123,7 +124,9 @@ def read_adapter(directory: Path, base: Path, architecture: str, where: str) -> 
     check_kind(config, where)
     layout = LAYOUTS[architecture]
     modules = ADAPTED_MODULES[architecture]
-    layer_module = re.compile(rf"{re.escape(layout.layers)}\.(\d{{1,9}})\.({'|'.join(map(re.escape, modules))})")
+    layer_module = re.compile(
+        rf"{re.escape(layout.layers)}\.(0|[1-9][0-9]{{0,8}})\.({'|'.join(map(re.escape, modules))})"
+    )
     factors: dict[tuple[int, str], dict[str, StoredTensor]] = {}
     names: dict[tuple[int, str], str] = {}
     for tensor in read_header(directory / WEIGHTS, where):
@@ -138,8 +141,14 @@ def read_adapter(directory: Path, base: Path, architecture: str, where: str) -> 
                 f"alone. {MERGE}"
                 f"{did_you_mean(tensor.name.split('.')[-3] if tensor.name.count('.') > 2 else tensor.name, modules)}"
             )
-        factors.setdefault((int(found[1]), found[2]), {})[name["factor"]] = tensor
-        names[int(found[1]), found[2]] = name["module"]
+        key = int(found[1]), found[2]
+        if name["factor"] in factors.get(key, {}):
+            raise SvdlensError(
+                f"{where}: {factors[key][name['factor']].name!r} and {tensor.name!r} are of the same module, so it is "
+                "open which one is meant. Save the adapter again with save_pretrained of PEFT."
+            )
+        factors.setdefault(key, {})[name["factor"]] = tensor
+        names[key] = name["module"]
     if not factors:
         raise SvdlensError(f"{where}: {WEIGHTS} has no tensors, so that nothing is changed. Save the adapter again.")
     weights = read_tensors(base, layout.present_name, where)
@@ -235,10 +244,10 @@ def scale_of(config: Mapping[str, Any], path: str, rank: int, where: str) -> flo
             f"rows. Restore the {CONFIG} that was saved with these weights."
         )
     alpha = patterned(config, "alpha_pattern", path, config.get("lora_alpha", 8), where)
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha) or alpha == 0:
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < abs(alpha) <= LARGEST_ALPHA:
         raise SvdlensError(
-            f"{where}: {CONFIG} gives {path} the lora_alpha {shown(alpha)}, which must be a finite number other than "
-            "0. Correct it."
+            f"{where}: {CONFIG} gives {path} the lora_alpha {shown(alpha)}, which must be a number other than 0, "
+            "finite in float32. Correct it."
         )
     return alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
 
