@@ -81,11 +81,12 @@ verify: .venv/installed
 compare: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.comparison.directories "$(A)" "$(B)" $(if $(TOLERANCE),"$(TOLERANCE)")
 
+# NAME may have quotes in it: make hands it on in the environment.
 share: .venv/installed
-	@PYTHONPATH=scripts $(BIN)/python -m svdlens.publication.site "$(SWEEP)" "$(SITE)" "$(LICENSE)" "$(NAME)" "$(DATE)"
+	@PYTHONPATH=scripts $(BIN)/python -m svdlens.publication.site "$(SWEEP)" "$(SITE)" "$(LICENSE)" "$$NAME" "$(DATE)"
 
 publish: .venv/installed
-	@PYTHONPATH=scripts $(BIN)/python -m svdlens.publication.archive "$(SWEEP)" "$(LICENSE)" "$(NAME)" "$(DATE)"
+	@PYTHONPATH=scripts $(BIN)/python -m svdlens.publication.archive "$(SWEEP)" "$(LICENSE)" "$$NAME" "$(DATE)"
 
 clean-stale: .venv/installed
 	@PYTHONPATH=scripts $(BIN)/python -m svdlens.sweep.stale "$(SWEEP)" $(if $(DELETE),--delete)

@@ -23,7 +23,7 @@ from svdlens.spec.settings import SWITCHES
 from svdlens.sweep import paths
 from svdlens.sweep.asked_files import check_labelled_place, check_place
 from svdlens.sweep.code_hash import CodeHashes
-from svdlens.sweep.command_line import read_numbers
+from svdlens.sweep.command_line import given_to_module, read_numbers
 from svdlens.sweep.config_checks import check_configuration, load_schema, take_copies
 from svdlens.sweep.config_files import check_keys, file_of, fill_in_defaults, read_config_files
 from svdlens.sweep.job_resources import memory, minutes
@@ -47,10 +47,21 @@ def stop_for_configuration(error):
 if set("{}") & set(str(PROJECT)):
     stop(f"cannot work in {PROJECT}: Snakemake reads {{ and }} as wildcards. Move it to a directory without them.")
 
+if workflow.modifier.path_modifier.replace_prefix("results/") != "results/":
+    stop(
+        "prefix and replace_prefix of a module move its results, and jobs know them by their paths under results/. Leave "
+        "them out, and give svdlens a working directory of its own."
+    )
+if not isinstance(config, dict):
+    stop(f"configuration: a module is given {config!r}, no mapping. Give it keys of config.yaml with values.")
+
 # A module is given its configuration in place of that of config.yaml.
 fill_in_defaults(config, PROJECT)
 SCHEMA = load_schema(PROJECT / "rules/config.schema.yaml")
-read_numbers(config, workflow.config_settings.config, SCHEMA)
+of_command_line = workflow.config_settings.config
+if not workflow.modifier.is_main_snakefile():
+    of_command_line = given_to_module(of_command_line)
+read_numbers(config, of_command_line, SCHEMA)
 try:
     check_keys(map(Path, workflow.config_settings.configfiles))
     check_configuration(config, SCHEMA)

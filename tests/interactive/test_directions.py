@@ -1,6 +1,7 @@
 """Tables from Python are those of the workflow, of models in memory and in directories; models stay as they are."""
 
 import copy
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +155,58 @@ def test_nothing_stays_behind_and_nothing_is_shown(
     with pytest.raises(svdlens.SvdlensError, match="the model has 2 layers, 0 to 1, and no 7"):
         svdlens.spectra(models["gpt2"], matrices="ov", layers=[7])
     assert list(tmp_path.iterdir()) == []
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "none of the matrices": {"matrices": "OV"},
+    "is no switch": {"setting": "fold"},
+    "the model has 2 layers": {"layers": [7]},
+    "the model has 4 heads": {"heads": 4},
+    "none of the readouts": {"readouts": "W_X"},
+    "readouts is empty": {"readouts": []},
+    "controls is None": {"controls": None},
+    "seed is 'a'": {"seed": "a"},
+    "no such file": {"token_counts": "/nowhere/counts.parquet", "labels": True, "tokens": 15},
+    "cannot be written to": {"cache": "/proc/cache", "labels": True, "tokens": 15},
+    "the labeller reads the first 15": {"labels": True},
+    # Nothing is wrong with what is asked for.
+    "no temporary directory can be made": {},
+}
+
+
+@pytest.mark.parametrize("said", WRONG)
+def test_what_is_asked_for_is_checked_before_the_model_is_saved(
+    said: str, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no place to save it to, which would be said next."""
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere/temporary")
+    for model, tokenizer in (loaded(models["gpt2"]), (models["gpt2"], None)):
+        with pytest.raises(svdlens.SvdlensError, match=said):
+            svdlens.directions(model, tokenizer, **FEW | WRONG[said])
+
+
+def test_threads_may_call_for_the_same_model_and_a_default_device_is_no_matter(models: dict[str, Path]) -> None:
+    model, tokenizer = loaded(models["gpt2"])
+    config, said, threads = model.config, model.config.to_json_string(), torch.get_num_threads()
+    found: list[pd.DataFrame] = []
+
+    def call() -> None:
+        found.append(svdlens.directions(model, tokenizer, matrices="ov", threads=1, **FEW))
+
+    running = [threading.Thread(target=call) for _ in range(4)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    assert model.config is config and config.to_json_string() == said
+    assert torch.get_num_threads() == threads
+    # In place of another device, of which this machine need not have one.
+    torch.set_default_device("meta")
+    try:
+        call()
+        assert torch.empty(0).is_meta
+    finally:
+        torch.set_default_device(None)
+    assert len(found) == 5
+    for one in found[1:]:
+        same(one, found[0])

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2ForSequenceClassification
+from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, GPT2ForSequenceClassification
 
 from svdlens.errors import SvdlensError
-from svdlens.interactive.model_files import put_model
+from svdlens.interactive.model_files import describe_model, put_model
 from svdlens.spec.architectures import ARCHITECTURES
 from tiny import make_tiny
 
@@ -76,6 +76,53 @@ def test_what_cannot_be_read_is_refused(model: Any, tokenizer: Any, tmp_path: Pa
     with pytest.raises(SvdlensError, match=said) as error:
         put_model(change(model), tokenizer, tmp_path / "model")
     assert str(tmp_path) not in str(error.value)
+
+
+def without_unembedding(directory: Path) -> Any:
+    return AutoModel.from_pretrained(directory)
+
+
+def quantised(directory: Path) -> Any:
+    """As other libraries than transformers do it, in place."""
+    model = AutoModelForCausalLM.from_pretrained(directory)
+    model.lm_head = torch.nn.Linear(16, 320, bias=False)
+    return torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear})
+
+
+def whole_numbers(directory: Path) -> Any:
+    model = AutoModelForCausalLM.from_pretrained(directory)
+    weight = model.transformer.h[0].mlp.c_fc.weight.data
+    model.transformer.h[0].mlp.c_fc.weight = torch.nn.Parameter((100 * weight).to(torch.int8), requires_grad=False)
+    return model
+
+
+class Spread(torch.Tensor):
+    """In place of a DTensor, which needs several processes."""
+
+
+def spread(directory: Path) -> Any:
+    model = AutoModelForCausalLM.from_pretrained(directory)
+    weight = model.transformer.h[0].mlp.c_fc.weight.data.as_subclass(Spread)
+    model.transformer.h[0].mlp.c_fc.weight = torch.nn.Parameter(weight)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (spread, "weights that are a Spread, no plain tensors"),
+        (without_unembedding, r"is a GPT2Model.*a GPT2LMHeadModel is read. Load it as such"),
+        (quantised, "is quantised"),
+        (whole_numbers, "is quantised"),
+        (lambda directory: f"~no-such-person/{directory.name}", "there is no such home directory"),
+    ],
+)
+def test_what_a_model_says_that_it_is_decides_before_it_is_saved(
+    directory: Path, tokenizer: Any, make: Any, said: str
+) -> None:
+    made = make(directory)
+    with pytest.raises(SvdlensError, match=said):
+        describe_model(made, None if isinstance(made, str) else tokenizer)
 
 
 def test_a_merged_adapter_is_read(model: Any, tokenizer: Any, tmp_path: Path) -> None:

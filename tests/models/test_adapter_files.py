@@ -46,7 +46,9 @@ KEYS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "another base at the start": ({"init_lora_weights": "pissa"}, ("init_lora_weights = 'pissa'",)),
     "unknown key": ({"use_tomorrow": 1}, ("use_tomorrow = 1", "does not know this key")),
     "rank of another": ({"rank_pattern": {}, "r": 7}, ("the rank 7", "has 2 rows", "Restore")),
-    "no alpha": ({"lora_alpha": None}, ("lora_alpha None", "finite number other than 0")),
+    "no alpha": ({"lora_alpha": None}, ("lora_alpha None", "number other than 0, finite")),
+    "alpha beyond floats": ({"lora_alpha": 10**400}, ("lora_alpha 1000", "finite in float32")),
+    "alpha that is no number": ({"lora_alpha": float("nan")}, ("lora_alpha nan",)),
     "alpha of zero": ({"lora_alpha": 0}, ("lora_alpha 0",)),
     "regular expression": ({"alpha_pattern": {"(a+)+$": 2}}, ("'(a+)+$', a regular expression",)),
     "patterns that are none": ({"rank_pattern": [3]}, ("rank_pattern = [3], no mapping",)),
@@ -88,6 +90,14 @@ TENSORS: dict[str, tuple[Callable[[dict[str, np.ndarray]], object], tuple[str, .
     "a layer too many": (
         lambda tensors: tensors.update({name.replace(".1.", ".7."): one for name, one in tensors.items()}),
         ("layers.7.", "which the base has not", "'somebody/base'"),
+    ),
+    "two names of one module": (
+        lambda tensors: tensors.update({name.replace("model.model.", "model."): one for name, one in tensors.items()}),
+        ("are of the same module", "open which one is meant"),
+    ),
+    "a layer by another name": (
+        lambda tensors: tensors.update({FIRST.replace(".0.", ".00.") + "A.weight": np.ones((2, 16), "f4")}),
+        ("layers.00.self_attn.q_proj.lora_A.weight' is no lora_A or lora_B of a module",),
     ),
     "embedding": (
         lambda tensors: tensors.update({"base_model.model.model.embed_tokens.lora_embedding_A": np.ones((2, 3), "f4")}),
@@ -136,6 +146,36 @@ def test_files_that_are_missing_pickles_and_links_out_are_refused(adapter: Path,
 def test_an_adapter_of_an_architecture_without_modules_is_refused_by_name(adapter: Path, base: Path) -> None:
     with pytest.raises(SvdlensError, match=r"adapters of bert are not read.*`diff`"):
         check_adapter(adapter, base, "bert", "model 'mine'")
+
+
+TIED: dict[str, tuple[dict[str, Any], bool]] = {
+    "unembedding": ({"target_modules": ["v_proj", "lm_head"]}, False),
+    "embedding": ({"target_modules": ["v_proj", "embed_tokens"]}, False),
+    "embedding, and the unembedding with it": (
+        {"target_modules": ["v_proj", "embed_tokens"], "ensure_weight_tying": True},
+        False,
+    ),
+    "saved as a whole": (
+        {"target_modules": ["v_proj"], "modules_to_save": ["embed_tokens"], "ensure_weight_tying": True},
+        False,
+    ),
+    "saved beside": ({"target_modules": ["v_proj"]}, True),
+}
+
+
+@pytest.mark.parametrize("case", TIED)
+def test_tied_embeddings_in_an_adapter_of_peft_are_refused(case: str, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    config, save_embeddings = TIED[case]
+    source = make_tiny("llama", tmp_path / "source", tie_word_embeddings=True)
+    fetch_from_directory(source, tmp_path / "base", {}, "base", "path", "llama")
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(source), LoraConfig(r=2, **config))
+    model.save_pretrained(tmp_path / "adapter", save_embedding_layers=save_embeddings)
+    with pytest.raises(SvdlensError, match=r"lm_head|embed_tokens") as error:
+        check_adapter(tmp_path / "adapter", tmp_path / "base", "llama", "model 'mine'")
+    assert "merge_and_unload" in str(error.value) and "`diff`" in str(error.value)
 
 
 def test_alpha_is_that_of_the_first_pattern_and_divided_by_the_rank_or_its_root(base: Path, tmp_path: Path) -> None:

@@ -44,6 +44,10 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("models.second.diff.of: delta is a difference", "no weights of its own"),
     ),
     "of an adapter": ({"second": {"adapter": {"path": "a", "of": "lora"}}}, ("lora is an adapter",)),
+    "no adapters of the architecture": (
+        {"lora": {"adapter": {"path": "a", "of": "all-minilm-l6-v2"}}},
+        ("models.lora.adapter.of: all-minilm-l6-v2 is of the architecture bert", "gpt_neox", "`diff`"),
+    ),
     "architectures": (
         {"delta": {"diff": {"of": "other", "minus": "base"}}},
         ("other is of the architecture gpt2 and base of llama",),

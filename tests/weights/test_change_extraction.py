@@ -26,10 +26,15 @@ from svdlens.weights.weight_files import WeightFile
 from tiny import make_tiny
 
 FILES = (*GROUPS, "steps")
-# The second has all that an adapter may say: a rank and an alpha for some modules, the root of the rank.
+# The second has all that an adapter may say: a rank and an alpha for some modules, the root of the rank. No module's
+# path begins with "layers": PEFT takes that entry for none.
 SAID = {
     "plain": {},
-    "patterns": {"use_rslora": True, "rank_pattern": {"c_fc": 1, "k_proj": 1}, "alpha_pattern": {"v_proj": 7}},
+    "patterns": {
+        "use_rslora": True,
+        "rank_pattern": {"c.fc": 1, "k_proj": 1},
+        "alpha_pattern": {"^layers.0.self_attn.v_proj": 9, "v_proj": 7, "^model.layers.1.self_attn.o_proj": 3},
+    },
 }
 
 
@@ -99,7 +104,7 @@ def test_an_adapter_is_what_peft_merges_into_the_base(architecture: str, said: s
 
     base = fetched(source, tmp_path / "base", architecture)
     tuned = fetched(tmp_path / "merged", tmp_path / "tuned", architecture)
-    matrices = [name for name in ARCHITECTURES[architecture].matrices if MATRIX_KINDS[name].in_layers]
+    matrices = list(ARCHITECTURES[architecture].matrices_of_layers)
     of_base, of_tuned = extracted_model(base), extracted_model(tuned)
     lora = extracted_adapter(tmp_path, base, architecture, matrices)
     delta = extracted_difference(tmp_path, base, architecture, matrices)
@@ -196,8 +201,36 @@ def test_what_did_not_change_is_named_and_nothing_is_written(tmp_path: Path) -> 
     make_adapter(tmp_path / "adapter", base, "llama", {"self_attn.v_proj": 2})
     with pytest.raises(SvdlensError, match=r"v_proj, and changes no mlp_in. Write `models.lora.matrices: \[ov\]`"):
         extracted_adapter(tmp_path, base, "llama", ["ov", "mlp_in"])
+    # As it is before training, in one kind of module or in all.
+    untrained = load_file(tmp_path / "adapter/adapter_model.safetensors")
+    made_zero = {name: value * 0 if "lora_B" in name else value for name, value in untrained.items()}
+    save_file(made_zero, tmp_path / "adapter/adapter_model.safetensors")
+    with pytest.raises(SvdlensError, match=r"of the modules self_attn.v_proj, and changes none .* are zero"):
+        extracted_adapter(tmp_path, base, "llama", ["ov"])
+    assert not (tmp_path / "lora/weights").exists()
+    make_adapter(tmp_path / "adapter", base, "llama", {"self_attn.v_proj": 2, "mlp.up_proj": 2})
+    tensors = load_file(tmp_path / "adapter/adapter_model.safetensors")
+    zero = {name: value * 0 if "up_proj.lora_B" in name else value for name, value in tensors.items()}
+    save_file(zero, tmp_path / "adapter/adapter_model.safetensors")
+    with pytest.raises(SvdlensError, match=r"v_proj, and changes no mlp_in. Write `models.lora.matrices: \[ov\]`"):
+        extracted_adapter(tmp_path, base, "llama", ["ov", "mlp_in"])
+    fetch_adapter(tmp_path / "adapter", base, tmp_path / "lora", {}, "lora", "llama")
     # A file that is asked for by its path is of a matrix that nobody listed.
     files = outputs(tmp_path / "lora")
     extract_adapter(tmp_path / "lora", base, ["ov"], files)
     with pytest.raises(SvdlensError, match="changes no mlp_in"):
         decompose_layers(WeightFile(files["mlp"]), Task("mlp_in", Setting(), 64), range(2))
+
+
+def test_what_changed_is_no_matrix_that_is_read_of_the_architecture(tmp_path: Path) -> None:
+    """Of Qwen3 there is no qk, so that `matrices` cannot name it."""
+    base = fetched(make_tiny("qwen3", tmp_path / "source"), tmp_path / "base", "qwen3")
+    make_adapter(tmp_path / "adapter", base, "qwen3", {"self_attn.q_proj": 2})
+    with pytest.raises(SvdlensError, match="changes none of the matrices that are read of qwen3, ov, mlp_in"):
+        extracted_adapter(tmp_path, base, "qwen3", ["ov"])
+    shutil.copytree(base, tmp_path / "tuned")
+    tensors = load_file(base / "model.safetensors")
+    tensors["model.layers.0.self_attn.q_proj.weight"] += 1
+    save_file(tensors, tmp_path / "tuned/model.safetensors", {"format": "pt"})
+    with pytest.raises(SvdlensError, match="the same weights in every matrix of attention and MLP that is read of qwe"):
+        extracted_difference(tmp_path, base, "qwen3", ["ov"])

@@ -76,10 +76,27 @@ def test_all_that_svdlens_makes_can_be_asked_for(user: Path) -> None:
     assert "svdlens_build_explorer" in planned and "setting=mine" in planned
 
 
-def test_what_is_wrong_with_the_configuration_is_said(user: Path, tmp_path: Path) -> None:
-    (tmp_path / "Snakefile").write_text(MODULE.format(project=PROJECT))
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"svdlens": {"sweep": {"models": ["gpt3"]}}}))
+def test_numbers_of_the_command_line_are_numbers(user: Path) -> None:
+    """Snakemake takes them for text within braces."""
+    planned = snakemake(user, "--dry-run", "--config", "svdlens={directions: 3}")
+    assert "svdlens_decompose_matrices" in planned
+
+
+@pytest.mark.parametrize(
+    ("given", "line", "said"),
+    [
+        ({"sweep": {"models": ["gpt3"]}}, "", "configuration: sweep.models: 'gpt3' is no model"),
+        (["gpt2-small"], "", "configuration: a module is given ['gpt2-small'], no mapping"),
+        (SWEEP, '    prefix: "inner"\n', "prefix and replace_prefix of a module move its results"),
+        (SWEEP, '    replace_prefix: {"results/": "inner/"}\n', "prefix and replace_prefix of a module move"),
+    ],
+)
+def test_what_is_wrong_is_said(given: object, line: str, said: str, tmp_path: Path) -> None:
+    workflow = MODULE.format(project=PROJECT)
+    config = '    config: config["svdlens"]\n'
+    (tmp_path / "Snakefile").write_text(workflow.replace(config, config + line))
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"svdlens": given}))
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run"]
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=100)
     assert done.returncode != 0
-    assert "svdlens: configuration: sweep.models: 'gpt3' is no model" in done.stdout + done.stderr
+    assert f"svdlens: {said}" in done.stdout + done.stderr

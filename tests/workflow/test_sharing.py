@@ -4,7 +4,9 @@ import json
 import os
 import re
 import shutil
+from html import unescape
 from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
 
 import pandas as pd
 import pytest
@@ -70,7 +72,7 @@ def test_the_card_is_one_of_the_hub(finished_here: Path, tmp_path: Path, monkeyp
 
 
 def test_what_is_not_shared(finished_here: Path, tmp_path: Path) -> None:
-    """Into results, over what is no shared sweep, an unfinished sweep; what is there stays."""
+    """Into results, over what is no shared sweep or is somebody's page, an unfinished sweep; what is there stays."""
     sweep = Path("tiny.yaml")
     with pytest.raises(SvdlensError, match="is in results"):
         share(sweep, Path("results/site"))
@@ -81,8 +83,29 @@ def test_what_is_not_shared(finished_here: Path, tmp_path: Path) -> None:
         share(sweep, site)
     assert contents(site) == {"tiny/mine.txt": b"mine"}
     shutil.rmtree(site)
+    site.mkdir()
+    (site / "index.html").write_text("my own page")
+    with pytest.raises(SvdlensError, match=r"index.html is there and no page of shared sweeps"):
+        share(sweep, site)
+    assert contents(site) == {"index.html": b"my own page"}
+    for place, said in ((site / "index.html/below", "is a file"), (Path("/proc/site"), "cannot be written")):
+        with pytest.raises(SvdlensError, match=said):
+            share(sweep, place)
+    with pytest.raises(SvdlensError, match="SITE is empty"):
+        main(["tiny.yaml", ""])
+    shutil.rmtree(site)
+    sweep.rename("index.html.yaml")
+    with pytest.raises(SvdlensError, match=r"a sweep called index.html"):
+        share(Path("index.html.yaml"), site)
+    Path("index.html.yaml").rename(sweep)
     share(sweep, site)
     before = contents(site)
+    (site / "other").mkdir()
+    (site / "other" / FACTS).write_text("{}")
+    with pytest.raises(SvdlensError, match=rf"other/{FACTS} cannot be read"):
+        share(sweep, site, name="another name")
+    shutil.rmtree(site / "other")
+    assert contents(site) == before
     Path("results/tables/labels.parquet").unlink()
     with pytest.raises(SvdlensError, match="is not finished"):
         share(sweep, site)
@@ -99,3 +122,9 @@ def test_nothing_that_a_sweep_says_is_code_of_the_page() -> None:
     row |= {"fraction": 0.5, "low": 0.4, "high": 0.6, "n": 10, "control_fraction": None, "control_n": None}
     page = index_page({hostile: {**texts, "lists": 3, "shares": [row]}})
     assert "<script" not in page and '" onmouseover' not in page
+    # Whatever a folder is called, links lead into it.
+    odd = "my #1 sweep: 100% <b>?"
+    page = index_page({odd: {**texts, "lists": 3, "shares": [row]}})
+    for link in re.findall(r'href="([^"]+)"', page):
+        address = urlsplit(urljoin("file:///site/index.html", unescape(link)))
+        assert (address.query, address.fragment) == ("", "") and unquote(address.path).startswith(f"/site/{odd}/")

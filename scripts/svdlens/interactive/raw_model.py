@@ -2,6 +2,7 @@
 
 import contextlib
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,41 +10,58 @@ from typing import Any, NamedTuple
 import torch
 
 from svdlens.errors import SvdlensError
-from svdlens.interactive.choices import check_numbers
 from svdlens.interactive.model_files import put_model
-from svdlens.spec.architectures import Architecture
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, Layer
 from svdlens.spec.settings import Setting, shared_setting, svd_key
 from svdlens.svd.layer_by_layer import Arrays, Task, number_arrays
 from svdlens.svd.model_svd import decompose_layers
 from svdlens.weights.extraction import GROUPS, extract_weights
-from svdlens.weights.factors import count_heads
 from svdlens.weights.weight_files import WeightFile
 
 
 class RawModel(NamedTuple):
-    """A model's `directory`, the `files` of its raw weights by name in GROUPS, and what it is."""
+    """A model's `directory`, and the `files` of its raw weights by name in GROUPS."""
 
     directory: Path
     files: dict[str, Path]
-    architecture: Architecture
+
+
+ONE_AT_A_TIME = threading.Lock()
+"""Threads, random numbers and devices of torch are settings of the process, and a model is changed while it is saved:
+calls from several threads follow one another."""
 
 
 @contextlib.contextmanager
 def raw_model(model: Any, tokenizer: Any) -> Iterator[RawModel]:
     """The model as put_model takes it. Its files are temporary; torch is afterwards as it was. Raises SvdlensError."""
-    threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
-    temporary_files = tempfile.TemporaryDirectory(prefix="svdlens-")
-    with temporary_files as temporary, torch.random.fork_rng(devices=[]), no_progress_bars():
+    with (
+        ONE_AT_A_TIME,
+        temporary_directory() as temporary,
+        torch.random.fork_rng(devices=[]),
+        torch.device("cpu"),  # whatever the person's default is
+        no_progress_bars(),
+    ):
+        threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
         directory = Path(temporary) / "model"
         files = {group: Path(temporary) / f"{group}.safetensors" for group in GROUPS}
         try:
-            architecture = put_model(model, tokenizer, directory)
+            put_model(model, tokenizer, directory)
             extract_weights(directory, files)
-            yield RawModel(directory, files, architecture)
+            yield RawModel(directory, files)
         finally:
             torch.set_num_threads(threads)
             torch.set_grad_enabled(gradients)
+
+
+def temporary_directory() -> "tempfile.TemporaryDirectory[str]":
+    """A new one. Raises SvdlensError where none can be made."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="svdlens-")
+    except OSError as error:
+        raise SvdlensError(
+            f"no temporary directory can be made, where the model is read from: {error}. Name a directory that is "
+            "there and can be written to in TMPDIR."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -72,15 +90,12 @@ def decompose(
 ) -> Arrays:
     """What `decompose_matrices` writes into the SVD file of one kind of matrix (svd/model_svd.py).
 
-    numbers: of layers and heads, where not all are asked for. Raises SvdlensError for those that the model lacks.
+    numbers: of layers and heads, where not all are asked for, which the model has.
     """
     kind = MATRIX_KINDS[matrix]
     weights = WeightFile(raw.files[kind.weight_group])
-    counts = {"layers": weights.layers} if kind.in_layers else {}
-    if kind.per_head:
-        counts["heads"] = count_heads(weights, matrix)
-    check_numbers(numbers, counts)
-    used = {name: chosen for name, chosen in numbers.items() if name in counts}
+    own = (["layers"] if kind.in_layers else []) + (["heads"] if kind.per_head else [])
+    used = {name: chosen for name, chosen in numbers.items() if name in own}
     heads = tuple(used["heads"]) if "heads" in used else None
     task = Task(matrix, shared_setting(svd_key(setting, matrix)), directions, heads)
     layers: Sequence[Layer] = used.get("layers", range(weights.layers)) if kind.in_layers else [None]

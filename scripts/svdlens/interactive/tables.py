@@ -13,7 +13,20 @@ import pyarrow as pa
 import torch
 
 from svdlens.artefacts.table_schemas import CONTROL_LABELS, CONTROLS, LABEL_FIELDS, SPECTRA, as_column
-from svdlens.interactive.choices import check_choices, check_level, check_positive, choose, control_sizes
+from svdlens.interactive.choices import (
+    check_choices,
+    check_labels,
+    check_level,
+    check_numbers,
+    check_positive,
+    check_seed,
+    check_tolerance,
+    choose,
+    control_sizes,
+    given_directory,
+    given_file,
+)
+from svdlens.interactive.model_files import describe_model
 from svdlens.interactive.raw_model import RawModel, check_device, decompose, raw_model
 from svdlens.interactive.vocabulary import know_vocabulary
 from svdlens.labels.coherence.labeller import Coherence
@@ -58,8 +71,8 @@ def directions(
 
     model, tokenizer: of transformers, in memory, wherever the weights are and in whatever precision; or the path of a
     directory with safetensors, whose tokenizer is read from there. The model stays as it is.
-    matrices: of ov, qk, mlp_in, mlp_gate, mlp_out. setting: "raw", "tl_default", or a list of flags and switches
-    (docs/settings.md). layers, heads (of attention): numbers from 0; None for all.
+    matrices: of ov, qk, mlp_in, mlp_gate, mlp_out, unembed, embed. setting: "raw", "tl_default", or a list of flags and
+    switches (docs/settings.md). layers, heads (of attention): numbers from 0; None for all.
     readouts: None for W_U, or W_E of a model without.
     directions: leading ones of each matrix. tokens: of each list.
     labels: whether the labeller coherence labels the lists, with false discovery rate `level` for `interpretable`.
@@ -77,11 +90,17 @@ def directions(
     check_positive(directions=directions, tokens=tokens, threads=threads)
     check_positive(random_directions=random_directions, rotated_directions=rotated_directions)
     check_level(level)
+    check_seed(seed)
+    check_labels(labels, tokens)
     sizes = control_sizes(controls, labels, random_directions, rotated_directions)
+    described = describe_model(model, tokenizer)
+    chosen = check_choices(described.architecture, matrices, setting, layers, heads)
+    check_numbers(chosen.numbers, described.counts)
+    possible = described.architecture.readouts
+    readouts = choose("readouts", possible[0] if readouts is None else readouts, possible)
+    counts = given_file("token_counts", token_counts) if labels else None
+    kept = given_directory("cache", cache) if labels else None
     with raw_model(model, tokenizer) as raw:
-        chosen = check_choices(raw.architecture, matrices, setting, layers, heads)
-        possible = raw.architecture.readouts
-        readouts = choose("readouts", readouts or possible[0], possible)
         texts = read_vocabulary(raw.directory)
         decomposed = {
             matrix: decompose(raw, matrix, chosen.setting, chosen.numbers, directions, threads, device)
@@ -94,7 +113,6 @@ def directions(
             for matrix, svd in decomposed.items()
         }
         if labels:
-            counts, kept = (None if path is None else Path(path).expanduser() for path in (token_counts, cache))
             vocabulary, features = know_vocabulary(raw, texts, counts, kept, threads)
             labeller = Coherence(vocabulary, level, seed)
             for matrix, table in lists.items():
@@ -154,9 +172,12 @@ def spectra(
     check_device(device)
     threads = torch.get_num_threads() if threads is None else threads
     check_positive(directions=directions, threads=threads)
+    check_tolerance(cluster_tolerance)
+    described = describe_model(model, tokenizer)
+    chosen = check_choices(described.architecture, matrices, setting, layers, heads)
+    check_numbers(chosen.numbers, described.counts)
     tables = []
     with raw_model(model, tokenizer) as raw:
-        chosen = check_choices(raw.architecture, matrices, setting, layers, heads)
         for matrix in chosen.matrices:
             svd = decompose(raw, matrix, chosen.setting, chosen.numbers, directions, threads, device)
             columns = spectrum_columns(svd, matrix, cluster_tolerance)

@@ -7,8 +7,7 @@ import tempfile
 from pathlib import Path
 
 from svdlens.artefacts.version import VERSION
-from svdlens.errors import SvdlensError
-from svdlens.interactive.raw_model import RawModel
+from svdlens.interactive.raw_model import RawModel, temporary_directory
 from svdlens.vocabulary.sentence_embedding import embed_vocabulary
 from svdlens.vocabulary.token_classes import classify_tokens
 from svdlens.vocabulary.token_features import KnownVocabulary, TokenFeatures, load_vocabulary
@@ -23,10 +22,8 @@ def know_vocabulary(
 
     token_counts: the file with the counts of the tokens, where they are not beside the model. cache: the directory
     where embeddings are kept, because they take minutes; None for one that is gone with this process.
-    Raises SvdlensError for counts of other tokens, and for a cache that is no directory.
+    Raises SvdlensError for counts of other tokens.
     """
-    if cache and cache.exists() and not cache.is_dir():
-        raise SvdlensError(f"cache={str(cache)!r} is a file. Name a directory, which need not be there yet.")
     ranks, token_frequency = log_ranks(raw.directory, len(texts), token_counts, raw.files["unembed"])
     features = TokenFeatures(classify_tokens(texts, load_lexicon(), ranks), ranks, token_frequency)
     made_of = json.dumps([texts, features.classes.names, features.classes.kinds])
@@ -39,4 +36,4 @@ def know_vocabulary(
 
 @functools.cache
 def directory_of_process() -> "tempfile.TemporaryDirectory[str]":
-    return tempfile.TemporaryDirectory(prefix="svdlens-")
+    return temporary_directory()

@@ -26,6 +26,8 @@ NAMES = (WEIGHTS, CONFIG)
 TENSOR = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
 PATTERN = re.compile(r"\^?[A-Za-z0-9_.]+")
 """What a key of rank_pattern or alpha_pattern is: a name or the end of one. Other regular expressions are refused."""
+LARGEST_ALPHA = 3e38  # of float32
+MERGE = "Merge it into its base (merge_and_unload of PEFT), save both, and take their difference, `diff`."
 
 # Keys with which W + scale B A is not what the adapter is; why.
 REFUSED = {
@@ -116,15 +118,17 @@ def read_adapter(directory: Path, base: Path, architecture: str, where: str) -> 
     """
     if architecture not in ADAPTED_MODULES:
         raise SvdlensError(
-            f"{where}: adapters of {architecture} are not read, those of {', '.join(ADAPTED_MODULES)} are. Merge it "
-            "into its base (merge_and_unload of PEFT), save both, and take their difference, `diff`."
+            f"{where}: adapters of {architecture} are not read, those of {', '.join(ADAPTED_MODULES)} are. {MERGE}"
         )
     config = read_json(directory / CONFIG, where)
     check_kind(config, where)
     layout = LAYOUTS[architecture]
     modules = ADAPTED_MODULES[architecture]
-    layer_module = re.compile(rf"{re.escape(layout.layers)}\.(\d{{1,9}})\.({'|'.join(map(re.escape, modules))})")
+    layer_module = re.compile(
+        rf"{re.escape(layout.layers)}\.(0|[1-9][0-9]{{0,8}})\.({'|'.join(map(re.escape, modules))})"
+    )
     factors: dict[tuple[int, str], dict[str, StoredTensor]] = {}
+    names: dict[tuple[int, str], str] = {}
     for tensor in read_header(directory / WEIGHTS, where):
         name = TENSOR.fullmatch(tensor.name)
         found = name and layer_module.fullmatch(name["module"].removeprefix(layout.prefix))
@@ -134,10 +138,17 @@ def read_adapter(directory: Path, base: Path, architecture: str, where: str) -> 
                 f"{where}: the tensor {tensor.name!r} is no lora_A or lora_B of a module of a layer of "
                 f"{architecture}; those "
                 f"are {known}. An adapter that changes anything else cannot be taken for a change of these matrices "
-                "alone."
+                f"alone. {MERGE}"
                 f"{did_you_mean(tensor.name.split('.')[-3] if tensor.name.count('.') > 2 else tensor.name, modules)}"
             )
-        factors.setdefault((int(found[1]), found[2]), {})[name["factor"]] = tensor
+        key = int(found[1]), found[2]
+        if name["factor"] in factors.get(key, {}):
+            raise SvdlensError(
+                f"{where}: {factors[key][name['factor']].name!r} and {tensor.name!r} are of the same module, so it is "
+                "open which one is meant. Save the adapter again with save_pretrained of PEFT."
+            )
+        factors.setdefault(key, {})[name["factor"]] = tensor
+        names[key] = name["module"]
     if not factors:
         raise SvdlensError(f"{where}: {WEIGHTS} has no tensors, so that nothing is changed. Save the adapter again.")
     weights = read_tensors(base, layout.present_name, where)
@@ -145,32 +156,32 @@ def read_adapter(directory: Path, base: Path, architecture: str, where: str) -> 
     for (layer, module), pair in sorted(factors.items()):
         path = f"{layout.layers}.{layer}.{module}"
         check_pair(path, pair, weights, architecture, base_named(config, base), where)
-        adapted[layer, module] = Adapted(pair["A"], pair["B"], scale_of(config, path, pair["A"].shape[0], where))
+        scale = scale_of(config, names[layer, module], pair["A"].shape[0], where)
+        adapted[layer, module] = Adapted(pair["A"], pair["B"], scale)
     return adapted
 
 
 def check_kind(config: Mapping[str, Any], where: str) -> None:
     """Raises SvdlensError unless adapter_config.json is of a plain LoRA."""
-    merge = "Merge it into its base (merge_and_unload of PEFT), save both, and take their difference, `diff`."
     if config.get("peft_type") != "LORA":
         raise SvdlensError(
-            f"{where}: {CONFIG} has peft_type {config.get('peft_type')!r}, and only 'LORA' is read. {merge}"
+            f"{where}: {CONFIG} has peft_type {config.get('peft_type')!r}, and only 'LORA' is read. {MERGE}"
         )
     for key, value in config.items():
         if key in HARMLESS or not value:
             continue
         why = REFUSED.get(key, "svdlens does not know this key, which may change what the adapter is")
-        raise SvdlensError(f"{where}: {CONFIG} has {key} = {shown(value)}: {why}. {merge}")
+        raise SvdlensError(f"{where}: {CONFIG} has {key} = {shown(value)}: {why}. {MERGE}")
     if config.get("bias", "none") != "none":
         raise SvdlensError(
             f"{where}: {CONFIG} has bias = {config['bias']!r}: biases of the base are trained, too. Only 'none' is "
-            f"read. {merge}"
+            f"read. {MERGE}"
         )
     beginning = config.get("init_lora_weights", True)
     if beginning not in BEGINNINGS:
         raise SvdlensError(
             f"{where}: {CONFIG} has init_lora_weights = {shown(beginning)}, which changes the weights of the base as "
-            f"it begins, or is unknown: B A is no change of the base as it is. {merge}"
+            f"it begins, or is unknown: B A is no change of the base as it is. {MERGE}"
         )
 
 
@@ -223,6 +234,7 @@ def base_named(config: Mapping[str, Any], base: Path) -> str:
 def scale_of(config: Mapping[str, Any], path: str, rank: int, where: str) -> float:
     """The number that B A of a module is multiplied by.
 
+    path: of the module in the model that was trained, with its prefix, as PEFT matches patterns with it.
     Raises SvdlensError for another rank than the configuration has, and for an alpha that is no number.
     """
     stated = patterned(config, "rank_pattern", path, config.get("r", 8), where)
@@ -232,17 +244,19 @@ def scale_of(config: Mapping[str, Any], path: str, rank: int, where: str) -> flo
             f"rows. Restore the {CONFIG} that was saved with these weights."
         )
     alpha = patterned(config, "alpha_pattern", path, config.get("lora_alpha", 8), where)
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha) or alpha == 0:
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < abs(alpha) <= LARGEST_ALPHA:
         raise SvdlensError(
-            f"{where}: {CONFIG} gives {path} the lora_alpha {shown(alpha)}, which must be a finite number other than "
-            "0. Correct it."
+            f"{where}: {CONFIG} gives {path} the lora_alpha {shown(alpha)}, which must be a number other than 0, "
+            "finite in float32. Correct it."
         )
     return alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
 
 
 def patterned(config: Mapping[str, Any], key: str, path: str, default: Any, where: str) -> Any:
-    """The value for a module: that of the first pattern that its path is or ends in, as PEFT matches, else "
-    "`default`."""
+    """The value for a module: that of the first pattern that its path is or ends in, as PEFT matches, else `default`.
+
+    A pattern is a regular expression of PEFT's all the same: "^" is the beginning of the path, a dot any character.
+    """
     patterns = config.get(key) or {}
     if not isinstance(patterns, dict):
         raise SvdlensError(f"{where}: {CONFIG} has {key} = {shown(patterns)}, no mapping. Save the adapter again.")
@@ -252,8 +266,7 @@ def patterned(config: Mapping[str, Any], key: str, path: str, default: Any, wher
                 f"{where}: {CONFIG} has the {key} {pattern!r}, a regular expression. Only names of modules, or what "
                 "they end in, are read: write one entry for each module."
             )
-        name = pattern.removeprefix("^")
-        if f".{path}".endswith(f".{name}") or f".{name}".endswith(f".{path}"):
+        if re.fullmatch(rf"(.*\.)?({pattern})", path):
             return value
     return default
 

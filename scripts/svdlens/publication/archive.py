@@ -163,6 +163,11 @@ def models_of(sweep: Sweep) -> list[dict[str, Any]]:
     return [json.loads(Path(f"results/models/{model}/provenance.json").read_text("utf-8")) for model in sweep.models]
 
 
+def title_of(config_file: Path | None) -> str:
+    """What a published sweep is called in names of files."""
+    return config_file.stem if config_file else "config"
+
+
 def packed_sweep(config_file: Path | None, licence: str = "", name: str = "", date: str = "") -> PackedSweep:
     """What is published of the results in the working directory, of config.yaml of the project with `config_file` over
     it.
@@ -176,7 +181,7 @@ def packed_sweep(config_file: Path | None, licence: str = "", name: str = "", da
     config = configuration([config_file] if config_file else [], PROJECT)
     check_configuration(config, load_schema(PROJECT / "rules/config.schema.yaml"))
     sweep = Sweep(config)
-    title = config_file.stem if config_file else "config"
+    title = title_of(config_file)
     check_finished(sweep, str(config_file or "config.yaml"))
     made = configuration_of_page(CONFIGURATION_PAGE.read_text(encoding="utf-8", errors="replace"))
     check_same_configuration(made, swept_configuration(sweep_of_run(config)), str(config_file or "config.yaml"))

@@ -61,7 +61,7 @@ def data_card(facts: Mapping[str, str], models: Sequence[Mapping[str, Any]], tab
         "configs": [{"config_name": name, "data_files": f"tables/{name}.parquet"} for name in TABLES],
     }
     return CARD.format(
-        **facts,
+        **{**facts, "name": facts["name"].translate(MARKS)},
         header=yaml.safe_dump(header, sort_keys=False, allow_unicode=True),
         models="\n".join(map(model_line, models)),
         tables="\n".join(map(table_line, files.items())),

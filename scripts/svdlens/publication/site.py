@@ -15,22 +15,26 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
-from svdlens.artefacts.atomic_files import write_text
+from svdlens.artefacts.atomic_files import write_failure, write_text
 from svdlens.errors import SvdlensError
-from svdlens.publication.archive import Content, packed_sweep
+from svdlens.publication.archive import Content, packed_sweep, title_of
 from svdlens.sweep.paths import TABLES
 from svdlens.sweep.plan import Sweep
 
 FACTS = "sweep.json"
+INDEX, SERVED_AS_IT_IS = "index.html", ".nojekyll"
 LARGEST_FILE = 100 * 10**6  # bytes, of hosts that serve a repository
+TITLE = "<title>Singular vectors of transformer weights, read as tokens</title>"
+"""By which a page of ours is known."""
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Singular vectors of transformer weights, read as tokens</title>
+{title}
 <style>
 :root {{ color-scheme: light dark; --line: #8886; --quiet: light-dark(#555, #aaa); }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
@@ -67,29 +71,54 @@ def share(config_file: Path | None, directory: Path, licence: str = "", name: st
     """Put the results in the working directory, of config.yaml with `config_file` over it, into a folder of
     `directory`, and write its index.html anew. Returns that folder.
 
-    Raises SvdlensError as `packed_sweep` does, and for a `directory` that has a file where the folder belongs, or is a
-    part of results.
+    Raises SvdlensError as `packed_sweep` does, and for a `directory` that is none, holds a page or a file of somebody
+    else where one of ours belongs, cannot be written to, or is a part of results.
     """
-    if directory.resolve().is_relative_to(Path("results").resolve()):
-        raise SvdlensError(f"DIRECTORY={directory} is in results, which is being shared. Name a directory beside it.")
+    title = title_of(config_file)
+    check_place(directory, title)
     packed = packed_sweep(config_file, licence, name, date)
     facts = {**packed.facts, **swept_facts(packed.sweep), "weights": weights_of(packed.models)}
-    target = directory / packed.title
+    target = directory / title
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{title}.", dir=directory) as temporary:
+            folder = Path(temporary) / title
+            write_files(folder, packed.files)
+            (folder / FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            if target.exists():
+                target.rename(Path(temporary) / "before")
+            folder.rename(target)
+        write_text(directory / SERVED_AS_IT_IS, "")
+        write_text(directory / INDEX, index_page(read_facts(directory)))
+    except OSError as error:
+        said = write_failure(error) or error.strerror or error
+        raise SvdlensError(f"SITE={directory} cannot be written: {said}. Make room there, or name another.") from error
+    return target
+
+
+def check_place(directory: Path, title: str) -> None:
+    """Raises SvdlensError, before anything is packed, where a sweep called `title` has no place in `directory`."""
+    if directory.resolve().is_relative_to(Path("results").resolve()):
+        raise SvdlensError(f"SITE={directory} is in results, which is being shared. Name a directory beside it.")
+    if file := next(
+        (place for place in (directory, *directory.parents) if place.exists() and not place.is_dir()), None
+    ):
+        raise SvdlensError(f"SITE={directory}: {file} is a file. Name a directory, which need not be there yet.")
+    if title in (INDEX, SERVED_AS_IT_IS):
+        raise SvdlensError(
+            f"a sweep called {title} would lie where the site has that file. Rename the file of the sweep."
+        )
+    target, page = directory / title, directory / INDEX
     if target.exists() and not (target / FACTS).is_file():
         raise SvdlensError(
-            f"{target} is there and no shared sweep: it has no {FACTS}. Move it away, or name another DIRECTORY."
+            f"{target} is there and no shared sweep: it has no {FACTS}. Move it away, or name another SITE."
         )
-    directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{packed.title}.", dir=directory) as temporary:
-        folder = Path(temporary) / packed.title
-        write_files(folder, packed.files)
-        (folder / FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        if target.exists():
-            target.rename(Path(temporary) / "before")
-        folder.rename(target)
-    write_text(directory / ".nojekyll", "")
-    write_text(directory / "index.html", index_page(read_facts(directory)))
-    return target
+    if page.exists() and TITLE not in page.read_text(encoding="utf-8", errors="replace"):
+        raise SvdlensError(
+            f"{page} is there and no page of shared sweeps, and would be written over. Move it away, or name another "
+            "SITE."
+        )
+    read_facts(directory, replaced=title)
 
 
 def write_files(folder: Path, files: Mapping[str, Content]) -> None:
@@ -122,13 +151,15 @@ def weights_of(models: Sequence[Mapping[str, Any]]) -> str:
     return f"Models: {', '.join(said)}."
 
 
-def read_facts(directory: Path) -> dict[str, dict[str, Any]]:
-    """What each sweep of the directory says of itself, by the name of its folder.
+def read_facts(directory: Path, replaced: str = "") -> dict[str, dict[str, Any]]:
+    """What each sweep of the directory says of itself, by the name of its folder; but for the one that is `replaced`.
 
     Raises SvdlensError for one that cannot be read.
     """
     found = {}
     for file in sorted(directory.glob(f"*/{FACTS}")):
+        if file.parent.name == replaced:
+            continue
         try:
             found[file.parent.name] = json.loads(file.read_text(encoding="utf-8"))
             section(file.parent.name, found[file.parent.name])
@@ -142,13 +173,15 @@ def read_facts(directory: Path) -> dict[str, dict[str, Any]]:
 
 def index_page(sweeps: Mapping[str, Mapping[str, Any]]) -> str:
     """The page over the sweeps, by the names of their folders. All that they say of themselves is text in it."""
-    return PAGE.format(sections="\n".join(section(directory, facts) for directory, facts in sweeps.items()))
+    return PAGE.format(
+        title=TITLE, sections="\n".join(section(directory, facts) for directory, facts in sweeps.items())
+    )
 
 
 def section(directory: str, facts: Mapping[str, Any]) -> str:
     texts = {key: escape(str(facts[key])) for key in ("name", "description", "version", "date", "license", "weights")}
     rows = "\n".join(map(share_row, facts["shares"]))
-    place = escape(directory)
+    place = escape(quote(directory))
     tables = ", ".join(f'<a href="{place}/tables/{table}.parquet">{table}</a>' for table in TABLES)
     return SECTION.format(**texts, directory=place, lists=int(facts["lists"]), rows=rows, tables=tables)
 
@@ -170,6 +203,8 @@ def share_row(row: Mapping[str, Any]) -> str:
 def main(arguments: list[str]) -> None:
     """The file of the sweep, the directory, the licence, the name and the date; each but the directory may be empty."""
     config_file, directory, licence, name, date = [*arguments, "", "", "", "", ""][:5]
+    if not directory:
+        raise SvdlensError("SITE is empty. Name a directory, which need not be there yet.")
     folder = share(Path(config_file) if config_file else None, Path(directory), licence, name, date)
     print(f"{folder}\n{Path(directory) / 'index.html'}, sweeps: {len(read_facts(Path(directory)))}")
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size > LARGEST_FILE):

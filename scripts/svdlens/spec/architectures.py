@@ -63,6 +63,11 @@ class Architecture:
             name for name, kind in MATRIX_KINDS.items() if not any(factor.weight in lacks for factor in kind.factors)
         )
 
+    @property
+    def matrices_of_layers(self) -> tuple[str, ...]:
+        """Those of them that each layer, or each head, has one of."""
+        return tuple(name for name in self.matrices if MATRIX_KINDS[name].in_layers)
+
 
 # By model_type in config.json.
 ARCHITECTURES = {

@@ -7,6 +7,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from svdlens.errors import did_you_mean
+from svdlens.models.adapted_modules import ADAPTED_MODULES
 from svdlens.spec.architectures import DEFAULT
 from svdlens.spec.matrix_kinds import OF_THE_MODEL
 
@@ -55,7 +56,7 @@ def check_changes(config: Mapping[str, Any]) -> str | None:
                     f"{'a difference' if 'diff' in models[other] else 'an adapter'}, "
                     "and has no weights of its own. Name the models that it is made of."
                 )
-        if problem := check_diff(name, entry, models) if kind == "diff" else check_adapter(name, entry):
+        if problem := (check_diff if kind == "diff" else check_adapter)(name, entry, models):
             return problem
         if "architecture" in entry and entry["architecture"] != models[base_of(entry)].get("architecture", DEFAULT):
             return (
@@ -95,12 +96,20 @@ def check_diff(name: str, entry: Mapping[str, Any], models: Mapping[str, Any]) -
     return None
 
 
-def check_adapter(name: str, entry: Mapping[str, Any]) -> str | None:
+def check_adapter(name: str, entry: Mapping[str, Any], models: Mapping[str, Any]) -> str | None:
     sources = [key for key in ("path", "bundled") if key in entry["adapter"]]
     if len(sources) != 1:
         return (
             f"models.{name}.adapter has {' and '.join(sources) or 'neither path nor bundled'}. Write one: `path`, a "
             "directory, or `bundled`, one under resources/adapters."
+        )
+    base = entry["adapter"]["of"]
+    architecture = models[base].get("architecture", DEFAULT)
+    if architecture not in ADAPTED_MODULES:
+        return (
+            f"models.{name}.adapter.of: {base} is of the architecture {architecture}, and adapters are read of "
+            f"{', '.join(ADAPTED_MODULES)}. Merge it into its base (merge_and_unload of PEFT), save both, and take "
+            "their difference, `diff`."
         )
     return None
 

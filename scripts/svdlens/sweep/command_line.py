@@ -25,6 +25,12 @@ def read_numbers(config: dict[str, Any], given: Mapping[str, Any], schema: Mappi
                 place[last] = value
 
 
+def given_to_module(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What of `given`, that of the whole workflow, may have gone to a module: all of it, or what is under one key."""
+    parts = [part for part in given.values() if isinstance(part, Mapping)]
+    return {key: value for part in (given, *parts) for key, value in part.items()}
+
+
 def is_within(given: Any, path: list[Any]) -> bool:
     """Whether mappings and lists have something at `path`."""
     for key in path:

@@ -81,7 +81,7 @@ def extract_difference(
             tensors, taken = (load_file(file[group]) for file in files)
             # blocks.L.attn.W_V, of any layer.
             differing |= {name.split(".", 2)[2] for name in tensors if not torch.equal(tensors[name], taken[name])}
-        check_differs(matrices, differing, f"{of.name} minus {minus.name}", model)
+        check_differs(matrices, differing, BaseModel(minus).architecture, f"{of.name} minus {minus.name}", model)
         for group in groups:
             tensors, taken = (load_file(file[group]) for file in files)
             save_tensors(outputs[group], tensors | {MINUS + name: tensor for name, tensor in taken.items()}, facts)
@@ -90,17 +90,18 @@ def extract_difference(
     save_tensors(outputs["steps"], {}, facts)
 
 
-def check_differs(matrices: list[str], differing: set[str], what: str, model: str) -> None:
+def check_differs(matrices: list[str], differing: set[str], architecture: str, what: str, model: str) -> None:
     """Raises SvdlensError for a kind of `matrices` of which neither a weight nor the gain before it is `differing`."""
-    able = [
-        name
-        for name, kind in MATRIX_KINDS.items()
-        if differing & {f"{kind.norm}.w", *(factor.weight for factor in kind.factors)}
-    ]
+    able = []
+    for name in ARCHITECTURES[architecture].matrices_of_layers:
+        kind = MATRIX_KINDS[name]
+        if differing & {f"{kind.norm}.w", *(factor.weight for factor in kind.factors)}:
+            able.append(name)
     if not able:
         raise SvdlensError(
-            f"model {model!r} ({what}): both have the same weights in every matrix of attention and MLP. Their "
-            "difference is zero, and has no directions. Name a model that was trained further."
+            f"model {model!r} ({what}): both have the same weights in every matrix of attention and MLP that is read "
+            f"of {architecture}. Their difference is zero, and has no directions. Name a model that was trained "
+            "further."
         )
     check_asked(matrices, able, f"model {model!r} ({what}): both have the same", model)
 
@@ -131,8 +132,17 @@ def extract_adapter(
     file cannot be written.
     """
     model = BaseModel(base)
-    adapted = read_adapter(directory, base, model.architecture, f"the adapter in {directory}")
+    stored = read_adapter(directory, base, model.architecture, f"the adapter in {directory}")
+    adapted = {key: entry for key, entry in stored.items() if read(entry.A).any() and read(entry.B).any()}
     changed = changed_matrices(model.architecture, adapted)
+    if not changed:
+        read_of_it = ", ".join(ARCHITECTURES[model.architecture].matrices_of_layers)
+        modules = ", ".join(dict.fromkeys(module for _, module in stored))
+        raise SvdlensError(
+            f"model {directory.name!r}: the adapter is of the modules {modules}, and changes none of the matrices that "
+            f"are read of {model.architecture}, {read_of_it}, because it is of no other module or all its changes are "
+            "zero, as before training. Name an adapter that was trained, of modules in these."
+        )
     modules = ", ".join(dict.fromkeys(module for _, module in adapted))
     said = f"model {directory.name!r}: the adapter is of the modules {modules}, and changes no"
     check_asked(matrices, changed, said, directory.name)
@@ -154,9 +164,13 @@ def final(gains: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def changed_matrices(architecture: str, adapted: Mapping[tuple[int, str], Adapted]) -> list[str]:
-    """The kinds of matrices with a weight that the adapter changes in some layer."""
+    """The kinds of matrices, of those that are read, with a weight that the adapter changes in some layer."""
     weights = {weight for _, module in adapted for weight in ADAPTED_MODULES[architecture][module]}
-    return [name for name, kind in MATRIX_KINDS.items() if weights & {factor.weight for factor in kind.factors}]
+    return [
+        name
+        for name in ARCHITECTURES[architecture].matrices_of_layers
+        if weights & {factor.weight for factor in MATRIX_KINDS[name].factors}
+    ]
 
 
 def change_tensors(model: "BaseModel", adapted: Mapping[tuple[int, str], Adapted], matrix: str) -> dict[str, Tensor]:
