@@ -73,24 +73,28 @@ def run(
             explain(error, smk, log)
             raise
         fail(log, f"cannot write {error.filename}: {reason}; then run again, what is finished is kept.")
-    except Exception as error:
+    except BaseException as error:  # panics of libraries written in Rust are no Exception
         if is_out_of_memory(error):
             fail(log, f"{smk.rule} has not got the memory that it needs: {first_line(error)}. {MORE_MEMORY}")
-        explain(error, smk, log)
+        if isinstance(error, Exception):
+            explain(error, smk, log)
         raise
     # What is alive now goes with the process. To look through it for cycles first takes longer than many a job.
     gc.freeze()
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an allocation failed, of Python, numpy, Arrow (all MemoryError) or torch, on a CPU or a GPU."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, of Python, numpy, Arrow (all MemoryError), torch, on a CPU or a GPU, of a thread's
+    stack, or in safetensors, which panics where Python gives it no bytes."""
+    if type(error).__name__ == "PanicException":
+        return "pointer is null" in str(error)
     return isinstance(error, MemoryError) or any(
         isinstance(error, RuntimeError) and sign in str(error)
-        for sign in ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
+        for sign in ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "start new thread")
     )
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
 
 
