@@ -78,6 +78,14 @@ def test_a_full_disk_met_by_any_writer_is_one_message_too(tmp_path: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
+def test_a_log_that_cannot_be_written_is_one_message_too(tmp_path: Path) -> None:
+    (tmp_path / "job.log").mkdir()
+    done = run_python(JOB, str(tmp_path / "job.log"), "nothing")
+    assert done.returncode == 1
+    said = f"svdlens: cannot write {tmp_path}/job.log: a directory is there. Move it away; then run again, "
+    assert done.stderr.strip().startswith(said) and len(done.stderr.strip().splitlines()) == 1
+
+
 @pytest.mark.parametrize("what", ["memory", "torch", "thread", "safetensors"])
 def test_too_little_memory_is_one_message(what: str, tmp_path: Path) -> None:
     done = run_python(JOB, str(tmp_path / "job.log"), what)

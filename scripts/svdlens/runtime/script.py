@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from svdlens.artefacts.atomic_files import run_is_over, write_failure
+from svdlens.artefacts.atomic_files import obstacle, run_is_over, write_failure
 from svdlens.errors import SvdlensError
 from svdlens.runtime.checksums import check_inputs, remove_records, write_records
 from svdlens.runtime.running import end_with_run
@@ -51,7 +51,12 @@ def run(
     # Bars of the libraries flash up for milliseconds; ours are shown where there is something to wait for.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     log = str(smk.log) or os.devnull
-    logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    line = "%(levelname)s %(name)s: %(message)s"
+    try:
+        logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format=line)
+    except OSError as error:
+        reason = write_failure(error) or obstacle(Path(log)) or error.strerror
+        fail(log, f"cannot write {log}: {reason}; then run again, what is finished is kept.")
     logging.captureWarnings(True)
     logging.getLogger(__name__).info(START_UP, time.process_time())
     if not pandas:
