@@ -57,11 +57,15 @@ def main() -> int:
     parser.add_argument("--settings", nargs="+", choices=CONFIGURATION["settings"])
     parser.add_argument("--target", default="tables")
     parser.add_argument("--directory", type=Path, default=PROJECT / "results/full_size")
-    parser.add_argument("--cores", type=int, default=CORES)
+    parser.add_argument("--cores", type=at_least_one, default=CORES)
     given = parser.parse_args()
     settings = given.settings or CONFIGURATION["sweep"]["settings"]
-    given.directory.mkdir(parents=True, exist_ok=True)
-    lock = (given.directory / "lock").open("w")
+    try:
+        given.directory.mkdir(parents=True, exist_ok=True)
+        lock = (given.directory / "lock").open("w")
+    except OSError as error:
+        print(f"cannot write to {given.directory}: {error.strerror}. Give another --directory.", file=sys.stderr)
+        return 1
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -82,6 +86,12 @@ def main() -> int:
 
 
 # --- before
+
+
+def at_least_one(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return int(text)
 
 
 def shared_tokenizer() -> Path | None:

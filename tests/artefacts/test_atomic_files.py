@@ -13,7 +13,15 @@ import pyarrow as pa
 import pytest
 import torch
 
-from svdlens.artefacts.atomic_files import WRITE_FAILURES, atomic_path, copy_file, sha256_of, write_failure, write_text
+from svdlens.artefacts.atomic_files import (
+    WRITE_FAILURES,
+    atomic_path,
+    copy_file,
+    remove_file,
+    sha256_of,
+    write_failure,
+    write_text,
+)
 from svdlens.artefacts.table_schemas import write_table
 from svdlens.errors import SvdlensError
 from svdlens.weights.weight_files import save_tensors
@@ -56,6 +64,28 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(
         raise error
     assert caught.value is error
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("table.parquet", "old")] * existing
+
+
+@pytest.mark.parametrize(("in_the_way", "said"), [("a/table", "a directory is there"), ("a", "a is no directory")])
+def test_what_has_the_place_of_a_file_is_named_and_stays(in_the_way: str, said: str, tmp_path: Path) -> None:
+    path, kept = tmp_path / "a/table", tmp_path / in_the_way
+    if kept == path:
+        kept.mkdir(parents=True)
+        kept /= "of the user"
+    kept.write_text("kept")
+    with pytest.raises(SvdlensError, match=f"cannot write {path}: .*{said}. Move it away; then run again"):
+        write_text(path, "new")
+    with pytest.raises(SvdlensError, match=f"cannot remove {path}: .*{said}"):
+        remove_file(path)
+    assert [file.read_text() for file in tmp_path.rglob("*") if file.is_file()] == ["kept"]
+
+
+def test_a_link_to_a_directory_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for remove in (remove_file, lambda path: write_text(path, "new")):
+        (tmp_path / "link").symlink_to("elsewhere")
+        remove(tmp_path / "link")
+    assert (tmp_path / "link").read_text() == "new" and not any((tmp_path / "elsewhere").iterdir())
 
 
 def test_a_writer_that_removed_its_file_is_not_hidden(tmp_path: Path) -> None:

@@ -47,12 +47,25 @@ def test_every_number_is_in_the_row_of_its_job(tmp_path: Path) -> None:
     assert long == expected
 
 
-def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
+HEADER = b"s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+
+
+@pytest.mark.parametrize(
+    "content", [b"s\th:m:s\n1\t0:00:01\n", b"", HEADER, HEADER + b"1\t0:00:01\t2", b"\xd5\xb5\0\n\xd5"]
+)
+def test_a_file_that_is_none_is_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "benchmarks/work/m.tsv"
     path.parent.mkdir(parents=True)
-    path.write_text("s\th:m:s\n1\t0:00:01\n")
+    path.write_bytes(content)
     with pytest.raises(SvdlensError, match=r"work/m\.tsv does not say what one job cost\. Delete it"):
         read_jobs(tmp_path)
+
+
+def test_a_directory_and_a_link_to_nowhere_are_no_jobs(tmp_path: Path) -> None:
+    write_job(tmp_path, "work/m", running_time=1)
+    (tmp_path / "benchmarks/work/n.tsv").mkdir()
+    (tmp_path / "benchmarks/work/o.tsv").symlink_to("nowhere")
+    assert list(read_jobs(tmp_path)["job"]) == ["m"]
 
 
 def test_seconds_are_summed_and_memory_is_the_largest(tmp_path: Path) -> None:

@@ -122,6 +122,31 @@ def test_a_sweep_is_run_and_its_cost_adds_up(
     assert "runs: 1; jobs: 12;" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize("cores", ["0", "-3", "many"])
+def test_cores_that_are_no_number_of_cores_are_refused_before_models_are_built(
+    cores: str,
+    full_size: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["full_size.py", "--cores", cores, "--directory", str(tmp_path / "new")])
+    with pytest.raises(SystemExit):
+        full_size.main()
+    assert "argument --cores: " in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_directory_that_cannot_be_one_is_named(
+    full_size: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for directory in (tmp_path / "file", tmp_path / "file/below"):
+        monkeypatch.setattr(sys, "argv", ["full_size.py", "--directory", str(directory)])
+        assert full_size.main() == 1
+        assert capsys.readouterr().err.startswith(f"cannot write to {directory}: ")
+
+
 def test_two_runs_in_one_directory_and_a_disk_that_is_too_small_are_refused(
     full_size: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

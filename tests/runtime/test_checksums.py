@@ -185,6 +185,22 @@ def test_a_damaged_record_is_named_and_what_it_is_of_made_anew(content: str) -> 
     assert len(list(marks.iterdir())) == 1
 
 
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")])
+def test_what_is_no_file_is_no_record(make: Callable[[Path], None]) -> None:
+    """A pipe would have the job wait for ever."""
+    path, record = write("results/tables/a.txt"), Path("results/checksums/tables/a.txt.sha256")
+    record.parent.mkdir(parents=True)
+    make(record)
+    with pytest.raises(SvdlensError, match=r"results/checksums/tables/a\.txt\.sha256 is damaged: it is no file"):
+        check_inputs([path])
+    if record.is_dir():
+        with pytest.raises(SvdlensError, match="a directory is there"):
+            remove_records([path])
+    else:
+        remove_records([path])
+        assert not os.path.lexists(record)
+
+
 def test_files_without_a_record_are_read_as_they_are() -> None:
     """Of an earlier version, and a user's own."""
     check_inputs([write("results/tables/a.txt"), write("mine/results/a.txt"), "results/not_there.txt"])

@@ -16,7 +16,7 @@ import pytest
 
 from svdlens.artefacts.atomic_files import RUN, atomic_path, write_text
 from svdlens.errors import SvdlensError
-from svdlens.runtime.running import RUNS, clear_up, where
+from svdlens.runtime.running import INCOMPLETE, METADATA, RUNS, clear_up, where
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 START = "import sys, time; from pathlib import Path; from svdlens.runtime.running import *; start_run(Path());"
@@ -131,7 +131,32 @@ def test_locks_of_a_run_that_nobody_knows_stay(place: Path) -> None:
 
 def test_a_file_of_a_run_that_says_nothing_is_no_proof(place: Path) -> None:
     write_text(place / RUNS / "empty", "")  # after a power failure
+    write_text(place / RUNS / "null", "null")
     assert not cleared(place)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 40, b'{"rule": "collect_', b"\xb0\x90", b"null", b"[1]", b"{}"])
+def test_damaged_metadata_of_snakemake_count_as_an_unfinished_job(
+    content: bytes, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(place)
+    sound, damaged, long = (place / METADATA / name for name in ("a", "b", "@c/d"))
+    for path in (sound, damaged, long):
+        write_text(path, '{"rule": "collect_tokens"}')
+    for path in (damaged, long):
+        path.write_bytes(content)
+    assert cleared(place)
+    assert [path for path in (sound, damaged, long) if path.exists()] == [sound]
+    marked = {path.relative_to(place / INCOMPLETE) for path in (place / INCOMPLETE).rglob("*") if path.is_file()}
+    assert marked == {Path("b"), Path("@c/d")}
+    assert "damaged in .snakemake/metadata: 2." in capsys.readouterr().err
+
+
+def test_metadata_are_left_alone_while_another_run_writes_them(place: Path) -> None:
+    write_run(place, process=os.getppid(), command=psutil.Process(os.getppid()).cmdline())
+    write_text(place / METADATA / "a", "")
+    assert not cleared(place)
+    assert (place / METADATA / "a").exists()
 
 
 def test_a_directory_that_nobody_may_write_to_is_left_to_snakemake(place: Path) -> None:

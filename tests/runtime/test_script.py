@@ -42,6 +42,13 @@ def main(smk):
     if smk.what == "torch":
         import torch
         torch.empty(2**55)
+    if smk.what in ("thread", "safetensors"):
+        import numpy, psutil, resource, threading
+        from safetensors.numpy import safe_open, save_file
+        save_file({"a": numpy.zeros(2**26, "uint8")}, smk.log + ".weights")
+        with safe_open(smk.log + ".weights", framework="numpy") as file:
+            resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + 2**20,) * 2)
+            file.get_tensor("a") if smk.what == "safetensors" else threading.Thread(target=print).start()
     if smk.what == "lost":
         raise OSError(errno.ENOENT, "No such file or directory", "results/b.txt")
 
@@ -71,12 +78,22 @@ def test_a_full_disk_met_by_any_writer_is_one_message_too(tmp_path: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("what", ["memory", "torch"])
+def test_a_log_that_cannot_be_written_is_one_message_too(tmp_path: Path) -> None:
+    (tmp_path / "job.log").mkdir()
+    done = run_python(JOB, str(tmp_path / "job.log"), "nothing")
+    assert done.returncode == 1
+    said = f"svdlens: cannot write {tmp_path}/job.log: a directory is there. Move it away; then run again, "
+    assert done.stderr.strip().startswith(said) and len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("what", ["memory", "torch", "thread", "safetensors"])
 def test_too_little_memory_is_one_message(what: str, tmp_path: Path) -> None:
     done = run_python(JOB, str(tmp_path / "job.log"), what)
     assert done.returncode == 1
-    assert done.stderr.strip().startswith("svdlens: a_rule has not got the memory that it needs: ")
-    assert "fewer jobs at a time" in done.stderr and "Traceback" not in done.stderr
+    *before, said = done.stderr.rstrip().splitlines()
+    assert said.startswith("svdlens: a_rule has not got the memory that it needs: ")
+    assert "fewer jobs at a time" in said
+    assert not any(before) or what == "safetensors"  # whose panic Rust itself reports
 
 
 @pytest.mark.parametrize(("what", "last"), [("defect", "ValueError: a defect"), ("lost", "FileNotFoundError: ")])

@@ -1,5 +1,6 @@
 """Runs that are killed and disks that fill up: what is finished stays, and the next run goes on to the same bytes."""
 
+import base64
 import contextlib
 import os
 import random
@@ -170,6 +171,23 @@ def test_a_disk_that_fills_late_keeps_what_is_finished(finished: Workflow, tmp_p
         filler.unlink()
         assert workflow.artefacts() == before  # no less, and no halves beside it
         assert workflow.finish("spectra", config=wider).counts == {"tabulate_spectra": 3}
+
+
+@pytest.mark.parametrize("content", [b"", b"\xb0\x90"])
+def test_what_snakemake_has_lost_its_metadata_of_is_made_again(
+    content: bytes, finished: Workflow, tmp_path: Path
+) -> None:
+    """As after a power failure. Without, it would stay as it is, whatever changes in the configuration."""
+    workflow, table = copy_run(finished, tmp_path), "results/tables/tokens.parquet"
+    name = base64.urlsafe_b64encode(table.encode()).decode()
+    record = workflow.directory / ".snakemake/metadata" / name
+    assert record.exists()
+    record.write_bytes(content)
+    run = workflow.finish(table)
+    assert run.counts == {"collect_tokens": 1}
+    assert "damaged in .snakemake/metadata: 1." in run.printed
+    assert workflow.artefacts() == finished.artefacts()
+    assert workflow.finish("--dry-run", table).jobs == []
 
 
 def check_by_coreutils(results: Path) -> subprocess.CompletedProcess[str]:

@@ -27,8 +27,8 @@ RUN = "SVDLENS_RUN"
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not.
 
-    Raises SvdlensError when the disk is full, read-only or closed to the user, and in a job that has outlived its run;
-    nothing half-written stays.
+    Raises SvdlensError when the disk is full, read-only or closed to the user, when a directory has the place, and in a
+    job that has outlived its run; nothing half-written stays.
     """
     path = Path(path)
     temporary = None
@@ -48,10 +48,28 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except BaseException as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        reason = write_failure(error)
+        reason = write_failure(error) or (obstacle(path) if isinstance(error, OSError) else None)
         if reason:
             raise SvdlensError(f"cannot write {path}: {reason}; then run again, what is finished is kept.") from error
         raise
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file that may not be there. Raises SvdlensError where a directory has its place."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        if reason := obstacle(path):
+            raise SvdlensError(f"cannot remove {path}: {reason}; then run again, what is finished is kept.") from error
+        raise
+
+
+def obstacle(path: Path) -> str | None:
+    """What has the place of the file `path`, in plain words: a directory, or a file where a directory is to be."""
+    if path.is_dir() and not path.is_symlink():
+        return "a directory is there. Move it away"
+    found = next((parent for parent in path.parents if os.path.lexists(parent) and not parent.is_dir()), None)
+    return f"{found} is no directory. Move it away" if found else None
 
 
 def check_run() -> None:

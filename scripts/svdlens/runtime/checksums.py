@@ -11,7 +11,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from svdlens.artefacts.atomic_files import sha256_of, write_text
+from svdlens.artefacts.atomic_files import remove_file, sha256_of, write_text
 from svdlens.errors import SvdlensError
 
 RESULTS = Path("results")
@@ -31,9 +31,12 @@ def recorded_outputs(outputs: Iterable[str]) -> Iterator[Path]:
 
 
 def remove_records(outputs: Iterable[str]) -> None:
-    """Before a job: whenever it is killed, no file is held against the record of the one before it."""
+    """Before a job: whenever it is killed, no file is held against the record of the one before it.
+
+    Raises SvdlensError if a directory has the place of a record.
+    """
     for path in recorded_outputs(outputs):
-        record_of(path).unlink(missing_ok=True)
+        remove_file(record_of(path))
 
 
 def write_records(outputs: Iterable[str]) -> None:
@@ -60,6 +63,8 @@ def read_record(record: Path) -> dict[Path, str]:
     """The sha256 of each file of a record, by its path. Raises SvdlensError if the record itself is damaged: if it
     cannot be read, is cut short, or is of something else than its own path says."""
     of, found = RESULTS / record.relative_to(RECORDS).with_suffix(""), {}
+    if not record.is_file():  # to open a pipe would wait for ever
+        raise SvdlensError(f"{record} is damaged: it is no file.")
     try:
         content = record.read_text(encoding="utf-8", errors="replace")
     except OSError as error:

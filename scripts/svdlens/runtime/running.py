@@ -24,6 +24,10 @@ from svdlens.errors import SvdlensError
 
 RUNS = Path(".snakemake/svdlens")
 LOCKS = Path(".snakemake/locks")
+METADATA = Path(".snakemake/metadata")
+"""What Snakemake knows of each file: by which parameters and code it was made."""
+INCOMPLETE = Path(".snakemake/incomplete")
+"""A file of the same name there has Snakemake make that file anew."""
 UNFINISHED = ".*.partial.*"
 """Files of `atomic_path`."""
 
@@ -64,11 +68,12 @@ def where() -> list[str | int]:
 
 
 def clear_up(directory: Path, own: Path) -> None:
-    """Remove what killed runs in this directory have left: jobs that still run, Snakemake's locks, unfinished files.
+    """Remove what killed runs in this directory have left: jobs that still run, Snakemake's locks, unfinished files,
+    damaged metadata.
 
     Nothing is touched where another run is alive or, with locks there, might be. `own` is the file of this run.
     """
-    others = {file: read_run(file) for file in own.parent.iterdir() if file != own and not file.name.startswith(".")}
+    others = {file: read_object(file) for file in own.parent.iterdir() if file != own and not file.name.startswith(".")}
     killed = {file for file, run in others.items() if is_killed(run)}
     unknown = {file for file, run in others.items() if run.get("where") != where()}
     if others.keys() - killed - unknown:
@@ -80,15 +85,30 @@ def clear_up(directory: Path, own: Path) -> None:
     shutil.rmtree(directory / LOCKS, ignore_errors=True)
     for file in [*(directory / "results").rglob(UNFINISHED), *others]:
         file.unlink(missing_ok=True)
+    replace_damaged_metadata(directory)
 
 
-def read_run(file: Path) -> dict[str, Any]:
-    """What the file says; {} if it has just gone or cannot be read."""
+def replace_damaged_metadata(directory: Path) -> None:
+    """Have Snakemake make anew what it has no readable metadata of, as after a power failure.
+
+    By itself it takes such a file for made, and would not notice a change of the configuration; or it breaks off.
+    """
+    readable = (path for path in (directory / METADATA).rglob("*") if path.is_file() and os.access(path, os.R_OK))
+    damaged = [path for path in readable if not read_object(path)]
+    for path in damaged:
+        write_text(directory / INCOMPLETE / path.relative_to(directory / METADATA), '{"external_jobid": null}')
+        path.unlink()
+    if damaged:
+        print(f"svdlens: damaged in {METADATA}: {len(damaged)}. What that is of is made anew.", file=sys.stderr)
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The object in JSON that a file holds; {} if it has just gone, cannot be read or holds anything else."""
     try:
-        run: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return run
+    return found if isinstance(found, dict) else {}
 
 
 def is_killed(run: dict[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from svdlens.artefacts.atomic_files import run_is_over, write_failure
+from svdlens.artefacts.atomic_files import obstacle, run_is_over, write_failure
 from svdlens.errors import SvdlensError
 from svdlens.runtime.checksums import check_inputs, remove_records, write_records
 from svdlens.runtime.running import end_with_run
@@ -51,7 +51,12 @@ def run(
     # Bars of the libraries flash up for milliseconds; ours are shown where there is something to wait for.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     log = str(smk.log) or os.devnull
-    logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    line = "%(levelname)s %(name)s: %(message)s"
+    try:
+        logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format=line)
+    except OSError as error:
+        reason = write_failure(error) or obstacle(Path(log)) or error.strerror
+        fail(log, f"cannot write {log}: {reason}; then run again, what is finished is kept.")
     logging.captureWarnings(True)
     logging.getLogger(__name__).info(START_UP, time.process_time())
     if not pandas:
@@ -73,24 +78,28 @@ def run(
             explain(error, smk, log)
             raise
         fail(log, f"cannot write {error.filename}: {reason}; then run again, what is finished is kept.")
-    except Exception as error:
+    except BaseException as error:  # panics of libraries written in Rust are no Exception
         if is_out_of_memory(error):
             fail(log, f"{smk.rule} has not got the memory that it needs: {first_line(error)}. {MORE_MEMORY}")
-        explain(error, smk, log)
+        if isinstance(error, Exception):
+            explain(error, smk, log)
         raise
     # What is alive now goes with the process. To look through it for cycles first takes longer than many a job.
     gc.freeze()
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an allocation failed, of Python, numpy, Arrow (all MemoryError) or torch, on a CPU or a GPU."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, of Python, numpy, Arrow (all MemoryError), torch, on a CPU or a GPU, of a thread's
+    stack, or in safetensors, which panics where Python gives it no bytes."""
+    if type(error).__name__ == "PanicException":
+        return "pointer is null" in str(error)
     return isinstance(error, MemoryError) or any(
         isinstance(error, RuntimeError) and sign in str(error)
-        for sign in ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
+        for sign in ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "start new thread")
     )
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 def benchmark_files(benchmarks: Path, without: Sequence[str] = ()) -> list[Path]:
     """{rule}/**/{job}.tsv in the directory `benchmarks`, by rule and job; not those of the rules `without`."""
-    files = sorted(benchmarks.glob("*/**/*.tsv"))
+    files = sorted(path for path in benchmarks.glob("*/**/*.tsv") if path.is_file())
     return [path for path in files if path.relative_to(benchmarks).parts[0] not in without]
 
 
