@@ -7,21 +7,14 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 from snakemake.cli import get_argument_parser
 
-from svdlens.labels.external_lists import read_lists
 from svdlens.models.fetch import fetch_from_directory
-from svdlens.models.token_texts import read_vocabulary
 from svdlens.spec.architectures import DEFAULT
-from svdlens.spec.settings import FLAGS, setting_from_names
-from svdlens.weights.factors import processed_weights
-from svdlens.weights.weight_files import save_tensors
 from tiny import make_tiny_gpt2
-from tiny_weights import make_tiny_with_weights
 from workflow import PROJECT, Workflow
 
 pytest_plugins = ["workflow_fixtures"]
@@ -137,30 +130,6 @@ def test_a_model_saved_as_the_page_says_is_fetched(tmp_path: Path, monkeypatch: 
     saved, trained = (load_file(path / "model.safetensors") for path in (Path("results/models/mine"), Path("trained")))
     prefix = "transformer."
     assert (saved[f"{prefix}wte.weight"] == trained["wte.weight"]).all()
-
-
-@pytest.mark.slow
-def test_the_vocabulary_is_audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lists are those of numpy's SVD, and of random directions there are as many."""
-    model, files = make_tiny_with_weights("gpt2", tmp_path, layers=1)
-    models, weights = tmp_path / "results/models", tmp_path / "results/weights/wordnet-6layer"
-    models.mkdir(parents=True)
-    weights.mkdir(parents=True)
-    model.rename(models / "wordnet-6layer")
-    setting = setting_from_names("tl_default", FLAGS)
-    matrices = processed_weights(files["attention"], files["mlp"], files["unembed"], setting)
-    save_tensors(weights / "tl_default.safetensors", matrices)
-    monkeypatch.chdir(tmp_path)
-    audit, _ = code_of("Audit a vocabulary")
-    run_code(audit)
-    lists = {one.id: one.tokens for one in read_lists(Path("vocabulary.jsonl"))}
-    texts = read_vocabulary(models / "wordnet-6layer")
-    for name, matrix in {"embed": matrices["embed.W_E"].T, "unembed": matrices["unembed.W_U"]}.items():
-        left, _, right = np.linalg.svd(matrix.double().numpy(), full_matrices=False)
-        first = right[0] * np.sign(left[np.abs(left[:, 0]).argmax(), 0])
-        for sign in (1, -1):
-            assert lists[f"{name} 0 {sign:+d}"] == [texts[id] for id in (-sign * first).argsort()[:15]]
-        assert sum(id.startswith(f"{name}_random ") for id in lists) == 200
 
 
 def test_two_settings_are_compared(finished: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -294,14 +294,13 @@ def figure_options(sweep: Sweep, name: str) -> dict[str, Any]:
     """What a figure asks of the configuration, by the names in FigureEntry.options.
 
     places: (model, setting, matrix) of the sweep. layers: of each model of which not all are swept. labeller: whose
-    labels are drawn; labellers: all of the sweep.
-    criterion: when a list counts as interpretable. basis: what the directions are. controls: those of the sweep;
-    n_controls: directions of random_unit and gaussian; n_rotated: of rotated. switches: of each setting. weight_noise:
-    in standard deviations of each factor, on weights that are not quantised.
-    directions: leading ones of each matrix that are kept, None for all. n_directions, n_tokens: columns of a table of
-    tokens, and tokens of each. rotary: the models with rotary position embeddings. published: (model, matrix) of the
-    published answers. level, n_random: of a trace, up to which false discovery rate a direction is found, and random
-    queries. topics: of the models that name one, and the base model of each, None where it has none.
+    labels are drawn; labellers: all of the sweep. criterion: when a list counts as interpretable. basis: what the
+    directions are. controls: those of the sweep; n_controls: directions of random_unit and gaussian; n_rotated: of
+    rotated. switches: of each setting. weight_noise: in standard deviations of each factor, on weights that are not
+    quantised. directions: leading ones of each matrix that are kept, None for all. n_directions, n_tokens: columns of a
+    table of tokens, and tokens of each. rotary: the models with rotary position embeddings. published: (model, matrix)
+    of the published answers. level, n_random: of a trace, up to which false discovery rate a direction is found, and
+    random queries. topics: of the models that name one, and the base model of each, None where it has none.
     """
     config, labeller = sweep.config, sweep.figure_labeller
     options = {
@@ -396,6 +395,6 @@ def check_figures(sweep: Sweep) -> None:
                 "effect": "is of effects",
                 "card": "is of cards",
             }.get(FIGURES[name].scope, "shows the stability of vectors")
-            compares = FIGURES[name].compares
-            what = f"compares {compares}" if compares and not files_with_something(sweep, name) else what
+            if (compares := FIGURES[name].compares) and not files_with_something(sweep, name):
+                what = f"compares {compares}"
             raise SvdlensError(f"figures.select: {name} {what}, and {why}: {how}, or leave {name} out.")
