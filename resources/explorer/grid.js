@@ -89,7 +89,7 @@ svdlens.grid = (function () {
     const header = element(
       "tr",
       {},
-      element("th", { scope: "col", class: "corner" }, element("span", { class: "hidden" }, "Layer")),
+      element("th", { scope: "col", class: "corner" }, element("span", { class: "hidden" }, frame.layers[0] < 0 ? "Matrix" : "Layer")),
       ...frame.heads.map((head) => element("th", { scope: "col", class: head % 5 ? "between" : null }, bars ? element("span", { class: "hidden" }, quantity.name) : String(head)))
     );
     /** @param {Event & {target: Element}} event */

@@ -46,7 +46,7 @@ def test_the_difference_is_that_of_the_shares_that_are_shown() -> None:
 def test_what_exceeds_nothing_is_said_too() -> None:
     rows = [row("flat", None, 0.2), row("flat", 0, 0.22), row("flat", 1, 0.18)]
     (only,) = findings(pd.DataFrame(rows), "mine", "B", 3)
-    assert only.startswith("flat: no layer's lists exceed those of random directions. The nearest to it: attention OV")
+    assert only.startswith("flat: no matrix's lists exceed those of random directions. The nearest to it: attention OV")
 
 
 def test_without_controls_or_labels_there_is_nothing_to_say() -> None:
@@ -54,3 +54,12 @@ def test_without_controls_or_labels_there_is_nothing_to_say() -> None:
     frame = pd.DataFrame(rows).assign(excess=float("nan"), excess_low=float("nan"), excess_high=float("nan"))
     assert findings(frame, "mine", "B", 3) == []
     assert findings(frame.iloc[:0], "mine", "B", 3) == []
+
+
+@pytest.mark.parametrize(("n_layers", "said"), [(1, "best of 1 layer, of all"), (3, "best of 3 layers, of all")])
+def test_a_matrix_of_no_layer_is_not_the_best_of_layers(n_layers: int, said: str) -> None:
+    layers = [row("m", None, 0.3), *(row("m", layer, 0.3) for layer in range(n_layers))]
+    assert said in findings(pd.DataFrame(layers), "mine", "B", 1)[0]
+    unembed = row("m", None, 0.9) | {"matrix": "unembed", "side": "read"}
+    (sentence,) = findings(pd.DataFrame([*layers, unembed]), "mine", "B", 1)
+    assert "(unembedding, read side" in sentence and sentence.endswith("It is the best of all settings and matrices.")

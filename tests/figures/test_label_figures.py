@@ -200,6 +200,8 @@ def make(name, labels=LABELS, controls=CONTROL_LABELS, fractions=None, swept=Non
 
 
 NAMES = [*OF_FRACTIONS, *OF_LABELS]
+BY_LAYER = ("fraction_by_layer", "fraction_by_depth", "kinds_by_layer", "frequency_directions", "read_write")
+"""Those that draw nothing of a matrix that is of no layer."""
 
 
 def one_place(table, row):
@@ -586,6 +588,19 @@ def test_a_layer_without_labels_is_a_gap_and_is_said():
     )
     deep = figure.axes[1]
     assert not any({0, 2} <= set(line.get_xdata()) and line.get_marker() == "o" for line in deep.lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_matrix_of_no_layer_is_drawn_once_or_left_out_and_never_said_to_lack_labels(name):
+    first = LABELS[(LABELS["matrix"] == "mlp_in") & (LABELS["layer"] == 0)]
+    labels = pd.concat([LABELS, first.assign(matrix="unembed", layer=np.nan)], ignore_index=True)
+    labels = labels.astype({"matrix": "category"})
+    data, figure = make(name, labels, controls_frame(labels))
+    unembed = data[data["matrix"] == "unembed"]
+    assert unembed["n"].gt(0).all()
+    assert unembed.empty == (name in BY_LAYER)
+    figure.draw_without_rendering()
+    assert "Not labelled" not in texts_of(figure)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -27,10 +27,9 @@ from svdlens.artefacts.table_schemas import (
 from svdlens.evaluation.agreement import compare
 from svdlens.evaluation.fractions import fractions_of_readouts
 from svdlens.explorer.build import Source
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
 
-SIDES = {
-    "ov": ("read", "write"), "qk": ("query", "key"), "mlp_in": ("read",), "mlp_gate": ("read",), "mlp_out": ("write",)
-}  # fmt: skip
+SIDES = {name: tuple(kind.sides) for name, kind in MATRIX_KINDS.items()}
 HOSTILE = [
     " fire", "fire", "Fire", " fires", " fired", "</script><img src=x onerror=\"document.title='pwned'\">", "=1+1",
     "+1", "-1", "@SUM(A1)", "\t", "\n", "\r\n", "\x00", "\x07", "\\xe2", "\\xff", " مرحبا", " שלום", "🔥", "火山",
@@ -324,7 +323,8 @@ def write_sweep(
         texts = pa.array(token_texts(shape.vocabulary))
         for matrix in shape.matrices:
             heads: Sequence[int | None] = range(shape.heads) if matrix in ("ov", "qk") else [None]
-            layers_and_heads = [(layer, head) for layer in range(shape.layers) for head in heads]
+            layers: Sequence[int | None] = range(shape.layers) if MATRIX_KINDS[matrix].in_layers else [None]
+            layers_and_heads = [(layer, head) for layer in layers for head in heads]
             keys = keys_of(shape, matrix, SIDES[matrix], layers_and_heads, shape.directions)
             control_keys = keys_of(shape, matrix, ("all",), [(None, None)], controls)
             base = distinct_ids(len(keys["sign"]), shape.tokens, shape.vocabulary, np.random.default_rng(7))

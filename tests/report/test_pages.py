@@ -47,6 +47,15 @@ def test_every_row_of_the_post_is_made_or_says_why_not():
         assert pictures == {"results/tables/paper_figures", *(row.path for row in rows if row.path)}
 
 
+@pytest.mark.parametrize("tables", [[], [{"matrix": "unembed"}, {"matrix": "mlp_in", "layer": 0}]])
+def test_embedding_and_unembedding_are_no_counterparts_of_what_layers_have(tables):
+    own = {"path": "own", "matrices": ["unembed", "mlp_in", "embed"], "token_tables": tables}
+    sweep = sweep_with(sweep={"models": ["own"], "settings": ["post2022"]}, models={"own": own})
+    shown = [(row.row, row.path.split("/")[-1]) for row in paper_figures(sweep) if row.model == "own"]
+    table = "token_table_mlp_in_L0" if tables else "interpretable_table_mlp_in"
+    assert shown == [(2, "random_table"), (3, "spectra_mlp_in"), (4, table)]
+
+
 def test_traces_are_in_the_place_of_the_post_s_whatever_is_looked_for():
     trace = {"queries": {"ice": ["ice"]}, "best_list": True}
     for model in ("gpt2-medium", "own"):

@@ -43,7 +43,7 @@ def sentence(best: Mapping[Any, Any], everywhere: Mapping[Any, Any], n_layers: i
     in_layers = MATRIX_KINDS[best["matrix"]].in_layers
     where = f"in layer {best['layer']:.0f} " if in_layers else ""
     together = f"; all layers together have {points(everywhere)} more" if in_layers else ""
-    among = f" {n_layers} layers, of" if n_layers else ""
+    among = f" {n_layers} layer{'' if n_layers == 1 else 's'}, of" if in_layers else ""
     return (
         f"{best['model']}: {where}{share} of the lists are interpretable ({what}), against {of_random} of random "
         f"directions: {points(best)} more. It is the best of{among} all settings and matrices{together}."

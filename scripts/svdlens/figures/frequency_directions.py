@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from svdlens.figures.fraction_rows import PLACE, Swept, in_sweep, with_shares
+from svdlens.figures.fraction_rows import PLACE, Swept, in_sweep, of_layers, with_shares
 from svdlens.figures.interface import Drawn, Inputs, Options, Subjects
 from svdlens.figures.label_rows import count_rows, count_shares, read_setting
 from svdlens.figures.panels import (
@@ -62,6 +62,7 @@ def frequency_directions_data(
     glitch (what these are, as shares of n; a list of the kind frequency is rare where its mean log rank is above the
     median of the model), control_fraction, control_low, control_high (lists of these kinds among random directions).
     """
+    swept = of_layers(swept)
     if labels.empty:
         return in_sweep(pd.DataFrame(columns=[*KEYS, "directions", "layer", "n", "k"]), swept, labeller_networks)
     rows = sorted_rows(count_rows(labels, criterion))

@@ -8,6 +8,7 @@ matrices.
 from typing import NamedTuple
 
 from svdlens.figures.files import FORMATS, figure_files, why_not_drawn
+from svdlens.spec.matrix_kinds import MATRIX_KINDS
 from svdlens.sweep.plan import Sweep
 
 MODEL, SETTING = "gpt2-medium", "post2022"
@@ -150,14 +151,18 @@ def traces(sweep: Sweep, model: str) -> list[PaperFigure]:
 
 
 def counterparts(sweep: Sweep, model: str) -> list[PaperFigure]:
-    """What another model has in the place of rows 1 to 4, in the setting of what is shown once for a model."""
+    """What another model has in the place of rows 1 to 4, in the setting of what is shown once for a model.
+
+    The post has no tables and spectra of embedding and unembedding.
+    """
     setting = sweep.figure_setting(model)
     directory = f"results/figures/{model}/{setting}/"
     rows = []
     chosen = "token_table" if sweep.config["models"][model].get("token_tables") else "interpretable_table"
     for figure in (chosen, "random_table", "spectra"):
-        for path in paths_without_suffix(sweep, figure):
-            if path.startswith(directory):
+        for path, subject in figure_files(sweep, figure):
+            in_post = figure == "random_table" or MATRIX_KINDS[subject["matrix"]].in_layers
+            if path.startswith(directory) and in_post:
                 name = path.removeprefix(directory)
                 row = {"random_table": 2, "spectra": 3}.get(figure, 4 if "_mlp_" in name else 1)
                 shows = f"counterpart: {name.replace('_', ' ')}"
