@@ -26,7 +26,7 @@ class RawModel(NamedTuple):
     files: dict[str, Path]
 
 
-ONE_AT_A_TIME = threading.Lock()
+ONE_AT_A_TIME = threading.RLock()
 """Threads, random numbers and devices of torch are settings of the process, and a model is changed while it is saved:
 calls from several threads follow one another."""
 
