@@ -94,6 +94,11 @@ def setting_switches(wildcards):
     return config["settings"][setting_place(wildcards).setting]
 
 
+def lists_svd(wildcards):
+    """The SVD that lists are of: those that differ by the read-out share it."""
+    return SWEEP.svd_of_lists(wildcards)
+
+
 def model_readouts(wildcards):
     return SWEEP.choice(wildcards.model, "readouts")
 

@@ -68,7 +68,7 @@ rule measure_part:
 rule project_part:
     """The directions of some of the layers, read as tokens. On a GPU: --set-resources project_part:gpu=1"""
     input:
-        svd=paths.SVD,
+        svd=lists_svd,
         varimax=[paths.VARIMAX] if SWEEP.needs_varimax else [],
         gains="results/weights/{model}/gains.safetensors",
         unembed="results/weights/{model}/unembed.safetensors",

@@ -18,7 +18,7 @@ def first_readout(wildcards):
 rule rotate_directions:
     """The basis of each matrix's leading subspace that makes the scores of tokens sparse (varimax)."""
     input:
-        svd=paths.SVD,
+        svd=lists_svd,
         gains="results/weights/{model}/gains.safetensors",
         unembed="results/weights/{model}/unembed.safetensors",
         provenance=paths.PROVENANCE,
@@ -46,7 +46,7 @@ rule rotate_directions:
 rule project_directions:
     """The directions of a sweep, and its controls, read as tokens. On a GPU: --set-resources project_directions:gpu=1"""
     input:
-        svd=paths.SVD,
+        svd=lists_svd,
         varimax=[paths.VARIMAX] if SWEEP.needs_varimax else [],
         gains="results/weights/{model}/gains.safetensors",
         unembed="results/weights/{model}/unembed.safetensors",

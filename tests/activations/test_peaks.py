@@ -64,7 +64,7 @@ def test_the_best_places_are_those_of_a_sort_of_all_projections(
         for matrix, kind in MATRIX_KINDS.items()
         for side in kind.sides
         for layer in range(LAYERS)
-        if gated or matrix != "mlp_gate"
+        if kind.in_layers and (gated or matrix != "mlp_gate")
     ]
     d_model = model.get_input_embeddings().weight.shape[1]
     vectors = [unit_vectors(d_model, seed) for seed in range(len(sides))]
@@ -80,8 +80,8 @@ def test_the_best_places_are_those_of_a_sort_of_all_projections(
         own = slice(passages.starts[first], ends[last - 1])
         _, cache = bridge.run_with_cache(torch.tensor([passages.first + passages.ids[own].tolist()]))
         for number, (matrix, side, layer) in enumerate(sides):
-            hook = MATRIX_KINDS[matrix].hook_of(side, setting.read_gain, ARCHITECTURES[architecture].shared_norm)
-            seen = cache[f"blocks.{layer}.{hook}"][0, len(passages.first) :].double()
+            hook = MATRIX_KINDS[matrix].hook_of(side, setting.read_gain, layer, ARCHITECTURES[architecture].shared_norm)
+            seen = cache[hook][0, len(passages.first) :].double()
             projected[number, own] = seen @ vectors[number].double().T
     for number, found in enumerate(peaks):
         for row in range(2 * K):

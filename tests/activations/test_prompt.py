@@ -86,7 +86,7 @@ def test_firing_is_what_the_matrix_writes_or_reads(architecture: str, flags: lis
     for matrix in ("mlp_in", "mlp_gate") if "mlp_gate" in svds else ("mlp_in",):
         one = fired[matrix, LAYER, None]
         shared_norm = ARCHITECTURES[architecture].shared_norm
-        read = at(MATRIX_KINDS[matrix].hook_of("read", setting.read_gain, shared_norm))
+        read = cache[MATRIX_KINDS[matrix].hook_of("read", setting.read_gain, LAYER, shared_norm)][0].double()
         torch.testing.assert_close(
             one.firing.T, read @ svds[matrix]["left"][LAYER, one.index].double().T, rtol=0, atol=1e-4
         )

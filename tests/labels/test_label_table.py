@@ -261,7 +261,7 @@ def job(tmp_path: Path) -> SimpleNamespace:
     (tmp_path / "provenance.json").write_text(json.dumps(facts))
     files |= {"lists": tmp_path / "ov.parquet", "provenance": tmp_path / "provenance.json"}
     switches = {"read_gain": "on", "read_center": "off", "write_center": "off"}
-    switches |= {"unembed_gain": "on", "unembed_center": "off"}
+    switches |= {"unembed_gain": "on", "unembed_center": "off", "vocab_center": "off"}
     return SimpleNamespace(
         wildcards=Files({"model": "mine", "matrix": "ov", "labeller": "coherence", **switches}),
         input=Files({name: str(path) for name, path in files.items()}),

@@ -30,5 +30,5 @@ def test_an_export_that_cannot_be_written_names_the_file(where: str, tmp_path: P
     (tmp_path / "a_directory").mkdir()
     llm = f"{{base_url: http://localhost/v1, model: any, ledger: {ledger}}}"
     config.write_text(f"sweep: {{labellers: [llm]}}\nlabellers: {{llm: {llm}}}\n")
-    with pytest.raises(SvdlensError, match=f"cannot write {file} .* Name a file"):
+    with pytest.raises(SvdlensError, match=f"cannot write {file}: .* Move it away"):
         ledger_files.main("export", str(file), [str(config)])

@@ -14,6 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from svdlens.artefacts.table_schemas import CONTROL_LABELS, CONTROLS, LABELS, SPECTRA, TOKENS
+from svdlens.spec.settings import SWITCHES
 from workflow import PROJECT, Workflow
 
 pytest_plugins = ["workflow_fixtures"]
@@ -104,7 +105,9 @@ def test_singular_vectors_in_numpy_are_those_of_the_matrix(finished: Workflow, m
     expected = W_V @ names["h.0.attn.c_proj.weight"][of_head]
     product = found["left"].T * found["values"][: len(found["left"])] @ found["right"]
     np.testing.assert_allclose(product, expected, rtol=0, atol=1e-5)
-    assert run(directory, finished, monkeypatch)["directory"] == "read_gain=on/read_center=on/write_center=off"
+    assert run(directory, finished, monkeypatch)["directory"] == "/".join(
+        f"{switch}={'on' if switch in ('read_gain', 'read_center') else 'off'}" for switch in SWITCHES
+    )
 
 
 def test_tables_in_duckdb(finished: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -317,6 +317,7 @@ def run_script(name: str, finished: Workflow, output: dict[str, Path], **inputs:
         "embeddings": vocabulary / "embeddings.safetensors",
         "lists": results / "by_switches/tokens" / SHARED / "ov.parquet",
         "varimax": [],
+        "parts": [],
     }
     params = {
         "code": "0",

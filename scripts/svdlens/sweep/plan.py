@@ -16,7 +16,7 @@ from svdlens.spec.architectures import ARCHITECTURES, DEFAULT, Architecture
 from svdlens.spec.controls import RANDOM_VARIMAX, ROTATED, VARIMAX
 from svdlens.spec.edits import BEST, BEST_MATRIX
 from svdlens.spec.matrix_kinds import MATRIX_KINDS, SCALED, Layer
-from svdlens.spec.settings import Setting, list_key, setting_from_names, svd_key
+from svdlens.spec.settings import Setting, list_key, setting_from_names, shared_setting, svd_key
 from svdlens.spec.token_vectors import BEST_LIST, TOKEN_VECTORS
 from svdlens.sweep import paths
 from svdlens.sweep.change_checks import base_of, change_of
@@ -197,6 +197,11 @@ class Sweep:
         """`pattern`, paths.SVD or paths.STABILITY, for the SVD that the place needs; equivalent settings share it."""
         key = svd_key(self.setting(place.setting), place.matrix)
         return pattern.format(model=place.model, matrix=place.matrix, **key)
+
+    def svd_of_lists(self, wildcards: Mapping[str, str]) -> str:
+        """The SVD file of the lists with these wildcards, those of paths.SHARED_TOKENS."""
+        key = svd_key(shared_setting(wildcards), wildcards["matrix"])
+        return paths.SVD.format(model=wildcards["model"], matrix=wildcards["matrix"], **key)
 
     def shared_path(self, pattern: str, place: Place | LabelledPlace) -> str:
         """`pattern`, one of paths.SHARED_*, for the place; equivalent settings share it."""
