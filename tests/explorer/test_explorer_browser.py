@@ -19,10 +19,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from browser import LAPTOP, TELEPHONE, act, chromium, go, wait
+from browser import LAPTOP, TELEPHONE, act, go, wait
 from made_up_sweep import ANYONES_LABELS, HOSTILE, Shape, label_again, write_agreement, write_examples, write_sweep
 from svdlens.artefacts.table_schemas import LABELS, SPECTRA, read_metadata, write_table
 from svdlens.explorer.build import TOKENS, Source, build_explorer
+
+pytest_plugins = ["explorer_fixtures"]
 
 STATIC = sorted((Path(__file__).parents[2] / "resources/explorer").glob("*"))
 SPACES = re.compile(r"\s+")
@@ -43,33 +45,6 @@ def index(sweep, tmp_path_factory) -> Path:
     target = tmp_path_factory.mktemp("explorer here & #there")  # a path that must be escaped in an address
     build_explorer(sweep, sweep[0].tokens.parents[3] / "tables/fractions.parquet", STATIC, target)
     return target / "index.html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def page(browser):
-    """A page that fails the test in the end if it complained, asked a network, or ran what a token says."""
-    context = browser.new_context(viewport=LAPTOP, accept_downloads=True)
-    made, complaints = context.new_page(), []
-    made.on(
-        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
-    )
-    made.on("pageerror", lambda error: complaints.append(str(error)))
-    made.on("request", lambda request: complaints.append(request.url) if is_foreign(request.url) else None)
-    made.on("dialog", lambda dialog: complaints.append(dialog.message))
-    yield made
-    assert complaints == []
-    assert "pwned" not in made.title() and made.locator("img").count() == 0
-    context.close()
-
-
-def is_foreign(url: str) -> bool:
-    return not url.startswith(("file:", "blob:", "data:", "about:"))
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from browser import LAPTOP, act, chromium, go
+from browser import act, go
 from made_up_sweep import Shape, write_sweep
 from svdlens.explorer.build import build_explorer
+
+pytest_plugins = ["explorer_fixtures"]
 
 STATIC = sorted((Path(__file__).parents[2] / "resources/explorer").glob("*"))
 MATRICES = ("mlp_in", "unembed", "embed")
@@ -30,24 +32,6 @@ def index(sweep, tmp_path_factory) -> Path:
     target = tmp_path_factory.mktemp("explorer")
     build_explorer(sweep, sweep[0].tokens.parents[3] / "tables/fractions.parquet", STATIC, target)
     return target / "index.html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def page(browser):
-    """A page that fails the test in the end if it complained."""
-    context = browser.new_context(viewport=LAPTOP, accept_downloads=True)
-    made, complaints = context.new_page(), []
-    made.on("console", lambda one: complaints.append(one.text) if one.type in ("error", "warning") else None)
-    made.on("pageerror", lambda error: complaints.append(str(error)))
-    yield made
-    assert complaints == []
-    context.close()
 
 
 def title(page) -> str:
